@@ -1,0 +1,2 @@
+//! copal
+fn main() {}

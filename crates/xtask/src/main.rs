@@ -1,0 +1,2 @@
+//! copal-xtask
+fn main() {}
