@@ -1,0 +1,145 @@
+//! RFC 9112 §2 and RFC 9110 §6: request and response heads, and the compact block that a stored response head is.
+
+use crate::headers::Headers;
+use http::{Method, Version};
+
+/// The head of a request, with its target in origin form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method; extension methods are allowed.
+    pub method: Method,
+    /// Path and query as received ("/a?b"), or "*" for a server-wide OPTIONS.
+    pub url: String,
+    /// The version that the peer speaks.
+    pub version: Version,
+    /// The header fields.
+    pub headers: Headers,
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        RequestHead { method: Method::GET, url: String::new(), version: Version::HTTP_11, headers: Headers::new() }
+    }
+}
+
+impl RequestHead {
+    /// A GET of `url` with these fields: for tests and for requests that Copal makes itself.
+    #[must_use]
+    pub fn get<'a>(url: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        RequestHead { url: url.to_owned(), headers: headers.into_iter().collect(), ..RequestHead::default() }
+    }
+
+    /// Back to an empty GET; the memory is kept.
+    pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.url.clear();
+        self.version = Version::HTTP_11;
+        self.headers.clear();
+    }
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status code. Policies may use 1000 and more; it is sent modulo 1000.
+    pub status: u16,
+    /// The reason phrase; empty means the standard one of the status.
+    pub reason: String,
+    /// The version that the origin spoke.
+    pub version: Version,
+    /// The header fields.
+    pub headers: Headers,
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        ResponseHead { status: 200, reason: String::new(), version: Version::HTTP_11, headers: Headers::new() }
+    }
+}
+
+impl ResponseHead {
+    /// A head with that status and these fields.
+    #[must_use]
+    pub fn new<'a>(status: u16, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        ResponseHead { status, headers: headers.into_iter().collect(), ..ResponseHead::default() }
+    }
+
+    /// Back to an empty 200; the memory is kept.
+    pub fn clear(&mut self) {
+        self.status = 200;
+        self.reason.clear();
+        self.version = Version::HTTP_11;
+        self.headers.clear();
+    }
+
+    /// The reason phrase to send: the one set, else the standard one, else "Unknown".
+    #[must_use]
+    pub fn reason_phrase(&self) -> &str {
+        if self.reason.is_empty() { standard_reason(self.status % 1000) } else { &self.reason }
+    }
+
+    /// This head as one compact block: version, status, reason and the field lines in wire form.
+    #[must_use]
+    pub fn encode(&self) -> Box<[u8]> {
+        let reason: &str = if self.reason == standard_reason(self.status) { "" } else { &self.reason };
+        let mut out = Vec::with_capacity(6 + reason.len() + self.headers.wire_len());
+        out.push(u8::from(self.version == Version::HTTP_10));
+        out.extend_from_slice(&self.status.to_le_bytes());
+        out.extend_from_slice(reason.as_bytes());
+        out.push(b'\n');
+        self.headers.write_wire(&mut out);
+        out.into_boxed_slice()
+    }
+
+    /// Replaces this head with the one in `block`, which [`ResponseHead::encode`] has made. Reuses this head's memory.
+    pub fn decode(&mut self, block: &[u8]) {
+        self.clear();
+        let [version, lo, hi, rest @ ..] = block else { return };
+        self.version = if *version == 1 { Version::HTTP_10 } else { Version::HTTP_11 };
+        self.status = u16::from_le_bytes([*lo, *hi]);
+        let Some(end) = memchr::memchr(b'\n', rest) else { return };
+        if end > 0 {
+            self.reason.push_str(&String::from_utf8_lossy(&rest[..end]));
+        }
+        self.headers.read_wire(&rest[end + 1..]);
+    }
+
+    /// The status of an encoded block, without reading the rest.
+    #[must_use]
+    pub fn status_of(block: &[u8]) -> u16 {
+        match block {
+            [_, lo, hi, ..] => u16::from_le_bytes([*lo, *hi]),
+            _ => 0,
+        }
+    }
+}
+
+/// The standard reason phrase of a status code (IANA registry), "Unknown" when there is none.
+#[must_use]
+pub fn standard_reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_survives_its_compact_block() {
+        let mut head = ResponseHead::new(299, [("ETag", "\"a\""), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]);
+        head.reason = "Odd but fine".into();
+        head.version = Version::HTTP_10;
+        let block = head.encode();
+        let mut back = ResponseHead::default();
+        back.decode(&block);
+        assert_eq!(back, head);
+        assert_eq!(ResponseHead::status_of(&block), 299);
+    }
+
+    #[test]
+    fn a_standard_reason_takes_no_room() {
+        let mut head = ResponseHead::new(200, []);
+        head.reason = "OK".into();
+        assert_eq!(head.encode().len(), 4);
+    }
+}
