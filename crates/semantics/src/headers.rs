@@ -137,6 +137,17 @@ impl Headers {
         Ok(())
     }
 
+    /// Adds a field line that a strict parser has already checked; surrounding white space is cut off.
+    ///
+    /// # Errors
+    /// [`HeaderError::Size`] when the block would exceed 4 GiB, [`HeaderError::Name`] over 65,535 bytes of name.
+    pub fn append_parsed(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        debug_assert!(is_token(name.as_bytes()) && is_field_value(value), "the parser let {name:?} through");
+        let field = self.push_line(name.as_bytes(), trim_ows(value))?;
+        self.fields.push(field);
+        Ok(())
+    }
+
     fn push_line(&mut self, name: &[u8], value: &[u8]) -> Result<Field, HeaderError> {
         let name_len = u16::try_from(name.len()).map_err(|_| HeaderError::Name)?;
         let start = u32::try_from(self.buf.len()).map_err(|_| HeaderError::Size)?;
