@@ -1,2 +1,53 @@
-//! copal
-fn main() {}
+//! The `copal` command: one file per subcommand.
+
+mod admin;
+mod args;
+mod check;
+mod demo;
+mod purge;
+mod serve;
+mod stat;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Chosen by measurement: see docs/decisions/allocator.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Purge(args) => purge::run(&args),
+        Command::Stat(args) => stat::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{}", why.text.trim_end());
+            ExitCode::from(why.code)
+        }
+    }
+}
+
+/// Why a command failed, for people, and its exit status.
+pub(crate) struct Failed {
+    text: String,
+    code: u8,
+}
+
+impl Failed {
+    /// What was given is wrong: configuration, policy, arguments. Exit status 1.
+    pub(crate) fn input(text: impl std::fmt::Display) -> Failed {
+        Failed { text: text.to_string(), code: 1 }
+    }
+
+    /// It cannot be done now: a port is taken, nobody answers. Exit status 3.
+    pub(crate) fn state(text: impl std::fmt::Display) -> Failed {
+        Failed { text: format!("copal: {text}"), code: 3 }
+    }
+}

@@ -1,1 +1,26 @@
-//! copal-pipeline
+//! The two state machines that a request goes through, from its head to the last byte of its response.
+//!
+//! ```text
+//! client ──▶ recv ─▶ hash ─▶ lookup ─┬▶ hit ──────────┬─▶ deliver ──▶ client
+//!                                    ├▶ miss ─▶ fetch ┤
+//!                                    └▶ pass ─▶ fetch ┘      fetch: a task of its own
+//! ```
+//!
+//! Not one type of the HTTP front is named here: see [`io`] for the seam.
+
+pub mod core;
+mod driver;
+mod fetch;
+mod filters;
+pub mod io;
+pub mod step;
+mod purge;
+mod steps;
+mod times;
+mod txn;
+mod words;
+
+pub use crate::core::{Core, Settings, Worker};
+pub use driver::serve;
+pub use purge::purge_url;
+pub use txn::{Txn, Verdict};

@@ -1,1 +1,46 @@
-//! copal-policy
+//! The policy language: Rhai scripts that decide about requests, fetches and responses.
+//!
+//! ```text
+//!  text ─▶ check (everything wrong at once) ─▶ Policy ──call(hook, scene)──▶ per-thread Instance ─▶ (scene, Action)
+//!                    ▲                                                            ▲
+//!       tables: hooks · vars · functions                          handles reach the scene of the running hook
+//! ```
+//!
+//! A policy's whole effect is what it writes to the [`Scene`] it was handed and the [`Action`] it returns. It does no
+//! I/O, cannot outlive its [`Limits`], and a [`Fault`] concerns its own request alone.
+
+pub mod acl;
+pub mod action;
+pub mod builtin;
+mod check;
+mod current;
+pub mod diagnostic;
+mod docs;
+mod engine;
+pub mod environment;
+pub mod fault;
+pub mod functions;
+pub mod hooks;
+mod host;
+#[path = "std/mod.rs"]
+mod library;
+pub mod limits;
+pub mod policy;
+pub mod scene;
+mod sources;
+mod tokens;
+mod value;
+pub mod vars;
+
+pub use acl::{Acl, AclError};
+pub use action::{Action, ActionKind};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use docs::{definitions, reference_markdown};
+pub use environment::{AllHealthy, Environment, Health, Random, SeededRandom};
+pub use fault::{Fault, FaultKind};
+pub use hooks::{HOOKS, Hook, HookSet};
+pub use limits::{Limit, Limits};
+pub use policy::Policy;
+pub use scene::{
+    BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
+};

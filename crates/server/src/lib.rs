@@ -1,1 +1,18 @@
-//! copal-server
+//! Copal as a process: listeners and workers, the HTTP fronts, signals and reload, the admin API and metrics.
+//!
+//! pingora-core is the chassis here and nowhere above: the pipeline knows the seam in `copal_pipeline::io` only.
+
+mod admin;
+mod assemble;
+mod drain;
+mod front;
+mod listen;
+mod reload;
+mod serve;
+mod signals;
+mod stats;
+mod worker;
+
+pub use assemble::{AssembleError, check_policy};
+pub use listen::ListenError;
+pub use serve::{ServeError, serve};

@@ -1,1 +1,42 @@
-//! copal-store
+//! The objects that Copal keeps in memory: looked up by key, streamed while they are fetched, bounded in bytes.
+//!
+//! ```text
+//!  key ─hash─▶ shelf (moka, LRU by bytes) ─▶ Object ── times, key and head in one block
+//!                 │                            └──▶ Body ── chunks, readable while they are written
+//!                 └─▶ VaryIndex ─hash of the request's values─▶ shelf ─▶ Object
+//!  busy: who fetches what, and who waits for it      expiry: a wheel of seconds      memory: the ledger of bytes
+//! ```
+//!
+//! Invariants: the key is compared, not trusted; what was purged, replaced, evicted or has died is never offered again;
+//! an incomplete body is never taken for a complete one; no lock is held across an `.await`; the clock is an argument.
+
+mod body;
+mod busy;
+mod expiry;
+mod key;
+mod live;
+mod memory;
+mod object;
+mod place;
+mod purge;
+mod reader;
+mod shelf;
+mod store;
+mod times;
+mod variants;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, BodyFault};
+pub use busy::{Claim, FetchGuard, Released, Waiter};
+pub use key::KeyBuf;
+pub use memory::OBJECT_OVERHEAD_BYTES;
+pub use object::{Kind, Object};
+pub use place::NewObject;
+pub use purge::PurgeMode;
+pub use reader::Reader;
+pub use store::{Store, StoreOptions, StoreStats, VaryFn};
+pub use times::Times;
+pub use writer::{BodyWriter, NoReaders};

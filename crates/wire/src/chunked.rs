@@ -39,7 +39,7 @@ pub enum Piece {
     /// The buffer is used up; more input is needed.
     More,
     /// The body is over; the trailer fields, if there were any.
-    End(Headers),
+    End(Box<Headers>),
 }
 
 impl Default for Chunked {
@@ -86,9 +86,9 @@ impl Chunked {
                     let Some(end) = trailers_end(buf)? else { return Ok(Piece::More) };
                     let section = buf.split_to(end);
                     self.state = State::Done;
-                    return trailers(&section).map(Piece::End);
+                    return trailers(&section).map(|fields| Piece::End(Box::new(fields)));
                 }
-                State::Done => return Ok(Piece::End(Headers::new())),
+                State::Done => return Ok(Piece::End(Box::default())),
             }
         }
     }
@@ -171,7 +171,7 @@ mod tests {
                 match dec.decode(&mut buf)? {
                     Piece::Data(d) => body.extend_from_slice(&d),
                     Piece::More => break,
-                    Piece::End(t) => return Ok(Some((body, t))),
+                    Piece::End(t) => return Ok(Some((body, *t))),
                 }
             }
         }

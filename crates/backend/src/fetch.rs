@@ -1,0 +1,130 @@
+//! One request to an origin and its response.
+//!
+//! The rule for the one reconnect (RFC 9112 §9.3.1, RFC 9110 §9.2.2): a *kept* connection that turns out dead, before
+//! any byte of a response came and with the client's body untouched, is replaced once by a *new* one, if the method is
+//! idempotent or not one byte of the request was accepted by the socket, so that no origin can have seen it.
+
+use crate::body::{RequestBody, ResponseBody, SendBody};
+use crate::fault::{Fault, FaultKind, Phase};
+use crate::origin::Origin;
+use crate::pool::{Pool, Take};
+use crate::request;
+use crate::talk::Talk;
+use copal_semantics::{RequestHead, ResponseHead};
+use copal_wire::framing::persistent;
+use copal_wire::{BodyFraming, response_framing};
+use http::Version;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub use crate::talk::INTERIM_MAX;
+
+/// The timeouts of one exchange; the origin's unless a policy has set others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name lookup and connect together.
+    pub connect: Duration,
+    /// From the request being sent to the whole head; starts anew with each interim response.
+    pub first_byte: Duration,
+    /// One read of the body, or one write of the request.
+    pub between_bytes: Duration,
+}
+
+impl Timeouts {
+    /// Those that the origin's owner has set.
+    #[must_use]
+    pub fn of(origin: &Origin) -> Self {
+        let o = origin.options();
+        Timeouts {
+            connect: o.connect_timeout,
+            first_byte: o.first_byte_timeout,
+            between_bytes: o.between_bytes_timeout,
+        }
+    }
+}
+
+/// A response whose head has arrived.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The head. With the chunked coding a Content-Length beside it has been removed (RFC 9112 §6.3); hop-by-hop
+    /// fields are still there.
+    pub head: ResponseHead,
+    /// How the body is delimited on the wire.
+    pub framing: BodyFraming,
+    /// It came over a kept connection.
+    pub reused: bool,
+    /// The kept connection had died and the request was sent again over a new one.
+    pub reconnected: bool,
+    /// The body, yet to be read.
+    pub body: ResponseBody,
+}
+
+/// Sends one request and reads the response head.
+///
+/// `head` must be complete but for framing fields, which are written here: any in it are left out. Interim responses
+/// (1xx but 101) go to `on_interim`. A final response that comes while the body is being sent is delivered: with a
+/// status of 400 or more sending stops, otherwise it goes on first; an unfinished request closes the connection.
+///
+/// # Errors
+/// Every way this can fail, with [`Fault::retry_safe`] told for the caller. The origin's counts include it.
+pub async fn exchange<B: RequestBody>(
+    pool: &Pool,
+    origin: &Arc<Origin>,
+    head: &RequestHead,
+    mut body: SendBody<B>,
+    timeouts: Timeouts,
+    on_interim: &mut (dyn FnMut(ResponseHead) + Send),
+) -> Result<Exchange, Fault> {
+    let started = Instant::now();
+    origin.tally.requests.fetch_add(1, Relaxed);
+    let result = attempt(pool, origin, head, &mut body, timeouts, on_interim).await;
+    match &result {
+        Ok(_) => origin.tally.head_arrived(started.elapsed()),
+        Err(fault) => origin.tally.failed(fault),
+    }
+    result
+}
+
+async fn attempt<B: RequestBody>(
+    pool: &Pool,
+    origin: &Arc<Origin>,
+    head: &RequestHead,
+    body: &mut SendBody<B>,
+    timeouts: Timeouts,
+    on_interim: &mut (dyn FnMut(ResponseHead) + Send),
+) -> Result<Exchange, Fault> {
+    let Some(wire) = request::encode(head, origin, body) else {
+        return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
+    };
+    let permit = origin.permit()?;
+    let connection = pool.take(origin, timeouts.connect, Take::Kept).await?;
+    let reused = connection.reused;
+    let mut talk = Talk::new(connection, origin, timeouts, on_interim);
+    let mut outcome = talk.converse(&wire, body).await;
+    let reconnected = reused
+        && outcome.as_ref().is_err_and(|f| f.kind == FaultKind::Closed)
+        && talk.is_unheard_of()
+        && talk.is_repeatable(head);
+    if reconnected {
+        origin.tally.reconnects.fetch_add(1, Relaxed);
+        let connection = pool.take(origin, timeouts.connect, Take::New).await?;
+        talk.start_over(connection);
+        outcome = talk.converse(&wire, body).await;
+    }
+    let repeatable = talk.is_repeatable(head);
+    let fault = |f: Fault| Fault { retry_safe: repeatable, ..f };
+    let mut response = outcome.map_err(fault)?;
+    let framing = response_framing(&head.method, &response)
+        .map_err(|e| fault(Fault::late(Phase::Head, FaultKind::Protocol(e), origin.name(), "")))?;
+    // RFC 9112 §6.3 rule 3: both fields together may be smuggling; the coding counts and the connection is closed.
+    let ambiguous = framing == BodyFraming::Chunked && response.headers.remove("content-length") > 0;
+    let reusable = talk.is_whole()
+        && !ambiguous
+        && persistent(response.version, &response.headers)
+        && persistent(Version::HTTP_11, &head.headers);
+    let link = (talk.into_connection(), permit);
+    let body = ResponseBody::new(framing, link, (pool, origin), reusable, timeouts.between_bytes);
+    Ok(Exchange { head: response, framing, reused: reused && !reconnected, reconnected, body })
+}

@@ -1,0 +1,115 @@
+//! The commands and flags, declared once for parser and help.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A caching HTTP reverse proxy with cache policy in scripts.
+#[derive(Parser)]
+#[command(name = "copal", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the proxy.
+    Serve(Serve),
+    /// Check configuration and policy without running anything. Exit status 1 when something is wrong.
+    Check(Check),
+    /// Run proxy, built-in origin and sample policy on loopback, and say what to try.
+    Demo(Demo),
+    /// Drop all variants of a URL from a running proxy's cache.
+    Purge(Purge),
+    /// Show the counters of a running proxy.
+    Stat(Stat),
+}
+
+/// What both serve and check take.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct Given {
+    /// Configuration file (TOML). Flags override it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Listen here: HOST:PORT, :PORT or unix:PATH. May be repeated. [default: 0.0.0.0:6081]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
+    /// The application: HOST:PORT or unix:PATH. Repeated, they take turns (round robin).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) to: Vec<String>,
+    /// The cache policy.
+    #[arg(long, value_name = "FILE.rhai")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Ceiling on everything the cache holds, as 1GiB. [default: 256MiB]
+    #[arg(long)]
+    pub(crate) size: Option<String>,
+    /// Freshness where the application says nothing, as 60s. [default: 0s]
+    #[arg(long)]
+    pub(crate) ttl: Option<String>,
+    /// How long past its ttl an object may be served while a fetch renews it, as 10s. [default: 0s]
+    #[arg(long)]
+    pub(crate) grace: Option<String>,
+    /// The admin API: unix:PATH, or HOST:PORT with [admin] token_file.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) given: Given,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// Print every key with its value and where that came from.
+    #[arg(long)]
+    pub(crate) resolved: bool,
+    /// Findings as JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Demo {
+    /// Listen here.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6081")]
+    pub(crate) listen: String,
+}
+
+/// How to reach a running proxy.
+#[derive(clap::Args)]
+pub(crate) struct Reach {
+    /// The admin API: unix:PATH or HOST:PORT. [default: the default socket]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+    /// A file with the token that a TCP admin address needs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Purge {
+    /// http://host/path
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// Make it stale instead of dropping it: grace still serves it.
+    #[arg(long)]
+    pub(crate) soft: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Stat {
+    /// Print once and end. (The live screen is not in this version: -1 is needed.)
+    #[arg(short = '1', required = true)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}

@@ -1,0 +1,19 @@
+//! `copal purge URL`: drops all variants of a URL.
+
+use crate::Failed;
+use crate::admin::{ask, encode};
+use crate::args::Purge;
+use http::Method;
+
+pub(crate) fn run(args: &Purge) -> Result<(), Failed> {
+    let soft = if args.soft { "&soft=1" } else { "" };
+    let answer = ask(&args.reach, &Method::POST, &format!("/purge?url={}{soft}", encode(&args.url)))?;
+    if args.reach.json {
+        print!("{answer}");
+        return Ok(());
+    }
+    let value: serde_json::Value = serde_json::from_str(&answer).map_err(Failed::state)?;
+    let count = value["purged"].as_u64().unwrap_or(0);
+    println!("{count} {} {}", if count == 1 { "object" } else { "objects" }, if args.soft { "made stale" } else { "purged" });
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! `copal stat -1`: the counters of a running proxy, once.
+
+use crate::Failed;
+use crate::admin::ask;
+use crate::args::Stat;
+use copal_observe::stats::Stats;
+use http::Method;
+
+pub(crate) fn run(args: &Stat) -> Result<(), Failed> {
+    debug_assert!(args.once, "the parser asks for -1");
+    let answer = ask(&args.reach, &Method::GET, "/stats")?;
+    if args.reach.json {
+        print!("{answer}");
+        return Ok(());
+    }
+    let stats: Stats = serde_json::from_str(&answer).map_err(Failed::state)?;
+    print!("{}", stats.render_text());
+    Ok(())
+}

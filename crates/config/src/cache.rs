@@ -1,0 +1,89 @@
+//! How much is stored, and for how long.
+
+use std::time::Duration;
+
+use copal_semantics::Span;
+use copal_semantics::rules::{Rules, SetCookie};
+
+use crate::values::View;
+
+/// As written in the file, in the order of `SetCookie`.
+pub(crate) const SET_COOKIE: &[&str] = &["pass", "store", "strip"];
+
+/// `[cache]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cache {
+    /// The whole of the cache, in bytes.
+    pub size: u64,
+    /// Largest object that is stored, in bytes; at most half of `size`.
+    pub object_size: u64,
+    /// How long a response is fresh when its origin says nothing.
+    pub ttl: Span,
+    /// The most that heuristic freshness gives; zero switches it off.
+    pub heuristic_max: Span,
+    /// How long past its ttl it may be served while a fetch renews it.
+    pub grace: Span,
+    /// How long past its ttl it may be served when the origin fails.
+    pub stale_if_error: Span,
+    /// How long past its ttl it is kept for a conditional request.
+    pub keep: Span,
+    /// What becomes of a response with `Set-Cookie`.
+    pub set_cookie: SetCookie,
+    /// How long it is remembered that a URL is not cacheable.
+    pub hit_for_miss: Span,
+    /// How long a request waits for another's fetch.
+    pub coalesce_wait: Duration,
+    /// Fields read instead of `Cache-Control`, in lower case, the first one present wins (RFC 9213).
+    pub targeted: Vec<String>,
+}
+
+impl Cache {
+    /// The part of the cache that one object may take when `object_size` is not set.
+    pub(crate) fn object_share(size: u64) -> u64 {
+        size / 4
+    }
+
+    pub(crate) fn assemble(view: &View<'_>) -> Cache {
+        let size = view.size("size");
+        let object_size = if view.is_set("object_size") { view.size("object_size") } else { Cache::object_share(size) };
+        let set_cookie = match view.word("set_cookie") {
+            "store" => SetCookie::Store,
+            "strip" => SetCookie::Strip,
+            _ => SetCookie::Pass,
+        };
+        Cache {
+            size,
+            object_size,
+            ttl: view.span("ttl"),
+            heuristic_max: view.span("heuristic_max"),
+            grace: view.span("grace"),
+            stale_if_error: view.span("stale_if_error"),
+            keep: view.span("keep"),
+            set_cookie,
+            hit_for_miss: view.span("hit_for_miss"),
+            coalesce_wait: view.duration("coalesce_wait"),
+            targeted: view.texts("targeted"),
+        }
+    }
+
+    /// As the caching rules take it; what is not configurable has their default.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            default_ttl: self.ttl,
+            heuristic_max: self.heuristic_max,
+            // Without a share there is no heuristic: then `ttl` counts, as for responses without Last-Modified.
+            heuristic_fraction: if self.heuristic_max == Span::ZERO {
+                0.0
+            } else {
+                Rules::default().heuristic_fraction
+            },
+            grace: self.grace,
+            stale_if_error: self.stale_if_error,
+            keep: self.keep,
+            set_cookie: self.set_cookie,
+            targeted: self.targeted.clone(),
+            ..Rules::default()
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Reads the configuration file into the values.
+
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::source::Source;
+use crate::syntax;
+use crate::values::Values;
+use crate::walk::Walk;
+
+/// Whether what was read can be checked as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Read {
+    Whole,
+    /// Mistakes in the TOML: what is missing may only be unreadable.
+    Torn,
+}
+
+pub(crate) fn read(source: &Arc<Source>, env: &dyn Fn(&str) -> Option<String>, values: &mut Values) -> Read {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    let mistakes = syntax::mistakes(&errors, source);
+    if mistakes.contained {
+        Walk { source, env, values }.table(document.get_ref(), "", "");
+        // A line that is no TOML is not also told what is wrong with its value.
+        let torn: Vec<_> = mistakes.errors.iter().map(|error| error.line).collect();
+        values.errors.retain(|error| !torn.contains(&error.line));
+    }
+    let read = if mistakes.errors.is_empty() { Read::Whole } else { Read::Torn };
+    values.errors.extend(mistakes.errors);
+    read
+}

@@ -1,0 +1,285 @@
+//! The table of all keys: each declared once, with its kind, default, the reason for the default, and its meaning.
+//!
+//! A path is the key as in the file: `*` stands for a name the owner chooses, `[]` for one of a list of tables.
+
+use copal_semantics::Span;
+
+use crate::cache::SET_COOKIE;
+use crate::director::{KINDS, LATER_KINDS};
+use crate::kind::Kind;
+use crate::log::FORMATS;
+use crate::purge::{LATER_PROTOCOLS, PROTOCOLS};
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its path, such as `cache.size`, `backend.*.address` or `listen[].address`.
+    pub path: &'static str,
+    /// What it accepts.
+    pub kind: Kind,
+    /// What holds when nobody sets it.
+    pub default: Given,
+    /// Why that is the default (for required keys: why there is none).
+    pub reason: &'static str,
+    /// What it does: units, limits, and the status a client sees beyond a limit.
+    pub doc: &'static str,
+}
+
+/// The default of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Given {
+    /// This value, written as in the file (lists separated by commas).
+    Is(&'static str),
+    /// No value; the text says what that means.
+    Unset(&'static str),
+    /// There is no default: the table is an error without it.
+    Required,
+}
+
+use Given::{Is, Required, Unset};
+
+const DAY: Span = Span::from_secs(86_400);
+const YEAR: Span = Span::from_secs(365 * 86_400);
+/// Timeouts: none at all would let one peer hold a connection for ever, zero would let nobody in.
+const TIMEOUT: Kind = Kind::Duration(Span::from_millis(1), DAY);
+/// Lifetimes of objects; RFC 9111 section 1.2.2 caps delta-seconds at 2^31, which is far beyond any use.
+const LIFETIME: Kind = Kind::Duration(Span::ZERO, YEAR);
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+const fn key(path: &'static str, kind: Kind, default: Given, reason: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default, reason, doc }
+}
+
+/// Every key, in the order of the reference.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("name", Kind::Token, Is("copal"), "the product's name: one proxy needs no other",
+        "What this proxy calls itself in `Via` and `Cache-Status`. Give each its own when several stand in a row."),
+    key("threads", Kind::Count(1, 1024), Unset("number of cores"), "one worker per core: workers never block",
+        "Worker threads. Each compiles its own copy of the policy."),
+    key("drain_timeout", Kind::Duration(Span::ZERO, DAY), Is("30s"), "the time process managers wait by custom before they kill",
+        "After SIGTERM, how long running requests may take before they are cut off."),
+
+    key("listen[].address", Kind::ListenAddress, Is("0.0.0.0:6081"), "the port users of Varnish know; IPv4 alone, so that ACLs see one form of an address",
+        "Where clients connect: `IP:port`, `:port` for every IPv4 address, `[::]:port` for IPv6, `unix:PATH`. Port 0 lets the system choose."),
+    key("listen[].idle_timeout", TIMEOUT, Is("5s"), "as Varnish's timeout_idle: reuse within a page view, soon free otherwise",
+        "Between two requests of a connection; the connection is closed."),
+    key("listen[].head_timeout", TIMEOUT, Is("10s"), "a slow phone sends a head well within it, and a slow-head attack pays for it",
+        "From the first byte of a request's head to its last; 408 and closed."),
+    key("listen[].body_timeout", TIMEOUT, Is("30s"), "longer than a mobile network's dead spots",
+        "Between two reads of a request's body; 408 and closed."),
+    key("listen[].send_timeout", TIMEOUT, Is("60s"), "a reader that takes nothing for a minute is gone",
+        "Between two writes that a client accepts; the connection is closed."),
+    key("listen[].request_directives", Kind::Bool, Is("false"), "as Varnish: otherwise anyone can force requests to the origin",
+        "Whether `Cache-Control` and `Pragma` of a request count (RFC 9111 section 5.2.1): `no-cache`, `max-age`, `only-if-cached` …"),
+
+    key("limits.head_size", Kind::Size(KIB, MIB), Is("32KiB"), "Varnish's http_req_size; browsers' cookies stay below 16 KiB",
+        "Largest head of a request, request line included; 431 beyond."),
+    key("limits.url_size", Kind::Size(64, MIB), Is("8KiB"), "RFC 9110 section 4.1 recommends at least 8000 octets",
+        "Longest request target; 414 beyond."),
+    key("limits.header_count", Kind::Count(8, 256), Is("128"), "twice Varnish's http_max_hdr of 64: behind other proxies there are more",
+        "Most header lines of a request; 431 beyond."),
+    key("limits.body_size", Kind::Size(0, 1024 * TIB), Unset("no limit"), "bodies stream through and are not kept; what is too large the application knows",
+        "Largest body of a request; 413 beyond."),
+    key("limits.ranges", Kind::Count(1, 1000), Is("16"), "players and download tools ask for one or two; RFC 9110 section 14.2 warns of many",
+        "Most ranges of one request; with more the `Range` field is ignored and the client gets 200 with the whole."),
+    key("limits.connections", Kind::Count(1, 1_000_000), Is("10000"), "about 300 MB of buffers at worst",
+        "Most client connections at a time; further ones wait in the system's queue."),
+    key("limits.waiters", Kind::Count(1, 1_000_000), Is("10000"), "as many as there are connections",
+        "Most requests that wait for one fetch; those beyond fetch for themselves without storing."),
+    key("limits.variants", Kind::Count(1, 100_000), Is("128"), "languages, encodings and devices make fewer; more mean that `Vary` names a field that is different for everyone",
+        "Most stored variants of one URL; the least used goes when one more comes."),
+    key("limits.transit_size", Kind::Size(16 * KIB, 1024 * MIB), Is("1MiB"), "keeps an origin busy while a client reads, and 1000 slow downloads below a gigabyte",
+        "How far a response that is not stored may be read ahead of its client. Then the origin waits."),
+    key("limits.log_queue", Kind::Count(16, 1_000_000), Is("8192"), "a tenth of a second at 80,000 requests a second",
+        "Log lines that wait for the writer; those beyond are dropped and counted."),
+
+    key("cache.size", Kind::Size(MIB, 1024 * TIB), Is("256MiB"), "fits the smallest machine, and holds a site's pages",
+        "The whole of the cache: bodies, heads, indexes, fetches in flight."),
+    key("cache.object_size", Kind::Size(KIB, 1024 * TIB), Unset("a quarter of `cache.size`"), "one object must not push out all others",
+        "Largest object that is stored, at most half of `cache.size`; larger ones stream through without being stored."),
+    key("cache.ttl", LIFETIME, Is("0s"), "RFC 9111: without a word from the origin nothing is fresh; \"120s\" is what users of Varnish know",
+        "How long a response is fresh when its origin says nothing, not even when it was last modified."),
+    key("cache.heuristic_max", LIFETIME, Is("1d"), "a file unchanged for years would else be fresh for one",
+        "A response that says only when it was last modified is fresh for a tenth of the time since (RFC 9111 section 4.2.2), at most this long. `0s` switches that off."),
+    key("cache.grace", LIFETIME, Is("0s"), "RFC 9111 section 4.2.4: stale is served where someone allowed it",
+        "How long past its ttl an object may be served while a fetch renews it, when the origin does not say (`stale-while-revalidate`)."),
+    key("cache.stale_if_error", LIFETIME, Is("1h"), "a page an hour old is better than an error page",
+        "How long past its ttl an object may be served when the origin is down or fails, when the origin does not say (RFC 5861)."),
+    key("cache.keep", LIFETIME, Is("1h"), "a 304 is cheaper than the body, also an hour later",
+        "How long past its ttl an object is kept for a conditional request to the origin."),
+    key("cache.set_cookie", Kind::Word(SET_COOKIE, &[]), Is("pass"), "a cookie is for one client: shared by mistake it is someone else's session",
+        "A response with `Set-Cookie`: `pass` shares it only when it says `public`; `store` shares it, cookie and all; `strip` removes the field and shares it."),
+    key("cache.hit_for_miss", LIFETIME, Is("120s"), "Varnish's uncacheable_ttl",
+        "How long it is remembered that a URL is not cacheable, so that nobody waits for another's fetch of it."),
+    key("cache.coalesce_wait", Kind::Duration(Span::ZERO, DAY), Is("10s"), "longer than a page should take, shorter than a person waits",
+        "How long a request waits for another's fetch of the same object before it fetches itself."),
+    key("cache.targeted", Kind::FieldNames, Is("CDN-Cache-Control"), "the field that RFC 9213 section 3 defines for caches that act for the origin",
+        "Fields that are read instead of `Cache-Control`, the first one present wins (RFC 9213). An empty list reads `Cache-Control` alone."),
+
+    key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
+        "`IP:port`, `host:port` (names are resolved again when they expire), `unix:PATH`."),
+    key("backend.*.connect_timeout", TIMEOUT, Is("3.5s"), "Varnish's: one lost SYN is sent again after 1 s, two after 3 s",
+        "To open a connection; 503 beyond."),
+    key("backend.*.first_byte_timeout", TIMEOUT, Is("60s"), "Varnish's",
+        "From the request sent to the first byte of the response; 504 beyond."),
+    key("backend.*.between_bytes_timeout", TIMEOUT, Is("60s"), "Varnish's",
+        "Between two reads of the response; the fetch fails, and clients see an aborted body."),
+    key("backend.*.idle_timeout", TIMEOUT, Is("60s"), "Varnish's backend_idle_timeout; shorter than the 75 s of nginx",
+        "How long an unused connection is kept for the next request."),
+    key("backend.*.max_connections", Kind::Count(1, 100_000), Is("200"), "more than common application servers work on at a time",
+        "Most connections at a time; 503 beyond."),
+    key("backend.*.host_header", Kind::Host, Unset("the client's Host"), "applications build links from it",
+        "The `Host` that the backend is sent."),
+    key("backend.*.probe.path", Kind::UrlPath, Is("/"), "every site has it",
+        "What the probe asks for. The table `probe` switches probing on; without it a backend counts as healthy."),
+    key("backend.*.probe.host", Kind::Host, Unset("`host_header`, or else the address"), "the name the backend is used under",
+        "The `Host` that the probe sends."),
+    key("backend.*.probe.interval", Kind::Duration(Span::from_millis(10), DAY), Is("5s"), "Varnish's",
+        "From the start of one probe to the start of the next."),
+    key("backend.*.probe.timeout", TIMEOUT, Is("2s"), "Varnish's",
+        "A probe that takes longer has failed."),
+    key("backend.*.probe.window", Kind::Count(1, 64), Is("8"), "Varnish's",
+        "How many of the last probes are looked at."),
+    key("backend.*.probe.threshold", Kind::Count(1, 64), Is("3"), "Varnish's",
+        "How many of them must be good for the backend to be healthy."),
+    key("backend.*.probe.initial", Kind::Count(0, 64), Is("2"), "Varnish's: sick at first, healthy after one good probe",
+        "How many count as good at the start."),
+    key("backend.*.probe.expected_status", Kind::Count(100, 599), Is("200"), "what a health page says",
+        "The status of a good answer."),
+
+    key("director.*.kind", Kind::Word(KINDS, LATER_KINDS), Is("round_robin"), "fair, and needs no state",
+        "How a healthy backend is chosen: `round_robin` takes them in turn, each as often as its weight says."),
+    key("director.*.backends", Kind::Members, Required, "only the owner knows",
+        "Names of backends, or `{ name = \"a\", weight = 3 }` with weights from 1 to 1000 (1 when not given)."),
+
+    key("acl.*", Kind::Networks, Required, "a list is what is written",
+        "Addresses and networks; `!` takes one out again. The longest prefix that contains an address decides, as in Varnish."),
+
+    key("purge.acl", Kind::Name, Unset("PURGE is off: 405"), "who may purge only the owner knows",
+        "The access list of clients that may purge; others get 403."),
+    key("purge.protocols", Kind::Words(PROTOCOLS, LATER_PROTOCOLS), Is("purge"), "the method that Varnish made common",
+        "How clients may ask for it: `purge` is the method PURGE on the URL."),
+
+    key("policy.file", Kind::File, Unset("the built-in policy"), "caching by the rules needs no script",
+        "The Rhai script with the cache policy."),
+    key("policy.max_restarts", Kind::Count(0, 100), Is("4"), "Varnish's",
+        "Restarts of one request; one more is 503."),
+    key("policy.max_retries", Kind::Count(0, 100), Is("4"), "Varnish's",
+        "Retries of one fetch; one more is a failed fetch."),
+    key("policy.limits.operations", Kind::Count(1000, 1_000_000_000), Is("50000"), "stops a runaway loop after 1 to 2.5 ms (measured)",
+        "Script operations of one hook call. 503 beyond, and counted."),
+    key("policy.limits.call_depth", Kind::Count(1, 64), Is("16"), "a level takes up to 11 KB of stack (measured)",
+        "Script functions that call one another. 503 beyond, and counted."),
+    key("policy.limits.string_bytes", Kind::Size(64, 64 * MIB), Is("64KiB"), "a header block that Copal accepts is smaller",
+        "Longest text that a script makes. 503 beyond, and counted."),
+    key("policy.limits.array", Kind::Count(16, 1_000_000), Is("4096"), "more than a request has of anything",
+        "Most members of an array. 503 beyond, and counted."),
+    key("policy.limits.map", Kind::Count(16, 1_000_000), Is("1024"), "more than a request has of anything",
+        "Most members of a map. 503 beyond, and counted."),
+    key("policy.limits.variables", Kind::Count(16, 10_000), Is("128"), "more than a hook that fits on a screen",
+        "Most variables at one time. 503 beyond, and counted."),
+    key("policy.limits.functions", Kind::Count(16, 10_000), Is("256"), "more than a policy that one person keeps in mind",
+        "Most functions of one file; checked when the policy is loaded."),
+    key("policy.limits.modules", Kind::Count(0, 1000), Is("32"), "more than a policy that one person keeps in mind",
+        "Most modules imported; checked when the policy is loaded."),
+    key("policy.limits.expression_depth", Kind::Count(16, 256), Is("64"), "bounds the stack that parsing and running take",
+        "Expressions inside expressions; checked when the policy is loaded."),
+    key("policy.limits.written_bytes", Kind::Size(KIB, 64 * MIB), Is("1MiB"), "what is written lives as long as the transaction",
+        "What one hook call writes into heads, key, variables and log. 503 beyond, and counted."),
+    key("policy.limits.patterns", Kind::Count(0, 10_000), Is("8"), "each can take a millisecond",
+        "Regular expressions that one hook call makes at run time; those written in the policy are compiled once. 503 beyond, and counted."),
+
+    key("admin.listen", Kind::ListenAddress, Unset("unix:/run/copal/admin.sock"), "only root on this machine",
+        "Where `copal stat`, `purge` and the others reach this process. Who cannot write to `/run` gets `$XDG_RUNTIME_DIR/copal/admin.sock` or `/tmp/copal-UID/admin.sock`. A TCP address needs `token_file`."),
+    key("admin.token_file", Kind::File, Unset("none"), "the socket's permissions are enough on one machine",
+        "A file whose first line is the token that admin requests over TCP must carry."),
+
+    key("metrics.listen", Kind::ListenAddress, Unset("off"), "nothing listens that nobody asked for",
+        "Where Prometheus reads `/metrics`."),
+
+    key("log.access.format", Kind::Word(FORMATS, &[]), Is("json"), "programs read it without a pattern",
+        "`json`: an object a line; `ncsa`: the combined format of Apache. The table `access` switches the log on."),
+    key("log.access.path", Kind::OutputFile, Is("-"), "containers and systemd collect standard output",
+        "A file to append to, or `-` for standard output."),
+];
+
+/// What a section is for, in one sentence; `""` is the top of the file.
+#[must_use]
+pub fn section_doc(section: &str) -> &'static str {
+    match section {
+        "" => "At the top of the file, before any table.",
+        "listen[]" => "One table `[[listen]]` per address. Without any there is one with the defaults.",
+        "limits" => "What one client, response or script may use at most. Each limit has a counter.",
+        "cache" => "How much is stored, and for how long.",
+        "backend.*" => {
+            "One table `[backend.NAME]` per origin server. When several are declared and neither a director nor the policy chooses, the first one in the file serves."
+        }
+        "director.*" => {
+            "One table `[director.NAME]` per group of backends. The first one in the file serves when the policy does not choose."
+        }
+        "acl" => "Access lists, one key per list: `NAME = [networks]`.",
+        "purge" => "Who may purge with an HTTP request, and how.",
+        "policy" => "The cache policy and what it may use.",
+        "admin" => "The control socket.",
+        "metrics" => "Counters for Prometheus.",
+        "log" => "The access log: off until `access` is set.",
+        _ => "",
+    }
+}
+
+/// The key with this path.
+pub(crate) fn find(pattern: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == pattern)
+}
+
+/// What a path in the file is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Value(&'static Key),
+    Table,
+    /// `[[…]]`.
+    TableList,
+    /// A table whose keys are names the owner chooses.
+    Named,
+    Unknown,
+}
+
+pub(crate) fn shape(pattern: &str) -> Shape {
+    if let Some(key) = find(pattern) {
+        return Shape::Value(key);
+    }
+    let mut rests = KEYS.iter().filter_map(|key| key.path.strip_prefix(pattern));
+    match rests.find(|rest| rest.starts_with('.') || rest.starts_with("[].")) {
+        Some(rest) if rest.starts_with("[].") => Shape::TableList,
+        Some(rest) if rest.starts_with(".*") => Shape::Named,
+        Some(_) => Shape::Table,
+        None => Shape::Unknown,
+    }
+}
+
+/// The names that may stand directly in a table, in the table's order.
+pub(crate) fn children(pattern: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for key in KEYS {
+        let rest = match pattern {
+            "" => key.path,
+            _ => match key.path.strip_prefix(pattern).and_then(|rest| rest.strip_prefix('.')) {
+                Some(rest) => rest,
+                None => continue,
+            },
+        };
+        let name = rest.split(['.', '[']).next().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// `cache.size` → (`cache`, `size`); top-level keys have the section `""`.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}

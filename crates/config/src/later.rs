@@ -1,0 +1,15 @@
+//! Keys that a later version will have. Writing one is an error that says so, never ignored.
+
+/// Key patterns, written as in the table of keys, and what to do until then.
+pub(crate) const LATER: &[(&str, &str)] = &[
+    ("listen[].tls", "let a TLS proxy in front of Copal do it"),
+    ("listen[].proxy_protocol", "listen without it"),
+    ("backend.*.tls", "use a plain HTTP port of the backend"),
+    ("backend.*.proxy_protocol", "use plain HTTP to the backend"),
+    ("policy.hosts", "use one policy file and look at req.http.host in it"),
+];
+
+/// What to do instead, when `pattern` is a key of a later version.
+pub(crate) fn instead(pattern: &str) -> Option<&'static str> {
+    LATER.iter().find(|(key, _)| *key == pattern).map(|(_, instead)| *instead)
+}

@@ -1,0 +1,36 @@
+//! Listeners: where clients connect, and how long they may take.
+
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::values::View;
+
+/// One address that clients connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// Never a host name; port 0 lets the system choose.
+    pub address: Address,
+    /// Between two requests of a connection.
+    pub idle_timeout: Duration,
+    /// From the first byte of a head to its last; 408 beyond.
+    pub head_timeout: Duration,
+    /// Between two reads of a body; 408 beyond.
+    pub body_timeout: Duration,
+    /// Between two writes that the client accepts.
+    pub send_timeout: Duration,
+    /// Whether cache directives of requests count (RFC 9111 section 5.2.1).
+    pub request_directives: bool,
+}
+
+impl Listen {
+    pub(crate) fn assemble(view: &View<'_>) -> Listen {
+        Listen {
+            address: view.address("address"),
+            idle_timeout: view.duration("idle_timeout"),
+            head_timeout: view.duration("head_timeout"),
+            body_timeout: view.duration("body_timeout"),
+            send_timeout: view.duration("send_timeout"),
+            request_directives: view.boolean("request_directives"),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! X-Request-Id: made cheaply and without a lock, or taken from the client when it is harmless.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// The longest id that is taken from a client, in bytes: a UUID has 36, a W3C traceparent 55; 128 leaves room for the
+/// compound ids of proxies in front, and bounds what a log line and an upstream head must carry.
+pub const LENGTH_MAX: usize = 128;
+
+/// The ids of one thread: a keyed hash over a counter, so that they neither repeat nor tell how many there were.
+struct Source {
+    high: RandomState,
+    low: RandomState,
+    made: u64,
+}
+
+thread_local! {
+    static SOURCE: RefCell<Source> = RefCell::new(Source { high: RandomState::new(), low: RandomState::new(), made: 0 });
+}
+
+/// A new id: 128 bits as 32 hexadecimal digits. Unique in practice; not a secret.
+#[must_use]
+pub fn make() -> String {
+    let mut id = String::with_capacity(32);
+    make_into(&mut id);
+    id
+}
+
+/// Appends a new id to `id`, whose memory can so be used again.
+pub fn make_into(id: &mut String) {
+    let (high, low) = SOURCE.with_borrow_mut(|source| {
+        source.made += 1;
+        (hash(&source.high, source.made), hash(&source.low, source.made))
+    });
+    for half in [high, low] {
+        for shift in (0..16).rev() {
+            let digit = (half >> (shift * 4)) & 15;
+            id.push(char::from(b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]));
+        }
+    }
+}
+
+fn hash(key: &RandomState, n: u64) -> u64 {
+    let mut hasher = key.build_hasher();
+    hasher.write_u64(n);
+    hasher.finish()
+}
+
+/// May this id from a client be passed on and logged? 1 to 128 letters, digits and `-_.:/+=@`, which neither a header,
+/// nor a log, nor a shell that greps one takes for anything else.
+#[must_use]
+pub fn is_acceptable(id: &str) -> bool {
+    (1..=LENGTH_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+}
+
+/// The client's id when it is acceptable, else a new one.
+#[must_use]
+pub fn accept_or_make(from_client: Option<&str>) -> String {
+    match from_client {
+        Some(id) if is_acceptable(id) => id.to_owned(),
+        Some(_) | None => make(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::thread;
+
+    #[test]
+    fn ids_of_many_threads_do_not_repeat() {
+        let threads: Vec<_> = (0..4).map(|_| thread::spawn(|| (0..1000).map(|_| make()).collect::<Vec<_>>())).collect();
+        let ids: HashSet<String> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        assert_eq!(ids.len(), 4000);
+        assert!(ids.iter().all(|id| id.len() == 32 && is_acceptable(id)));
+    }
+
+    #[test]
+    fn a_harmless_id_of_the_client_is_kept_and_others_are_replaced() {
+        let uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(accept_or_make(Some(uuid)), uuid);
+        for bad in ["", "a b", "a\"b", "a\r\nb", "a,b", "é", "a;b", &"a".repeat(129)] {
+            assert_ne!(accept_or_make(Some(bad)), bad, "{bad:?}");
+        }
+        assert!(is_acceptable(&"a".repeat(128)));
+    }
+}

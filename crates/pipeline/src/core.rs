@@ -1,0 +1,76 @@
+//! What all requests share: the process-wide [`Core`] and the [`Worker`] of each thread.
+
+use arc_swap::ArcSwap;
+use copal_backend::{Backends, Pool};
+use copal_observe::access_log::AccessLog;
+use copal_observe::clock::Clock;
+use copal_observe::counters::Counters;
+use copal_observe::histogram::Latencies;
+use copal_policy::{Acl, Policy};
+use copal_semantics::Span;
+use copal_semantics::rules::Rules;
+use copal_store::Store;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the owner has set, as far as the pipeline needs it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The ceiling on everything the store holds, in bytes; for the figures.
+    pub size: u64,
+    /// How often a request may start over. Beyond: 503.
+    pub max_restarts: u32,
+    /// How often a fetch may be retried by the policy. Beyond: the fetch has failed.
+    pub max_retries: u32,
+    /// How long an uncacheable answer is remembered, so that requests for it do not wait for each other.
+    pub hit_for_miss: Span,
+    /// How long a request waits for another one's fetch before it fetches by itself.
+    pub coalesce_wait: Duration,
+    /// The largest body that is stored, in bytes. Larger ones stream through.
+    pub object_size_max: u64,
+    /// How many body bytes of a response that is not stored may be ahead of the client.
+    pub transit_window: usize,
+    /// Who may PURGE; `None`: nobody, PURGE is off.
+    pub purgers: Option<Acl>,
+    /// Byte ranges answered in one response; more get the whole body.
+    pub ranges_max: usize,
+    /// Whether Cache-Control of requests is honoured (RFC 9111 §5.2.1).
+    pub request_directives: bool,
+}
+
+/// What the whole process shares.
+pub struct Core {
+    /// The objects in memory.
+    pub store: Arc<Store>,
+    /// The origins and directors.
+    pub backends: Arc<Backends>,
+    /// All counters.
+    pub counters: Arc<Counters>,
+    /// How long responses take, by outcome.
+    pub latencies: Arc<Latencies>,
+    /// The clock.
+    pub clock: Clock,
+    /// The caching rules as configured.
+    pub rules: Rules,
+    /// Everything else that is set.
+    pub settings: Settings,
+    /// The policy in force; a reload swaps it.
+    pub policy: ArcSwap<Policy>,
+    /// Where finished requests are logged, if anywhere.
+    pub access_log: Option<AccessLog>,
+}
+
+/// What one thread has for itself: its connections to origins stay on its own reactor.
+pub struct Worker {
+    /// The shared part.
+    pub core: Arc<Core>,
+    /// This thread's idle connections to origins.
+    pub pool: Arc<Pool>,
+}
+
+impl Worker {
+    /// One more of that.
+    pub(crate) fn count(&self, counter: copal_observe::counters::Counter) {
+        self.core.counters.inc(counter);
+    }
+}

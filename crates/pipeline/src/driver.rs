@@ -1,0 +1,87 @@
+//! The driver of the client machine: one loop, one step after the other, every edge checked against the table.
+
+use crate::core::Worker;
+use crate::io::{RequestSource, ResponseSink};
+use crate::step::{ClientStep, client_edge_is_legal};
+use crate::steps::{self, Step};
+use crate::txn::Txn;
+use copal_observe::access_log::{Outcome, Record};
+use copal_observe::counters::Counter;
+use std::sync::Arc;
+
+/// Steps that one request may take: enough for the most restarts that can be configured. A bound, so that no mistake in
+/// a step can spin.
+const STEPS_MAX: u32 = 1000;
+
+/// Serves the request that stands in `txn`: from recv until its response has been sent, or sending has failed.
+pub async fn serve<R: RequestSource, W: ResponseSink>(worker: &Arc<Worker>, txn: &mut Txn, source: &mut R, sink: &mut W) {
+    worker.count(Counter::ClientRequests);
+    let running = worker.core.counters.hold(Counter::ClientRequestsRunning);
+    txn.begin(worker);
+    let mut step = Step::Recv;
+    for _ in 0..STEPS_MAX {
+        let from = step.name();
+        step = match step {
+            Step::Recv => steps::recv::run(worker, txn),
+            Step::Hash { purge } => steps::hash::run(worker, txn, purge),
+            Step::Lookup => steps::lookup::run(worker, txn).await,
+            Step::Hit(found) => steps::hit::run(worker, txn, found),
+            Step::Miss(missing) => steps::miss::run(worker, txn, missing, source, sink).await,
+            Step::Pass { hit_for_pass, reason } => steps::pass::run(worker, txn, hit_for_pass, reason, source, sink).await,
+            Step::Purge => steps::purge::run(worker, txn),
+            Step::Synth(page) => steps::synth::run(worker, txn, page),
+            Step::Deliver(delivery) => steps::deliver::run(worker, txn, delivery, source, sink).await,
+            Step::Restart => steps::restart::run(worker, txn),
+            Step::Done => break,
+        };
+        assert!(client_edge_is_legal(from, step.name()), "no edge from {} to {}", from.name(), step.name().name());
+        if step.name() == ClientStep::Done {
+            break;
+        }
+    }
+    drop(running);
+    finish(worker, txn, sink.body_bytes());
+}
+
+/// Counts and logs a request that is over.
+fn finish(worker: &Worker, txn: &mut Txn, body_bytes: u64) {
+    let core = &worker.core;
+    core.counters.add(Counter::BodyBytesSent, body_bytes);
+    let ended = copal_observe::clock::ticks();
+    let took = ended.saturating_duration_since(txn.started);
+    let class = match txn.verdict.outcome {
+        Outcome::Hit | Outcome::HitGrace | Outcome::HitStaleError | Outcome::Coalesced => &core.latencies.hit,
+        Outcome::Miss | Outcome::HitForMiss => &core.latencies.miss,
+        Outcome::Pass | Outcome::HitForPass => &core.latencies.pass,
+        Outcome::Synth | Outcome::Purge | Outcome::Pipe | Outcome::Error => return log(worker, txn, body_bytes, took),
+    };
+    class.record(took);
+    log(worker, txn, body_bytes, took);
+}
+
+fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Duration) {
+    let Some(log) = &worker.core.access_log else { return };
+    let text = |name: &str, txn: &Txn| txn.req().headers.get_str(name).map(std::borrow::Cow::into_owned);
+    let log_lines = std::mem::take(&mut txn.scene_mut().log);
+    let remote = &txn.scene().remote;
+    log.log(Record {
+        time: txn.now,
+        client: (remote.port != 0).then(|| (remote.ip, remote.port).into()),
+        method: txn.method.clone(),
+        url: txn.url.clone(),
+        host: text("host", txn).unwrap_or_default(),
+        protocol: "HTTP/1.1",
+        status: txn.status,
+        body_bytes,
+        duration,
+        ttfb: txn.head_at.map_or(duration, |at| at.saturating_duration_since(txn.started)),
+        outcome: txn.verdict.outcome,
+        reason: txn.verdict.reason.map_or("", copal_semantics::reason::Reason::code),
+        backend: (!txn.backend.is_empty()).then(|| txn.backend.clone()),
+        request_id: txn.scene().req_vars.xid.clone(),
+        referer: text("referer", txn),
+        user_agent: text("user-agent", txn),
+        log_lines,
+        error: txn.error.take(),
+    });
+}

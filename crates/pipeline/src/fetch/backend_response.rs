@@ -1,0 +1,250 @@
+//! backend_response: the head is judged by the rules and the policy: stored or not, and for how long. The waiting client
+//! gets its answer here, and the body begins to flow.
+
+use super::{Answer, Failure, Fetched, FetchedBody, From, Job, Next, Transfer};
+use crate::times::to_store;
+use copal_backend::{BodyFraming, Exchange};
+use copal_observe::counters::Counter;
+use copal_policy::{Action, Hook};
+use copal_semantics::freshness::{Freshness, freshness};
+use copal_semantics::reason::Reason;
+use copal_semantics::reuse::Reuse;
+use copal_semantics::rules::SetCookie;
+use copal_semantics::storability::{Storability, storability};
+use copal_semantics::vary::Vary;
+use copal_semantics::{ResponseHead, Span};
+use copal_store::{BodyWriter, Kind, NewObject, Object};
+use std::sync::Arc;
+
+pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
+    let fresh = freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
+    let origin = job.origin.clone();
+    let uncacheable = !job.cacheable;
+    let vars = &mut job.scene_mut().beresp_vars;
+    vars.ttl = fresh.ttl;
+    vars.grace = fresh.grace;
+    vars.keep = fresh.keep;
+    vars.stale_if_error = fresh.stale_if_error;
+    vars.age = fresh.initial_age;
+    vars.uncacheable = uncacheable;
+    vars.backend = origin;
+    vars.do_stream = true;
+    let action = match job.hook(Hook::BackendResponse) {
+        Ok(action) => action,
+        Err(failure) => return Next::BackendError(failure),
+    };
+    let decision = match action {
+        Action::Default => {
+            if let Some(failure) = error_that_stale_covers(job) {
+                return Next::BackendError(failure);
+            }
+            decide(job, &fresh, false)
+        }
+        Action::Deliver => decide(job, &fresh, true),
+        Action::PassFor(ttl) => Decision::Pass { kind: Kind::HitForPass, ttl, reason: Reason::Policy },
+        Action::Pass => {
+            Decision::Pass { kind: Kind::HitForPass, ttl: job.worker.core.settings.hit_for_miss, reason: Reason::Policy }
+        }
+        Action::Retry => return Next::Retry,
+        Action::Abandon => return job.abandon("backend_response"),
+        Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
+        other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
+    };
+    let Answer { exchange, renewed } = *answer;
+    match renewed {
+        Some(stale) => renew(job, &stale, &fresh, decision),
+        None => match exchange {
+            Some(exchange) => take(job, exchange, decision),
+            None => Next::BackendError(Failure::BadAnswer("an answer without a body")),
+        },
+    }
+}
+
+enum Decision {
+    Store { reason: Reason, times: copal_store::Times },
+    /// A marker is left so that the next requests do not wait for each other.
+    Pass { kind: Kind, ttl: Span, reason: Reason },
+}
+
+/// RFC 5861 §4: an answer of 500, 502, 503 or 504 counts as an error that a stale object covers.
+fn error_that_stale_covers(job: &Job) -> Option<Failure> {
+    let status = job.scene().beresp.status;
+    if !matches!(status, 500 | 502 | 503 | 504) {
+        return None;
+    }
+    job.usable_stale().map(|_| Failure::Status(status))
+}
+
+/// `explicit`: the policy said deliver, so the built-in caution does not apply, as in VCL.
+fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
+    let (scene, core) = (job.scene(), &job.worker.core);
+    let vars = &scene.beresp_vars;
+    let no = |reason| Decision::Pass { kind: Kind::HitForMiss, ttl: core.settings.hit_for_miss, reason };
+    if !job.cacheable {
+        return no(Reason::Pass);
+    }
+    if vars.uncacheable {
+        return no(Reason::Policy);
+    }
+    let ttl_by_policy = vars.ttl != fresh.ttl;
+    let reason = if explicit {
+        Reason::Policy
+    } else {
+        match storability(&scene.req, &scene.beresp, &core.rules) {
+            Storability::Store(reason) => reason,
+            Storability::DoNotStore(Reason::NoFreshness) if ttl_by_policy && vars.ttl > Span::ZERO => Reason::Policy,
+            Storability::DoNotStore(reason) => return no(reason),
+        }
+    };
+    let lives = vars.ttl + vars.grace.max(vars.stale_if_error).non_negative();
+    let renewable = vars.keep > Span::ZERO && copal_semantics::validation::has_validator(&scene.beresp);
+    if lives <= Span::ZERO && !renewable {
+        return no(if ttl_by_policy { Reason::Policy } else { Reason::NoFreshness });
+    }
+    let reason = if ttl_by_policy { Reason::Policy } else { reason };
+    Decision::Store { reason, times: to_store(vars, fresh, ttl_by_policy, job.response_time) }
+}
+
+/// A 304 has renewed the object: same body, new head, new times.
+fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decision) -> Next {
+    let head = job.scene().beresp.clone();
+    let (object, stored, reason) = match decision {
+        Decision::Store { reason, times } => (job.worker.core.store.refresh(stale, &head.encode(), times), true, reason),
+        Decision::Pass { reason, .. } => {
+            // It may be used for this request but not kept: a successor that is stale from its birth, off the shelf.
+            let mut times = to_store(&job.scene().beresp_vars, fresh, false, job.response_time);
+            times.no_cache = true;
+            let object = job.worker.core.store.refresh(stale, &head.encode(), times);
+            job.worker.core.store.unstore(&object);
+            (object, false, reason)
+        }
+    };
+    if let Some(guard) = job.guard.take() {
+        if stored { guard.publish(&object) } else { guard.uncacheable() }
+    }
+    job.reply(FetchedBody::Object(object), stored, Some(reason), Some(304));
+    Next::Done
+}
+
+/// A response with a body: to the store and its readers, or to one client.
+fn take(job: &mut Job, exchange: Exchange, decision: Decision) -> Next {
+    let length = match exchange.framing {
+        BodyFraming::None => Some(0),
+        BodyFraming::Length(n) => Some(n),
+        BodyFraming::Chunked | BodyFraming::Close => None,
+    };
+    let bodiless = exchange.framing == BodyFraming::None;
+    match decision {
+        Decision::Store { reason, times } if length.is_none_or(|n| n <= job.worker.core.settings.object_size_max) => {
+            if job.worker.core.rules.set_cookie == SetCookie::Strip {
+                job.scene_mut().beresp.headers.remove("set-cookie");
+            }
+            let (object, writer) = store(job, times, length);
+            if let Some(guard) = job.guard.take() {
+                guard.publish(&object);
+            }
+            job.reply(FetchedBody::Object(Arc::clone(&object)), true, Some(reason), None);
+            Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: Some(object) }))
+        }
+        Decision::Store { .. } => {
+            let hit_for_miss = job.worker.core.settings.hit_for_miss;
+            pass_through(job, exchange, length, bodiless, (Kind::HitForMiss, hit_for_miss, Reason::TooLarge))
+        }
+        Decision::Pass { kind, ttl, reason } => pass_through(job, exchange, length, bodiless, (kind, ttl, reason)),
+    }
+}
+
+fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> (Arc<Object>, BodyWriter) {
+    let scene = job.scene();
+    let names = vary_names(&scene.beresp);
+    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| {
+        copal_semantics::vary::fingerprint(names, &scene.req.headers, feed);
+    };
+    let head = scene.beresp.encode();
+    job.worker.core.store.insert_streaming(NewObject {
+        key: job.key.as_bytes(),
+        hash: job.hash,
+        vary_names: &names,
+        vary: &vary,
+        head: &head,
+        times,
+        body_hint: length,
+    })
+}
+
+fn vary_names(head: &ResponseHead) -> Vec<Box<str>> {
+    match Vary::parse(&head.headers) {
+        Vary::None | Vary::Any => Vec::new(),
+        Vary::Fields(fields) => fields.names().map(Box::from).collect(),
+    }
+}
+
+fn pass_through(
+    job: &mut Job,
+    exchange: Exchange,
+    length: Option<u64>,
+    bodiless: bool,
+    (kind, ttl, reason): (Kind, Span, Reason),
+) -> Next {
+    if job.cacheable {
+        job.count(Counter::FetchesUncacheable);
+        leave_marker(job, kind, ttl);
+        if let Some(guard) = job.guard.take() {
+            guard.uncacheable();
+        }
+    }
+    let (reader, writer) = job.worker.core.store.transit_body(job.worker.core.settings.transit_window as u64);
+    let head = job.scene().beresp.clone();
+    // The length of a response to HEAD is what the origin declared, not what comes.
+    let declared = if bodiless { content_length(&head) } else { length };
+    job.reply(FetchedBody::Transit { head, reader, length: declared }, false, Some(reason), None);
+    Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: None }))
+}
+
+fn content_length(head: &ResponseHead) -> Option<u64> {
+    std::str::from_utf8(head.headers.get("content-length")?).ok()?.parse().ok()
+}
+
+fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
+    let scene = job.scene();
+    let names = vary_names(&scene.beresp);
+    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| {
+        copal_semantics::vary::fingerprint(names, &scene.req.headers, feed);
+    };
+    let marker = NewObject {
+        key: job.key.as_bytes(),
+        hash: job.hash,
+        vary_names: &names,
+        vary: &vary,
+        head: &[],
+        times: copal_store::Times::fresh(job.response_time, ttl),
+        body_hint: None,
+    };
+    job.worker.core.store.insert_marker(marker, kind);
+}
+
+impl Job {
+    /// The stale object, if it may be served now that the origin has failed.
+    pub(super) fn usable_stale(&self) -> Option<(Arc<Object>, Reason)> {
+        let stale = self.stale.as_ref().filter(|stale| !stale.is_purged() && stale.kind() == Kind::Cacheable)?;
+        let now = self.worker.core.clock.now();
+        let times = crate::times::stored(&stale.times());
+        match copal_semantics::reuse::reuse(&times, now, None, self.scene().req_vars.grace, false) {
+            Reuse::Fresh(why) | Reuse::Grace(why) => Some((Arc::clone(stale), why)),
+            Reuse::OnError(_) | Reuse::Revalidate(_) | Reuse::Unusable(_) => None,
+        }
+    }
+
+    pub(super) fn reply(&mut self, body: FetchedBody, stored: bool, reason: Option<Reason>, fwd_status: Option<u16>) {
+        let event = super::Event::Response(Box::new(Fetched {
+            body,
+            stored,
+            outcome: None,
+            reason,
+            fwd_status,
+            backend: self.origin.clone(),
+            error: self.error.take(),
+        }));
+        self.tell(event);
+    }
+}

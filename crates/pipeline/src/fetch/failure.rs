@@ -1,0 +1,89 @@
+//! Why a fetch has no response, whose fault that is, and what the client is told.
+
+use super::{Event, Job, Next};
+use copal_backend::Fault;
+use copal_policy::{Action, Hook};
+use std::fmt;
+
+/// Why there is no response.
+pub(crate) enum Failure {
+    /// The origin, or the way to it.
+    Origin(Fault),
+    /// The origin answered something that cannot be used.
+    BadAnswer(&'static str),
+    /// The origin answered with a status that a stale object covers (RFC 5861 §4).
+    Status(u16),
+    /// The policy said error(status, reason).
+    Policy { status: u16, reason: String },
+    /// The policy's own fault, or fail().
+    Script(String),
+}
+
+impl Failure {
+    /// An action that this hook's step does not carry out.
+    pub(super) fn from_action(hook: Hook, action: &Action) -> Failure {
+        Failure::Script(match action {
+            Action::Fail { reason } if reason.is_empty() => format!("hook `{}` said fail()", hook.name()),
+            Action::Fail { reason } => format!("hook `{}`: {reason}", hook.name()),
+            other => format!("hook `{}` returned {other:?}, which cannot be carried out there", hook.name()),
+        })
+    }
+
+    /// The status of the page.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Failure::Origin(fault) => fault.status(),
+            Failure::BadAnswer(_) => 502,
+            Failure::Status(status) | Failure::Policy { status, .. } => *status,
+            Failure::Script(_) => 503,
+        }
+    }
+
+    /// The reason phrase of the page; empty for the standard one.
+    pub(super) fn reason_phrase(&self) -> String {
+        match self {
+            Failure::Policy { reason, .. } => reason.clone(),
+            Failure::Script(_) => "Policy fault".to_owned(),
+            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) => String::new(),
+        }
+    }
+
+    /// The status that the origin did answer with.
+    pub(super) fn answered(&self) -> Option<u16> {
+        match self {
+            Failure::Status(status) => Some(*status),
+            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Policy { .. } | Failure::Script(_) => None,
+        }
+    }
+
+    /// May a stale object be served instead? For faults of the origin; what the policy wants, it gets.
+    pub(super) fn stale_covers(&self) -> bool {
+        match self {
+            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) => true,
+            Failure::Policy { .. } | Failure::Script(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Origin(fault) => fault.fmt(f),
+            Failure::BadAnswer(text) => f.write_str(text),
+            Failure::Status(status) => write!(f, "the origin answered {status}"),
+            Failure::Policy { status, reason } => write!(f, "the policy said error({status}, {reason:?})"),
+            Failure::Script(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Job {
+    /// The policy wants no answer: the client gets a 503, a background fetch just ends.
+    pub(super) fn abandon(&mut self, hook: &str) -> Next {
+        if let Some(guard) = self.guard.take() {
+            guard.fail();
+        }
+        self.tell(Event::Abandoned(format!("hook `{hook}` said abandon()")));
+        Next::Done
+    }
+}

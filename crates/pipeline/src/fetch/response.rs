@@ -1,0 +1,69 @@
+//! response: an origin is chosen and asked; its response head is awaited.
+
+use super::{Answer, Event, Failure, Job, Next};
+use crate::io::RequestBody;
+use copal_backend::{Origin, SendBody, Timeouts, exchange};
+use copal_observe::counters::Counter;
+use copal_semantics::{Span, hop_by_hop};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) async fn run(job: &mut Job) -> Next {
+    let origin = match job.worker.core.backends.pick(job.scene().bereq_vars.backend.as_deref()) {
+        Ok(origin) => origin,
+        Err(fault) => return Next::BackendError(Failure::Origin(fault)),
+    };
+    origin.name().clone_into(&mut job.origin);
+    job.request_time = job.worker.core.clock.now();
+    let timeouts = timeouts(job, &origin);
+    let worker = Arc::clone(&job.worker);
+    let scene = job.scene.as_deref().expect(super::SCENE_IS_HERE);
+    let events = job.events.clone();
+    let mut interim = |head| {
+        if let Some(events) = &events {
+            // A client that is slow to take hints does without them.
+            let _full = events.try_send(Event::Interim(head));
+        }
+    };
+    let body = match (job.upload.as_mut(), job.upload_kind) {
+        (None, _) | (Some(_), RequestBody::None) => SendBody::None,
+        (Some(pieces), RequestBody::Length(n)) => SendBody::Length(n, pieces),
+        (Some(pieces), RequestBody::Unknown) => SendBody::Chunked(pieces),
+    };
+    let answer = exchange(&worker.pool, &origin, &scene.bereq, body, timeouts, &mut interim).await;
+    let mut exchange = match answer {
+        Ok(exchange) => exchange,
+        Err(fault) => return Next::BackendError(Failure::Origin(fault)),
+    };
+    job.response_time = job.worker.core.clock.now();
+    job.count(if exchange.reused { Counter::BackendConnectionsReused } else { Counter::BackendConnectionsOpened });
+    if exchange.reconnected {
+        job.count(Counter::FetchReconnects);
+    }
+    let mut head = std::mem::take(&mut exchange.head);
+    hop_by_hop::strip_response(&mut head.headers);
+    if !head.headers.contains("date") {
+        // RFC 9110 §6.6.1: a recipient with a clock adds the Date that is missing. Our own words are never refused.
+        let _valid = head.headers.set("Date", copal_semantics::date::http_date(job.response_time));
+    }
+    let status = head.status;
+    job.scene_mut().beresp = head;
+    let answer = Box::new(Answer { exchange: Some(exchange), renewed: None });
+    match status {
+        304 if job.conditional => Next::BackendRefresh(answer),
+        304 if job.cacheable => Next::BackendError(Failure::BadAnswer("the origin answered 304 to an unconditional request")),
+        _ => Next::BackendResponse(answer),
+    }
+}
+
+/// The backend's own limits, where the policy has set none.
+fn timeouts(job: &Job, origin: &Origin) -> Timeouts {
+    let vars = &job.scene().bereq_vars;
+    let or = |set: Option<Span>, own: Duration| set.map_or(own, Span::to_std);
+    let options = origin.options();
+    Timeouts {
+        connect: or(vars.connect_timeout, options.connect_timeout),
+        first_byte: or(vars.first_byte_timeout, options.first_byte_timeout),
+        between_bytes: or(vars.between_bytes_timeout, options.between_bytes_timeout),
+    }
+}

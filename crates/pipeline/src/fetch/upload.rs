@@ -1,0 +1,81 @@
+//! The body of a request on its way from the client's connection to the fetch, piece by piece.
+
+use crate::io::{RequestBody, RequestSource, SourceFault};
+use bytes::Bytes;
+use copal_backend::BodyError;
+use tokio::sync::mpsc;
+
+/// Pieces under way: enough to keep both sides busy, little enough to hold a fast client back.
+const PIECES_MAX: usize = 4;
+
+/// The mark of a whole body: an empty piece. A channel that closes without it was cut off.
+const END: Bytes = Bytes::new();
+
+type Piece = Result<Bytes, SourceFault>;
+
+/// The client's end.
+pub(crate) struct Upload {
+    pieces: Option<mpsc::Sender<Piece>>,
+}
+
+/// The fetch's end.
+pub(crate) struct Pieces {
+    pieces: mpsc::Receiver<Piece>,
+    /// Has the fetch taken any? Then the body cannot be sent again.
+    touched: bool,
+}
+
+impl Upload {
+    /// Both ends for a body of that kind; nothing for no body.
+    pub(crate) fn new(kind: RequestBody) -> (Option<Upload>, Option<(Pieces, RequestBody)>) {
+        if kind == RequestBody::None {
+            return (None, None);
+        }
+        let (sender, receiver) = mpsc::channel(PIECES_MAX);
+        (Some(Upload { pieces: Some(sender) }), Some((Pieces { pieces: receiver, touched: false }, kind)))
+    }
+
+    /// Moves pieces until the body is over or the fetch wants no more. Dropping the future loses nothing.
+    pub(crate) async fn pump<R: RequestSource>(&mut self, source: &mut R) {
+        while let Some(pieces) = &self.pieces {
+            // The place is taken first: a piece once read can always be handed on.
+            let Ok(place) = pieces.reserve().await else { break };
+            match source.next().await {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => place.send(Ok(piece)),
+                Some(Err(fault)) => {
+                    place.send(Err(fault));
+                    break;
+                }
+                None => {
+                    place.send(Ok(END));
+                    break;
+                }
+            }
+        }
+        self.pieces = None;
+    }
+}
+
+impl Pieces {
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
+    }
+}
+
+impl copal_backend::RequestBody for &mut Pieces {
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        self.touched = true;
+        match self.pieces.recv().await {
+            Some(Ok(piece)) if piece.is_empty() => None,
+            Some(Ok(piece)) => Some(Ok(piece)),
+            Some(Err(fault)) => Some(Err(match fault {
+                SourceFault::Gone => BodyError::Closed,
+                SourceFault::Timeout => BodyError::Timeout,
+                SourceFault::Malformed => BodyError::Malformed(copal_backend::WireError::Chunk),
+                SourceFault::TooLarge => BodyError::TooLarge,
+            })),
+            None => Some(Err(BodyError::Closed)),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What happens to a response after the last hook: the client's conditions, ranges, HEAD.
+//!
+//! Order: conditions (RFC 9110 §13), then If-Range and Range (§14), then the method.
+
+use crate::core::Worker;
+use crate::io::BodyPlan;
+use crate::steps::Source;
+use crate::txn::Txn;
+use bytes::Bytes;
+use copal_semantics::conditional::{self, IfRange, Precondition};
+use copal_semantics::range::{self, RangeOutcome};
+use http::Method;
+
+/// What is sent of the body.
+pub(crate) enum Segments {
+    Nothing,
+    Whole,
+    Parts(Vec<Part>),
+}
+
+/// A stretch of an object's body, with bytes to be sent before it.
+pub(crate) struct Part {
+    pub(crate) before: Bytes,
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+}
+
+pub(crate) struct Parts {
+    pub(crate) plan: BodyPlan,
+    pub(crate) segments: Segments,
+}
+
+/// Applies the filters to the head in the scene.
+pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
+    let is_head = txn.req().method == Method::HEAD;
+    let length = match body {
+        Source::Object(object) => object.body().len_known(),
+        Source::Transit { length, .. } => *length,
+        Source::Made(bytes) => Some(bytes.len() as u64),
+    };
+    let from_cache = matches!(body, Source::Object(_));
+    if from_cache && (is_head || txn.req().method == Method::GET) {
+        let now = txn.now;
+        let scene = txn.scene_mut();
+        match conditional::evaluate(&scene.req, scene.resp.status, &scene.resp, now) {
+            Precondition::Proceed => {}
+            Precondition::NotModified(_) => {
+                scene.resp = conditional::not_modified_head(&scene.resp);
+                return Parts { plan: BodyPlan::None, segments: Segments::Nothing };
+            }
+            Precondition::Failed(_) => {
+                scene.resp.status = 412;
+                scene.resp.reason.clear();
+                return Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing };
+            }
+        }
+        if !is_head && scene.resp.status == 200 && scene.req.headers.contains("range") {
+            if let Some(parts) = ranges(worker, txn, length) {
+                return parts;
+            }
+        }
+    }
+    let status = txn.scene().resp.status % 1000;
+    if matches!(status, 204 | 304) {
+        return Parts { plan: BodyPlan::None, segments: Segments::Nothing };
+    }
+    if is_head {
+        // A response that passes by has no body here; the length is what the origin declared.
+        return Parts { plan: BodyPlan::HeadOnly(length), segments: Segments::Nothing };
+    }
+    Parts { plan: length.map_or(BodyPlan::Unknown, BodyPlan::Length), segments: Segments::Whole }
+}
+
+/// RFC 9110 §14: parts of an object whose length is known, complete or still arriving. `None`: send the whole.
+fn ranges(worker: &Worker, txn: &mut Txn, length: Option<u64>) -> Option<Parts> {
+    let length = length?;
+    let scene = txn.scene_mut();
+    match conditional::if_range_holds(&scene.req, &scene.resp) {
+        IfRange::Holds => {}
+        IfRange::Fails(_) => return None,
+    }
+    let wanted = scene.req.headers.combined("range")?;
+    let head = &mut scene.resp;
+    match range::resolve(&wanted, length, worker.core.settings.ranges_max) {
+        RangeOutcome::Whole => None,
+        RangeOutcome::Unsatisfiable => {
+            head.status = 416;
+            head.reason.clear();
+            // RFC 9110 §14.4: the current length. A number in our own words is never refused.
+            let _valid = head.headers.set("Content-Range", range::unsatisfied_range(length));
+            for name in ["etag", "last-modified", "content-type"] {
+                head.headers.remove(name);
+            }
+            Some(Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing })
+        }
+        RangeOutcome::One(first, last) => {
+            head.status = 206;
+            head.reason.clear();
+            let _valid = head.headers.set("Content-Range", range::content_range(first, last, Some(length)));
+            let len = last - first + 1;
+            let part = Part { before: Bytes::new(), start: first, len };
+            Some(Parts { plan: BodyPlan::Length(len), segments: Segments::Parts(vec![part]) })
+        }
+        RangeOutcome::Many(list) => Some(multipart(txn, &list, length)),
+    }
+}
+
+/// RFC 9110 §14.6: multipart/byteranges.
+fn multipart(txn: &mut Txn, list: &[(u64, u64)], length: u64) -> Parts {
+    let boundary = format!("copal-{}", txn.scene().req_vars.xid);
+    let head = &mut txn.scene_mut().resp;
+    let content_type = head.headers.get("content-type").map(<[u8]>::to_vec);
+    head.status = 206;
+    head.reason.clear();
+    let _valid = head.headers.set("Content-Type", format!("multipart/byteranges; boundary={boundary}"));
+    let mut parts = Vec::with_capacity(list.len() + 1);
+    let mut total = 0;
+    for (first, last) in list {
+        let mut before = Vec::with_capacity(160);
+        range::part_head(&boundary, content_type.as_deref(), (*first, *last), length, &mut before);
+        let len = last - first + 1;
+        total += before.len() as u64 + len;
+        parts.push(Part { before: Bytes::from(before), start: *first, len });
+    }
+    let mut end = Vec::new();
+    range::parts_end(&boundary, &mut end);
+    total += end.len() as u64;
+    parts.push(Part { before: Bytes::from(end), start: 0, len: 0 });
+    Parts { plan: BodyPlan::Length(total), segments: Segments::Parts(parts) }
+}

@@ -1,0 +1,34 @@
+//! Purging on the owner's word: from the admin API, without a client and its address.
+
+use crate::core::Core;
+use crate::steps::hash;
+use crate::txn::Txn;
+use copal_backend::Pool;
+use copal_policy::Hook;
+use copal_store::PurgeMode;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Purges all variants of an absolute URL ("http://host/path?query"), or of "host/path". The policy's recv and hash hooks
+/// see a PURGE of it, so that the key is the one that visitors' requests get; what recv returns is not asked for.
+///
+/// # Errors
+/// When the URL has no host or path, or the policy fails on it; in words for people.
+pub fn purge_url(core: &Arc<Core>, url: &str, mode: PurgeMode) -> Result<u64, String> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(url);
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if host.is_empty() {
+        return Err(format!("`{url}` names no host: use http://host/path"));
+    }
+    let worker = crate::core::Worker { core: Arc::clone(core), pool: Arc::new(Pool::default()) };
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut txn = Txn::new(core, nobody, nobody, Arc::from(""));
+    let req = txn.request_mut();
+    req.method = http::Method::from_bytes(b"PURGE").map_err(|e| e.to_string())?;
+    req.url = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    req.headers.set("Host", host).map_err(|e| format!("`{host}`: {e}"))?;
+    txn.begin(&worker);
+    txn.hook(&worker, Hook::Recv).map_err(|fault| fault.to_string())?;
+    hash::make_key(&worker, &mut txn).map_err(|fault| fault.to_string())?;
+    Ok(core.store.purge(txn.key.as_bytes(), txn.hash, mode, txn.now))
+}

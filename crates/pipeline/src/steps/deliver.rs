@@ -1,0 +1,193 @@
+//! deliver: the head gets what every response carries, the policy has its last word, conditions and ranges are answered,
+//! and the body goes out while it arrives.
+
+use super::{Delivery, Source, Step, common_action, policy_fault, unavailable};
+use crate::core::Worker;
+use crate::fetch::Upload;
+use crate::filters::{self, Segments};
+use crate::io::{ClientGone, RequestSource, ResponseSink};
+use crate::txn::Txn;
+use bytes::Bytes;
+use copal_observe::counters::Counter;
+use copal_policy::{Action, Hook};
+use copal_semantics::Headers;
+use copal_semantics::cache_status::CacheStatus;
+use copal_store::{Object, Reader};
+use std::sync::Arc;
+
+pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
+    worker: &Arc<Worker>,
+    txn: &mut Txn,
+    delivery: Delivery,
+    source: &mut R,
+    sink: &mut W,
+) -> Step {
+    let Delivery { body, mut upload } = delivery;
+    if let Source::Object(object) = &body {
+        read_head(txn, object);
+    }
+    finish_head(txn);
+    if txn.policy.has(Hook::Deliver) {
+        if let Source::Object(object) = &body {
+            let vars = super::hit::object_vars(txn, object);
+            txn.scene_mut().resp_vars.hits = vars.hits;
+            txn.scene_mut().obj = Some(vars);
+        }
+        let from_synth = matches!(body, Source::Made(_));
+        match txn.hook(worker, Hook::Deliver) {
+            Ok(Action::Default | Action::Deliver) => {}
+            // A page that synth made is not judged again: its deliver hook may change it, not refuse it.
+            Ok(_) | Err(_) if from_synth && txn.synths > 1 => {}
+            Ok(other) => {
+                return common_action(worker, txn, Hook::Deliver, other)
+                    .unwrap_or_else(|other| unavailable(worker, txn, Hook::Deliver, &other));
+            }
+            Err(fault) => return policy_fault(&fault),
+        }
+    }
+    if txn.close {
+        sink.close_after();
+    }
+    let parts = filters::apply(worker, txn, &body);
+    txn.status = txn.scene().resp.status % 1000;
+    txn.head_at = Some(copal_observe::clock::ticks());
+    sink.start(&txn.scene().resp, parts.plan);
+    let sent = match &mut upload {
+        None => send(sink, body, parts.segments).await,
+        Some(upload) => send_while_uploading(sink, body, parts.segments, upload, source).await,
+    };
+    if let Err(cut) = sent {
+        worker.count(Counter::AbortedDeliveries);
+        let what = match cut {
+            Cut::Client => "the client left before the response was complete".to_owned(),
+            Cut::Origin(why) => why,
+        };
+        txn.error.get_or_insert(what);
+        sink.abort().await;
+    }
+    Step::Done
+}
+
+fn read_head(txn: &mut Txn, object: &Object) {
+    let now = txn.now;
+    let scene = txn.scene_mut();
+    scene.resp.decode(object.head());
+    scene.resp_vars.body = None;
+    let times = object.times();
+    let mut age = itoa::Buffer::new();
+    // Numbers never break framing.
+    let _valid = scene.resp.headers.set("Age", age.format(times.age(now).as_secs().max(0)));
+}
+
+/// What every response carries: Via, Cache-Status, X-Request-Id.
+fn finish_head(txn: &mut Txn) {
+    let verdict = txn.verdict;
+    let status = CacheStatus {
+        hit: verdict.outcome.is_hit(),
+        fwd: if verdict.outcome.is_hit() { None } else { verdict.fwd },
+        fwd_status: verdict.fwd_status,
+        ttl: verdict.ttl.map(copal_semantics::Span::as_secs),
+        stored: verdict.stored,
+        collapsed: verdict.collapsed,
+        detail: verdict.reason.map(copal_semantics::Reason::code),
+        ..CacheStatus::default()
+    };
+    let scene = txn.scene_mut();
+    let mut line = Vec::with_capacity(64);
+    status.write("copal", &mut line);
+    let (xid, headers) = (&scene.req_vars.xid, &mut scene.resp.headers);
+    // All of these are our own or checked on arrival, so none can be refused.
+    let _valid = headers.append("Via", "1.1 copal");
+    let _valid = headers.append("Cache-Status", &line);
+    let _valid = headers.set("X-Request-Id", xid);
+}
+
+enum Cut {
+    Client,
+    Origin(String),
+}
+
+impl From<ClientGone> for Cut {
+    fn from(_: ClientGone) -> Self {
+        Cut::Client
+    }
+}
+
+async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -> Result<(), Cut> {
+    match (body, segments) {
+        (_, Segments::Nothing) => sink.end(&Headers::new()).await?,
+        (Source::Made(bytes), _) => {
+            if !bytes.is_empty() {
+                sink.data(&bytes).await?;
+            }
+            sink.end(&Headers::new()).await?;
+        }
+        (Source::Object(object), Segments::Whole) => {
+            if let Some(whole) = object.body().whole_slice() {
+                sink.data(whole).await?;
+                sink.end(&Headers::new()).await?;
+            } else {
+                send_all(sink, object.body().reader()).await?;
+            }
+        }
+        (Source::Transit { reader, .. }, Segments::Whole) => send_all(sink, Some(reader)).await?,
+        (Source::Object(object), Segments::Parts(parts)) => {
+            for part in parts {
+                if !part.before.is_empty() {
+                    sink.data(&part.before).await?;
+                }
+                send_range(sink, &object, part.start, part.len).await?;
+            }
+            sink.end(&Headers::new()).await?;
+        }
+        // The filters cut only objects into parts.
+        (Source::Transit { .. }, Segments::Parts(_)) => return Err(Cut::Origin("a range of a passing body".into())),
+    }
+    Ok(())
+}
+
+async fn send_all<W: ResponseSink>(sink: &mut W, reader: Option<Reader>) -> Result<(), Cut> {
+    let Some(mut reader) = reader else {
+        return Err(Cut::Origin("the body had begun to pass by before this request joined".into()));
+    };
+    while let Some(piece) = reader.next().await {
+        let piece = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
+        sink.data(&piece).await?;
+    }
+    sink.end(&reader.trailers().unwrap_or_default()).await?;
+    Ok(())
+}
+
+async fn send_range<W: ResponseSink>(sink: &mut W, object: &Arc<Object>, start: u64, len: u64) -> Result<(), Cut> {
+    let Some(mut reader) = object.body().reader_at(start) else {
+        return Err(Cut::Origin("the start of the range has passed by".into()));
+    };
+    let mut left = len;
+    while left > 0 {
+        let Some(piece) = reader.next().await else {
+            return Err(Cut::Origin("the body ended before the range did".into()));
+        };
+        let mut piece: Bytes = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
+        piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        left -= piece.len() as u64;
+        sink.data(&piece).await?;
+    }
+    Ok(())
+}
+
+/// The origin answered before it had the whole request body: both directions go on side by side.
+async fn send_while_uploading<R: RequestSource, W: ResponseSink>(
+    sink: &mut W,
+    body: Source,
+    segments: Segments,
+    upload: &mut Upload,
+    source: &mut R,
+) -> Result<(), Cut> {
+    let sending = send(sink, body, segments);
+    tokio::pin!(sending);
+    tokio::select! {
+        sent = &mut sending => sent,
+        () = upload.pump(source) => sending.await,
+    }
+}
+

@@ -1,0 +1,63 @@
+//! hit: an object was found, fresh or in grace. The policy may still decide otherwise.
+
+use super::{Delivery, Found, Missing, Source, Step, common_action, policy_fault, unavailable};
+use crate::core::Worker;
+use crate::fetch;
+use crate::txn::Txn;
+use copal_observe::access_log::Outcome;
+use copal_observe::counters::Counter;
+use copal_policy::{Action, Hook, ObjectVars};
+use copal_semantics::cache_status::Fwd;
+use copal_semantics::reason::Reason;
+use copal_store::Object;
+use std::sync::Arc;
+
+pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
+    let Found { object, refresh } = found;
+    if txn.policy.has(Hook::Hit) {
+        let mut vars = object_vars(txn, &object);
+        vars.head.decode(object.head());
+        txn.scene_mut().obj = Some(vars);
+    }
+    let action = match txn.hook(worker, Hook::Hit) {
+        Ok(action) => action,
+        Err(fault) => return policy_fault(&fault),
+    };
+    match action {
+        Action::Default | Action::Deliver => {
+            object.record_hit(txn.now);
+            worker.count(match txn.verdict.outcome {
+                Outcome::HitGrace => Counter::HitsGrace,
+                Outcome::HitStaleError => Counter::HitsStaleError,
+                Outcome::Coalesced => Counter::HitsCoalesced,
+                _ => Counter::HitsFresh,
+            });
+            if let Some(guard) = refresh {
+                worker.count(Counter::BackgroundFetches);
+                fetch::refresh_in_background(worker, txn, guard, Arc::clone(&object));
+            }
+            Step::Deliver(Delivery { body: Source::Object(object), upload: None })
+        }
+        Action::Miss => {
+            txn.verdict.fwd = Some(Fwd::Request);
+            txn.verdict.reason = Some(Reason::Policy);
+            Step::Miss(Missing { guard: refresh, stale: Some(object), hit_for_miss: false })
+        }
+        Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Pass },
+        other => common_action(worker, txn, Hook::Hit, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other)),
+    }
+}
+
+/// What hooks may know of an object, all but its head.
+pub(crate) fn object_vars(txn: &Txn, object: &Object) -> ObjectVars {
+    let times = object.times();
+    ObjectVars {
+        ttl: crate::times::stored(&times).ttl_left(txn.now),
+        grace: times.grace,
+        keep: times.keep,
+        age: times.age(txn.now),
+        hits: u64::from(object.hits()),
+        uncacheable: false,
+        ..ObjectVars::default()
+    }
+}

@@ -1,0 +1,206 @@
+//! lookup: the store is asked. A fresh object is a hit; a stale one in grace is a hit that somebody renews; what another
+//! request is fetching right now is waited for, once.
+
+use super::{Found, Missing, Page, Step};
+use crate::core::Worker;
+use crate::txn::Txn;
+use copal_observe::access_log::Outcome;
+use copal_observe::counters::Counter;
+use copal_semantics::cache_control::RequestDirectives;
+use copal_semantics::cache_status::Fwd;
+use copal_semantics::reason::Reason;
+use copal_semantics::reuse::{Reuse, reuse};
+use copal_store::{Claim, Kind, Object, Released};
+use std::sync::Arc;
+
+/// Waits of one request in all: the first, and more only while what was fetched was of another variant. Beyond that it
+/// fetches by itself.
+const WAITS_MAX: u32 = 3;
+
+pub(crate) async fn run(worker: &Worker, txn: &mut Txn) -> Step {
+    let directives = request_directives(worker, txn);
+    loop {
+        let found = if txn.scene().req_vars.hash_always_miss { None } else { find(worker, txn) };
+        let stale = match found.map(|object| judge(worker, txn, object, directives.as_ref())) {
+            Some(Judged::Settled(step)) => return step,
+            Some(Judged::Stale(object)) => Some(object),
+            None => None,
+        };
+        if directives.as_ref().is_some_and(|d| d.only_if_cached) {
+            // RFC 9111 §5.2.1.7.
+            return Step::Synth(Page::new(504, "Not in the cache, and only-if-cached"));
+        }
+        match wait_or_fetch(worker, txn, stale).await {
+            Waited::Go(step) => return step,
+            Waited::LookAgain => {}
+        }
+    }
+}
+
+fn request_directives(worker: &Worker, txn: &Txn) -> Option<RequestDirectives> {
+    if !worker.core.settings.request_directives {
+        return None;
+    }
+    let headers = &txn.req().headers;
+    (headers.contains("cache-control") || headers.contains("pragma")).then(|| RequestDirectives::parse(headers))
+}
+
+fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
+    let headers = &txn.req().headers;
+    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
+    worker.core.store.lookup(txn.key.as_bytes(), txn.hash, &vary, txn.now)
+}
+
+enum Judged {
+    Settled(Step),
+    Stale(Arc<Object>),
+}
+
+fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option<&RequestDirectives>) -> Judged {
+    let times = object.times();
+    match object.kind() {
+        Kind::Cacheable => {}
+        Kind::HitForMiss if crate::times::stored(&times).ttl_left(txn.now).is_negative() => return Judged::Stale(object),
+        Kind::HitForPass if crate::times::stored(&times).ttl_left(txn.now).is_negative() => return Judged::Stale(object),
+        Kind::HitForMiss => {
+            worker.count(Counter::HitForMiss);
+            txn.scene_mut().req_vars.is_hitmiss = true;
+            txn.verdict.reason = Some(Reason::HitForMiss);
+            return Judged::Settled(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }));
+        }
+        Kind::HitForPass => {
+            worker.count(Counter::HitForPass);
+            txn.scene_mut().req_vars.is_hitpass = true;
+            return Judged::Settled(Step::Pass { hit_for_pass: true, reason: Reason::HitForPass });
+        }
+    }
+    let grace_cap = txn.scene().req_vars.grace;
+    let judged = reuse(&crate::times::stored(&times), txn.now, directives, grace_cap, true);
+    // Only what is stale asks whether anybody is there to renew it: a hit never does.
+    let judged = match judged {
+        Reuse::Fresh(_) | Reuse::Unusable(_) => judged,
+        Reuse::Grace(_) | Reuse::OnError(_) | Reuse::Revalidate(_) => {
+            let target = txn.scene().req_vars.backend.as_deref();
+            if worker.core.backends.is_healthy(target) {
+                judged
+            } else {
+                match reuse(&crate::times::stored(&times), txn.now, directives, grace_cap, false) {
+                    Reuse::Grace(why) => {
+                        txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
+                        return Judged::Settled(hit(txn, Outcome::HitStaleError, why, Found { object, refresh: None }));
+                    }
+                    other => other,
+                }
+            }
+        }
+    };
+    txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
+    match judged {
+        Reuse::Fresh(why) => Judged::Settled(hit(txn, Outcome::Hit, why, Found { object, refresh: None })),
+        Reuse::Grace(why) => {
+            let refresh = match claim(worker, txn, Some(&object)) {
+                Claim::Fetch(guard) => Some(guard),
+                // Somebody renews it, or just has.
+                Claim::Wait(_) | Claim::Full | Claim::Appeared(_) => None,
+            };
+            Judged::Settled(hit(txn, Outcome::HitGrace, why, Found { object, refresh }))
+        }
+        Reuse::OnError(why) | Reuse::Revalidate(why) => {
+            txn.verdict.fwd = Some(Fwd::Stale);
+            txn.verdict.reason = Some(why);
+            Judged::Stale(object)
+        }
+        Reuse::Unusable(why) => {
+            txn.verdict.fwd = Some(Fwd::Stale);
+            txn.verdict.reason = Some(why);
+            Judged::Stale(object)
+        }
+    }
+}
+
+fn hit(txn: &mut Txn, outcome: Outcome, why: Reason, found: Found) -> Step {
+    txn.verdict.outcome = outcome;
+    txn.verdict.reason = Some(why);
+    Step::Hit(found)
+}
+
+fn claim(worker: &Worker, txn: &Txn, seen: Option<&Arc<Object>>) -> Claim {
+    let headers = &txn.req().headers;
+    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
+    worker.core.store.claim(txn.key.as_bytes(), txn.hash, &vary, seen, txn.now)
+}
+
+enum Waited {
+    Go(Step),
+    LookAgain,
+}
+
+async fn wait_or_fetch(worker: &Worker, txn: &mut Txn, stale: Option<Arc<Object>>) -> Waited {
+    let alone = |stale| Waited::Go(Step::Miss(Missing { guard: None, stale, hit_for_miss: false }));
+    let vars = &txn.scene().req_vars;
+    if vars.hash_ignore_busy || vars.hash_always_miss || txn.waits >= WAITS_MAX {
+        return alone(stale);
+    }
+    let waiter = match claim(worker, txn, stale.as_ref()) {
+        Claim::Fetch(guard) => return Waited::Go(Step::Miss(Missing { guard: Some(guard), stale, hit_for_miss: false })),
+        Claim::Full => return alone(stale),
+        Claim::Appeared(object) => {
+            txn.waits += 1;
+            txn.now = worker.core.clock.now();
+            return collapsed(worker, txn, object);
+        }
+        Claim::Wait(waiter) => waiter,
+    };
+    txn.waits += 1;
+    worker.count(Counter::CoalesceWaits);
+    let Ok(released) = tokio::time::timeout(worker.core.settings.coalesce_wait, waiter.wait()).await else {
+        worker.count(Counter::CoalesceTimeouts);
+        txn.waits = WAITS_MAX;
+        return alone(stale);
+    };
+    txn.now = worker.core.clock.now();
+    match released {
+        Released::Stored(object) => collapsed(worker, txn, object),
+        // The outcome is known and of no use to this one: it goes on by itself, and so does everybody else at once.
+        Released::Uncacheable => {
+            worker.count(Counter::HitForMiss);
+            txn.scene_mut().req_vars.is_hitmiss = true;
+            txn.verdict.reason = Some(Reason::HitForMiss);
+            txn.waits = WAITS_MAX;
+            Waited::Go(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }))
+        }
+        Released::Failed => {
+            txn.waits = WAITS_MAX;
+            alone(stale)
+        }
+    }
+}
+
+/// Another request's fetch has an object: is it this one's variant, and may it be used?
+fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
+    let headers = &txn.req().headers;
+    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
+    let mine = worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary);
+    if !mine || object.kind() != Kind::Cacheable || object.is_purged() {
+        return Waited::LookAgain;
+    }
+    let times = object.times();
+    let why = match reuse(&crate::times::stored(&times), txn.now, None, txn.scene().req_vars.grace, false) {
+        Reuse::Fresh(why) => why,
+        Reuse::Grace(why) => {
+            // The fetch failed and the stale object was handed out instead.
+            txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
+            return Waited::Go(hit(txn, Outcome::HitStaleError, why, Found { object, refresh: None }));
+        }
+        // RFC 9111 §4: what was requested before the response came may be answered with it, even when its lifetime is
+        // over at once; what must be validated may not.
+        Reuse::OnError(_) | Reuse::Revalidate(_) | Reuse::Unusable(_) if times.no_cache => {
+            txn.waits = WAITS_MAX;
+            return Waited::LookAgain;
+        }
+        Reuse::OnError(why) | Reuse::Revalidate(why) | Reuse::Unusable(why) => why,
+    };
+    txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
+    txn.verdict.collapsed = true;
+    Waited::Go(hit(txn, Outcome::Coalesced, why, Found { object, refresh: None }))
+}

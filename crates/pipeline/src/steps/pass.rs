@@ -1,0 +1,48 @@
+//! pass: a fetch for this request alone, stored nowhere. The request's body streams through.
+
+use super::{Step, common_action, policy_fault, unavailable};
+use crate::core::Worker;
+use crate::fetch::{self, Purpose, Upload};
+use crate::io::{RequestBody, RequestSource, ResponseSink};
+use crate::txn::Txn;
+use copal_observe::access_log::Outcome;
+use copal_observe::counters::Counter;
+use copal_policy::{Action, Hook};
+use copal_semantics::ResponseHead;
+use copal_semantics::cache_status::Fwd;
+use copal_semantics::reason::Reason;
+use std::sync::Arc;
+
+pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
+    worker: &Arc<Worker>,
+    txn: &mut Txn,
+    hit_for_pass: bool,
+    reason: Reason,
+    source: &mut R,
+    sink: &mut W,
+) -> Step {
+    let action = match txn.hook(worker, Hook::Pass) {
+        Ok(action) => action,
+        Err(fault) => return policy_fault(&fault),
+    };
+    match action {
+        Action::Default | Action::Fetch => {}
+        other => {
+            return common_action(worker, txn, Hook::Pass, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Pass, &other));
+        }
+    }
+    worker.count(Counter::Passes);
+    txn.verdict.outcome = if hit_for_pass { Outcome::HitForPass } else { Outcome::Pass };
+    txn.verdict.fwd = Some(if reason == Reason::Method { Fwd::Method } else { Fwd::Bypass });
+    txn.verdict.reason = Some(reason);
+    if source.kind() != RequestBody::None && txn.req().headers.list("expect").any(|e| e.eq_ignore_ascii_case(b"100-continue")) {
+        // RFC 9110 §10.1.1: a proxy may answer for the origin; the body is wanted, since it will be sent on.
+        let go_on = ResponseHead { status: 100, ..ResponseHead::default() };
+        if sink.interim(&go_on).await.is_err() {
+            txn.error = Some("the client left before its request body was read".to_owned());
+        }
+    }
+    let (upload, body) = Upload::new(source.kind());
+    let events = fetch::start(worker, txn, Purpose::Pass, body);
+    fetch::await_head(worker, txn, events, upload, source, sink).await
+}

@@ -1,0 +1,25 @@
+//! purge: every variant under the key is dropped, and the number told.
+
+use super::{Page, Step, common_action, policy_fault, unavailable};
+use crate::core::Worker;
+use crate::txn::Txn;
+use copal_observe::access_log::Outcome;
+use copal_observe::counters::Counter;
+use copal_policy::{Action, Hook};
+use copal_store::PurgeMode;
+
+pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
+    let count = worker.core.store.purge(txn.key.as_bytes(), txn.hash, PurgeMode::Hard, txn.now);
+    worker.count(Counter::Purges);
+    worker.core.counters.add(Counter::PurgedObjects, count);
+    txn.verdict.outcome = Outcome::Purge;
+    txn.scene_mut().purge_count = count;
+    let action = match txn.hook(worker, Hook::Purge) {
+        Ok(action) => action,
+        Err(fault) => return policy_fault(&fault),
+    };
+    match action {
+        Action::Default => Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(200, "Purged") }),
+        other => common_action(worker, txn, Hook::Purge, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other)),
+    }
+}

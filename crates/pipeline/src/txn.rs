@@ -1,0 +1,224 @@
+//! All that is known of one request on its way through the steps. Its memory is reused along a connection.
+
+use crate::core::{Core, Worker};
+use copal_observe::access_log::Outcome;
+use copal_observe::counters::Counter;
+use copal_observe::request_id;
+use copal_policy::{Action, Fault, FaultKind, Hook, Policy, RequestVars, ResponseVars, Scene};
+use copal_semantics::cache_status::Fwd;
+use copal_semantics::reason::Reason;
+use copal_semantics::{RequestHead, Span, Time};
+use copal_store::KeyBuf;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the store and the fetch decided, for Cache-Status (RFC 9211), log and counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// In one word.
+    pub outcome: Outcome,
+    /// Why the request went to an origin, if it did.
+    pub fwd: Option<Fwd>,
+    /// The status that the origin answered with, where it differs from what is sent.
+    pub fwd_status: Option<u16>,
+    /// The response is kept.
+    pub stored: bool,
+    /// It was served by a fetch that another request had begun.
+    pub collapsed: bool,
+    /// The reason of the decision.
+    pub reason: Option<Reason>,
+    /// What is left of the freshness lifetime.
+    pub ttl: Option<Span>,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Verdict { outcome: Outcome::Error, fwd: None, fwd_status: None, stored: false, collapsed: false, reason: None, ttl: None }
+    }
+}
+
+/// One request.
+pub struct Txn {
+    scene: Option<Box<Scene>>,
+    /// The policy that this request began with; a reload does not change it under way.
+    pub policy: Arc<Policy>,
+    /// The cache key, once hash has made it.
+    pub key: KeyBuf,
+    /// The hash of the key.
+    pub hash: u128,
+    /// When the request's head was complete.
+    pub now: Time,
+    /// The same moment on the monotonic clock.
+    pub started: Instant,
+    /// The method as it was received, for the log.
+    pub method: http::Method,
+    /// The target as it was received, for the log.
+    pub url: String,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The origin that served it, for the log.
+    pub backend: String,
+    /// What went wrong, for the log.
+    pub error: Option<String>,
+    /// When the response head was ready.
+    pub head_at: Option<Instant>,
+    /// The status that was sent.
+    pub status: u16,
+    /// The connection ends with this response.
+    pub(crate) close: bool,
+    /// Pages made for this request so far.
+    pub(crate) synths: u32,
+    /// Waiting for another request's fetch is over for this one: it goes on by itself.
+    pub(crate) waits: u32,
+}
+
+const SCENE_IS_HERE: &str = "the scene is away only while a hook runs";
+
+impl Txn {
+    /// For a connection from `client` to `server`.
+    #[must_use]
+    pub fn new(core: &Core, client: SocketAddr, server: SocketAddr, hostname: Arc<str>) -> Self {
+        let mut scene = Box::<Scene>::default();
+        for (peer, addr) in [(&mut scene.client, client), (&mut scene.remote, client)] {
+            peer.ip = addr.ip();
+            peer.port = addr.port();
+        }
+        for (peer, addr) in [(&mut scene.server, server), (&mut scene.local, server)] {
+            peer.ip = addr.ip();
+            peer.port = addr.port();
+        }
+        scene.hostname = hostname;
+        Txn {
+            scene: Some(scene),
+            policy: core.policy.load_full(),
+            key: KeyBuf::default(),
+            hash: 0,
+            now: Time::EPOCH,
+            started: copal_observe::clock::ticks(),
+            method: http::Method::GET,
+            url: String::new(),
+            verdict: Verdict::default(),
+            backend: String::new(),
+            error: None,
+            head_at: None,
+            status: 0,
+            close: false,
+            synths: 0,
+            waits: 0,
+        }
+    }
+
+    /// The request head, for the front to parse the next request into.
+    pub fn request_mut(&mut self) -> &mut RequestHead {
+        &mut self.scene_mut().req
+    }
+
+    /// Begins with the request that the front has just put into [`Txn::request_mut`].
+    pub fn begin(&mut self, worker: &Worker) {
+        let core = &worker.core;
+        self.now = core.clock.now();
+        self.started = copal_observe::clock::ticks();
+        {
+            let current = core.policy.load();
+            if !Arc::ptr_eq(&current, &self.policy) {
+                self.policy = Arc::clone(&current);
+            }
+        }
+        self.verdict = Verdict::default();
+        self.backend.clear();
+        self.error = None;
+        self.head_at = None;
+        self.status = 0;
+        self.close = false;
+        self.synths = 0;
+        self.waits = 0;
+        let now = self.now;
+        let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
+        scene.now = now;
+        let mut xid = std::mem::take(&mut scene.req_vars.xid);
+        xid.clear();
+        scene.req_vars = RequestVars::default();
+        scene.resp_vars = ResponseVars::default();
+        scene.obj = None;
+        scene.purge_count = 0;
+        scene.log.clear();
+        self.method.clone_from(&scene.req.method);
+        self.url.clear();
+        self.url.push_str(&scene.req.url);
+        scene.req_vars.xid = xid;
+        let given = scene.req.headers.get("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
+        match given {
+            Some(id) if request_id::is_acceptable(id) => scene.req_vars.xid.push_str(id),
+            Some(_) | None => {
+                request_id::make_into(&mut scene.req_vars.xid);
+                // A token of hexadecimal digits never breaks framing.
+                let _valid = scene.req.headers.set("X-Request-Id", &scene.req_vars.xid);
+            }
+        }
+    }
+
+    /// What the hooks see.
+    #[must_use]
+    pub fn scene(&self) -> &Scene {
+        self.scene.as_deref().expect(SCENE_IS_HERE)
+    }
+
+    /// What the hooks see and change.
+    pub fn scene_mut(&mut self) -> &mut Scene {
+        self.scene.as_deref_mut().expect(SCENE_IS_HERE)
+    }
+
+    /// The request as the policy has left it.
+    #[must_use]
+    pub fn req(&self) -> &RequestHead {
+        &self.scene().req
+    }
+
+    /// Runs a hook; a hook that the policy does not define costs one test.
+    ///
+    /// # Errors
+    /// The policy's fault. It is counted and logged here.
+    pub(crate) fn hook(&mut self, worker: &Worker, hook: Hook) -> Result<Action, Box<Fault>> {
+        run_hook(worker, &self.policy, hook, &mut self.scene).inspect_err(|fault| {
+            self.error = Some(fault.to_string());
+        })
+    }
+
+    /// Makes the key from what the hash hook added and, unless it took all upon itself, url and host.
+    pub(crate) fn build_key(&mut self, with_url_and_host: bool) {
+        let scene = self.scene.as_deref().expect(SCENE_IS_HERE);
+        self.key.clear();
+        if !scene.key.is_empty() {
+            self.key.add(scene.key.bytes());
+        }
+        if with_url_and_host {
+            self.key.add(scene.req.url.as_bytes());
+            let host = scene.req.headers.get("host").unwrap_or_default();
+            self.key.add(&copal_semantics::key::normalise_host(host));
+        }
+    }
+}
+
+/// Runs a hook of `policy` on the scene, which is away meanwhile.
+pub(crate) fn run_hook(
+    worker: &Worker,
+    policy: &Arc<Policy>,
+    hook: Hook,
+    scene: &mut Option<Box<Scene>>,
+) -> Result<Action, Box<Fault>> {
+    if !policy.has(hook) {
+        return Ok(Action::Default);
+    }
+    let taken = scene.take().expect(SCENE_IS_HERE);
+    let (back, result) = policy.call(hook, taken);
+    *scene = Some(back);
+    result.map_err(|fault| {
+        worker.count(Counter::PolicyErrors);
+        if matches!(fault.kind, FaultKind::Limit(_)) {
+            worker.count(Counter::PolicyLimitsHit);
+        }
+        tracing::warn!(target: "copal::policy", "{fault}");
+        Box::new(fault)
+    })
+}

@@ -1,0 +1,207 @@
+//! Calls: is there such a function, does it take these arguments, do its literals name something that exists?
+
+use super::walk::Walker;
+use crate::diagnostic::did_you_mean;
+use crate::functions::{FUNCTIONS, Function, Literal, MODULES, On, RHAI, find};
+use crate::library::{patterns, system, time};
+use crate::vars::Type;
+use rhai::{Expr, FnCallExpr, ImmutableString, Position};
+
+impl Walker<'_> {
+    /// A call that is not a method; its type.
+    pub(super) fn call(&mut self, call: &FnCallExpr, at: Position) -> Type {
+        let args: Vec<Type> = call.args.iter().map(|a| self.expr(a, false)).collect();
+        if call.is_qualified() {
+            return self.module_call(call, at);
+        }
+        let name = call.name.as_str();
+        if call.is_operator_call() || !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            return self.operator(name, &args, at);
+        }
+        if let Some(f) = find(On::Free, name) {
+            return self.known(f, &call.args, at);
+        }
+        let own = self.own_functions();
+        if let Some((_, params)) = own.iter().find(|(n, _)| n == name) {
+            self.called.insert(name.to_owned());
+            if !own.iter().any(|(n, p)| n == name && *p == call.args.len()) {
+                self.report(at, format!("`{name}` takes {params} arguments, not {}", call.args.len()), None);
+            }
+            return Type::Any;
+        }
+        if name == "Fn"
+            && let Some(Expr::StringConstant(s, _)) = call.args.first()
+        {
+            self.called.insert(s.to_string());
+        }
+        if !RHAI.contains(&name) && !name.starts_with("anon$") {
+            self.unknown_function(name, at, &own);
+        }
+        Type::Any
+    }
+
+    fn own_functions(&self) -> Vec<(String, usize)> {
+        let ast = self.parsed.ast.as_ref();
+        ast.map_or(Vec::new(), |a| a.iter_functions().map(|f| (f.name.to_owned(), f.params.len())).collect())
+    }
+
+    fn unknown_function(&mut self, name: &str, at: Position, own: &[(String, usize)]) {
+        let message = format!("there is no function `{name}`");
+        if let Some(f) = FUNCTIONS.iter().find(|f| f.name == name) {
+            let help = match f.on {
+                On::Module(m) => format!("it is in a module: `{m}::{name}`"),
+                On::Type(t) => format!("it is a method of {}: `x.{name}(…)`", t.name()),
+                On::Free => return,
+            };
+            return self.report(at, message, Some(help));
+        }
+        let free = FUNCTIONS.iter().filter(|f| f.on == On::Free).map(|f| f.name);
+        let help = did_you_mean(name, free.chain(own.iter().map(|o| o.0.as_str())).chain(RHAI.iter().copied()));
+        self.report(at, message, help);
+    }
+
+    fn module_call(&mut self, call: &FnCallExpr, at: Position) -> Type {
+        let (root, name) = (call.namespace.root(), call.name.as_str());
+        let root_at = call.namespace.position();
+        if let Some(path) = self.parsed.imports.iter().find(|(alias, _)| alias == root).map(|(_, path)| path) {
+            if call.namespace.path.len() == 1
+                && let Some(module) = self.modules.get(path).filter(|m| m.ast.is_some())
+            {
+                match module.function(name) {
+                    None => {
+                        let names: Vec<&str> =
+                            module.ast.iter().flat_map(|a| a.iter_functions()).map(|f| f.name).collect();
+                        let help = did_you_mean(name, names.iter().copied());
+                        self.report(at, format!("the module `{root}` has no function `{name}`"), help);
+                    }
+                    Some(params) if params != call.args.len() => {
+                        let message = format!("`{root}::{name}` takes {params} arguments, not {}", call.args.len());
+                        self.report(at, message, None);
+                    }
+                    Some(_) => {}
+                }
+            }
+            return Type::Any;
+        }
+        let Some(module) = MODULES.iter().copied().find(|m| *m == root) else {
+            self.unknown_module(root, root_at);
+            return Type::Any;
+        };
+        match find(On::Module(module), name) {
+            Some(f) => self.known(f, &call.args, at),
+            None => {
+                let names = FUNCTIONS.iter().filter(|f| f.on == On::Module(module)).map(|f| f.name);
+                self.report(at, format!("the module `{module}` has no function `{name}`"), did_you_mean(name, names));
+                Type::Any
+            }
+        }
+    }
+
+    /// A call of something in the table.
+    pub(super) fn known(&mut self, f: &'static Function, args: &[Expr], at: Position) -> Type {
+        if !f.takes(args.len()) {
+            let message = format!("`{}` does not take {} arguments", f.name, args.len());
+            self.report(at, message, Some(format!("write `{}({})`", f.name, f.params.join(", "))));
+        }
+        let text = |i: usize| match args.get(i) {
+            Some(Expr::StringConstant(s, at)) => Some((s.clone(), *at)),
+            _ => None,
+        };
+        match f.literal {
+            Literal::No => {}
+            Literal::Regex(i) => self.literal(text(i), Self::pattern),
+            Literal::Acl => self.literal(text(0), |w, s, at| w.acl(s, at)),
+            Literal::Backend => self.literal(text(0), |w, s, at| w.backend("backend", s, at)),
+            Literal::Director => self.literal(text(0), |w, s, at| w.backend("director", s, at)),
+            Literal::Either => self.literal(text(0), |w, s, at| w.backend("backend or director", s, at)),
+            Literal::Duration if args.len() == 1 => self.literal(text(0), |w, s, at| {
+                if time::parse_duration(s).is_none() {
+                    w.report(at, time::not_a_duration(s), None);
+                }
+            }),
+            Literal::Size => self.literal(text(0), |w, s, at| {
+                if time::parse_size(s).is_none() {
+                    w.report(at, time::not_a_size(s), None);
+                }
+            }),
+            Literal::Address if args.len() == 1 => self.literal(text(0), |w, s, at| {
+                if s.parse::<std::net::IpAddr>().is_err() {
+                    w.report(at, system::not_an_address(s), None);
+                }
+            }),
+            Literal::Duration | Literal::Address => {}
+        }
+        f.returns
+    }
+
+    fn literal(&mut self, found: Option<(ImmutableString, Position)>, check: impl FnOnce(&mut Self, &str, Position)) {
+        if let Some((text, at)) = found {
+            check(self, &text, at);
+        }
+    }
+
+    fn pattern(&mut self, text: &str, at: Position) {
+        match patterns::compile(text) {
+            Ok(_) => drop(self.patterns.insert(text.to_owned())),
+            Err(reason) => self.report(at, format!("not a valid regular expression: {reason}"), None),
+        }
+    }
+
+    fn acl(&mut self, name: &str, at: Position) {
+        if !self.env.acls.contains_key(name) {
+            let help = did_you_mean(name, self.env.acls.keys().map(String::as_str));
+            self.report(at, format!("the configuration has no ACL \"{name}\""), help);
+        }
+    }
+
+    pub(super) fn backend(&mut self, kind: &str, name: &str, at: Position) {
+        let (backends, directors) = (&self.env.backends, &self.env.directors);
+        let all: Vec<&str> = match kind {
+            "backend" => backends.iter().map(String::as_str).collect(),
+            "director" => directors.iter().map(String::as_str).collect(),
+            _ => backends.iter().chain(directors).map(String::as_str).collect(),
+        };
+        if all.contains(&name) {
+            return;
+        }
+        let help = did_you_mean(name, all.iter().copied());
+        let help = help.or_else(|| match (kind, self.env.serves(name)) {
+            ("backend", true) => Some(format!("it is a director: `director(\"{name}\")`")),
+            ("director", true) => Some(format!("it is a backend: `backend(\"{name}\")`")),
+            _ => None,
+        });
+        self.report(at, format!("the configuration has no {kind} \"{name}\""), help);
+    }
+
+    /// Comparing different types is silently false in Rhai, so it is said here.
+    fn operator(&mut self, name: &str, args: &[Type], at: Position) -> Type {
+        let compares = matches!(name, "==" | "!=" | "<" | "<=" | ">" | ">=");
+        if let ([a, b], true) = (args, compares)
+            && !comparable(*a, *b)
+        {
+            let message = format!("comparing {} with {} is always the same", a.name(), b.name());
+            self.report(at, message, comparison_help(*a, *b));
+        }
+        match (name, args) {
+            ("==" | "!=" | "<" | "<=" | ">" | ">=" | "!" | "contains", _) => Type::Bool,
+            ("+", [Type::Text, _] | [_, Type::Text]) => Type::Text,
+            _ => Type::Any,
+        }
+    }
+}
+
+fn comparable(a: Type, b: Type) -> bool {
+    use Type::{Address, Any, Backend, Float, Int, Text, Unit};
+    a == b
+        || matches!((a, b), (Any | Unit, _) | (_, Any | Unit))
+        || matches!((a, b), (Int, Float) | (Float, Int) | (Address | Backend, Text))
+}
+
+fn comparison_help(a: Type, b: Type) -> Option<String> {
+    match (a, b) {
+        (Type::Int, Type::Text) => Some("write the number without quotes".to_owned()),
+        (Type::Text, Type::Int) => Some("write the number in quotes, or use `parse_int`".to_owned()),
+        (Type::Duration, _) | (_, Type::Duration) => Some("write duration(\"60s\")".to_owned()),
+        _ => None,
+    }
+}

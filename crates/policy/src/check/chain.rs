@@ -1,0 +1,215 @@
+//! Chains: `req.http["x"]`, `client.ip.within("purgers")`. Each link is looked up in the tables by the type before it.
+//!
+//! Rhai nests them to the right: `a.b[c].d` is Dot(a, Index(b, Dot(c, d))).
+
+use super::walk::Walker;
+use crate::diagnostic::did_you_mean;
+use crate::functions::{FUNCTIONS, On, RHAI, find};
+use crate::vars::{self, Type, VARS};
+use rhai::{ASTFlags, Expr, Position};
+
+/// What is done with the last link.
+#[derive(Clone, Copy)]
+enum Use<'a> {
+    Read,
+    /// The value and its type; with `true` it is read, too (`+=`).
+    Write(&'a Expr, Type, bool),
+}
+
+impl Walker<'_> {
+    /// The type of a chain.
+    pub(super) fn chain(&mut self, e: &Expr) -> Type {
+        self.start(e, Use::Read)
+    }
+
+    /// A chain that is assigned to.
+    pub(super) fn assign_chain(&mut self, lhs: &Expr, value: &Expr, ty: Type, reads: bool) {
+        self.start(lhs, Use::Write(value, ty, reads));
+    }
+
+    fn start(&mut self, e: &Expr, last: Use<'_>) -> Type {
+        let (x, flags) = match e {
+            Expr::Dot(x, flags, _) | Expr::Index(x, flags, _) => (x, *flags),
+            _ => return Type::Any,
+        };
+        let base = self.expr(&x.lhs, false);
+        self.link(base, &x.rhs, matches!(e, Expr::Dot(..)), flags, last)
+    }
+
+    /// One link after a value of type `base`, and those after it.
+    fn link(&mut self, base: Type, rest: &Expr, dot: bool, flags: ASTFlags, last: Use<'_>) -> Type {
+        let more = match rest {
+            Expr::Dot(x, f, _) if dot || !flags.intersects(ASTFlags::BREAK) => Some((x, *f, true)),
+            Expr::Index(x, f, _) if dot || !flags.intersects(ASTFlags::BREAK) => Some((x, *f, false)),
+            _ => None,
+        };
+        let (this, how) = more.as_ref().map_or((rest, last), |(x, ..)| (&x.lhs, Use::Read));
+        let ty = if dot { self.member(base, this, how) } else { self.index(base, this, how) };
+        match more {
+            Some((x, f, next_dot)) => self.link(ty, &x.rhs, next_dot, f, last),
+            None => ty,
+        }
+    }
+
+    fn index(&mut self, base: Type, at: &Expr, how: Use<'_>) -> Type {
+        self.expr(at, false);
+        match base {
+            Type::Headers => {
+                if let (Expr::StringConstant(name, place), Use::Write(..)) = (at, how) {
+                    self.header_name(name, *place);
+                }
+                Type::Text
+            }
+            b if b.object().is_some() || b == Type::Cookies => {
+                let message = format!("{} has no `[…]`", b.name());
+                let help = if b == Type::Cookies { "write `.get(name)`" } else { "headers are at `.http[…]`" };
+                self.report(at.start_position(), message, Some(help.to_owned()));
+                Type::Any
+            }
+            _ => Type::Any,
+        }
+    }
+
+    fn header_name(&mut self, name: &str, at: Position) {
+        if !copal_semantics::headers::is_token(name.as_bytes()) {
+            self.report(at, format!("\"{name}\" is not a valid header field name"), None);
+        }
+    }
+
+    fn member(&mut self, base: Type, this: &Expr, how: Use<'_>) -> Type {
+        match this {
+            Expr::Property(p, at) => self.property(base, &p.2, *at, how),
+            Expr::MethodCall(call, at) => {
+                for a in call.args.iter() {
+                    self.expr(a, false);
+                }
+                self.method(base, &call.name, &call.args, *at)
+            }
+            other => self.expr(other, false),
+        }
+    }
+
+    fn property(&mut self, base: Type, name: &str, at: Position, how: Use<'_>) -> Type {
+        let Some(object) = base.object() else {
+            return match base {
+                Type::Headers => Type::Text,
+                Type::Cookies | Type::Vars => {
+                    let help = if base == Type::Cookies {
+                        format!("write `.get(\"{name}\")`")
+                    } else {
+                        format!("write `[\"{name}\"]`")
+                    };
+                    self.report(at, format!("{} has no variable `{name}`", base.name()), Some(help));
+                    Type::Any
+                }
+                _ => Type::Any,
+            };
+        };
+        let Some(var) = vars::find(object, name) else {
+            self.unknown_property(base, object, name, at);
+            return Type::Any;
+        };
+        if let Some(hook) = self.hook {
+            let reads = matches!(how, Use::Read | Use::Write(_, _, true));
+            if reads && !var.read.has(hook) {
+                let help = format!("it can be read in {}", var.read.names());
+                self.report(at, format!("`{object}.{name}` cannot be read in `{}`", hook.name()), Some(help));
+            }
+        }
+        if let Use::Write(value, ty, _) = how {
+            self.written(var, value, ty, at);
+        }
+        // What may be `()` is not compared by type.
+        if var.optional && !matches!(var.ty, Type::Duration | Type::Backend) { Type::Any } else { var.ty }
+    }
+
+    fn unknown_property(&mut self, base: Type, object: &str, name: &str, at: Position) {
+        let message = format!("`{object}` has no variable `{name}`");
+        if let Some(f) = find(On::Type(base), name) {
+            return self.report(at, message, Some(format!("it is a method: `{object}.{}()`", f.name)));
+        }
+        let all = VARS.iter().filter(|v| v.object == object).map(|v| v.name);
+        let mut help = did_you_mean(name, all);
+        if help.is_none() && VARS.iter().any(|v| v.object == object && v.name == "http") {
+            help = match name {
+                "headers" | "header" => Some("headers are at `.http`".to_owned()),
+                "cookies" => Some("cookies are at `.cookie`".to_owned()),
+                "path" | "uri" => Some("the target is `.url`; its path is `url::path(x.url)`".to_owned()),
+                _ => Some(format!("a header is `{object}.http[\"{}\"]`", name.replace('_', "-"))),
+            };
+        }
+        self.report(at, message, help);
+    }
+
+    fn written(&mut self, var: &vars::Var, value: &Expr, ty: Type, at: Position) {
+        let what = format!("`{}.{}`", var.object, var.name);
+        if var.write.is_empty() {
+            return self.report(at, format!("{what} can only be read"), None);
+        }
+        if let Some(hook) = self.hook.filter(|h| !var.write.has(*h)) {
+            let help = format!("it can be written in {}", var.write.names());
+            return self.report(at, format!("{what} cannot be written in `{}`", hook.name()), Some(help));
+        }
+        if let (Type::Backend, Expr::StringConstant(name, at)) = (var.ty, value) {
+            return self.backend("backend or director", name, *at);
+        }
+        let fits = ty == Type::Any
+            || ty == var.ty
+            || (ty == Type::Unit && var.optional)
+            || var.name == "body"
+            || (var.ty == Type::Backend && ty == Type::Text);
+        if !fits {
+            let help = match (var.ty, value) {
+                (Type::Duration, Expr::StringConstant(s, _)) => Some(format!("write duration(\"{s}\")")),
+                (Type::Duration, _) => Some("write duration(\"60s\")".to_owned()),
+                _ => None,
+            };
+            self.report(at, format!("{what} takes {}, not {}", var.ty.name(), ty.name()), help);
+        }
+    }
+
+    fn method(&mut self, base: Type, name: &str, args: &[Expr], at: Position) -> Type {
+        if let Some(f) = find(On::Type(base), name) {
+            return self.known(f, args, at);
+        }
+        let own = self.parsed.function(name).is_some();
+        if own {
+            self.called.insert(name.to_owned());
+            return Type::Any;
+        }
+        let closed = base.object().is_some() || matches!(base, Type::Headers | Type::Cookies | Type::Vars);
+        if closed && !matches!(name, "to_string" | "type_of") {
+            let methods = FUNCTIONS.iter().filter(|f| f.on == On::Type(base)).map(|f| f.name);
+            let mut help = did_you_mean(name, methods);
+            if help.is_none() && base == Type::Headers {
+                help = Some("fields are read as `.http[\"name\"]` and set by assigning to it".to_owned());
+            }
+            self.report(at, format!("{} has no method `{name}`", base.name()), help);
+            return Type::Any;
+        }
+        // Of a value whose type is not known, or of a plain one: any method of any type will do.
+        match FUNCTIONS.iter().find(|f| f.name == name && matches!(f.on, On::Type(_))) {
+            Some(f) => {
+                let ty = if f.on == On::Type(Type::Text) { self.known(f, args, at) } else { Type::Any };
+                if base == Type::Any { Type::Any } else { ty }
+            }
+            None if RHAI.contains(&name) => rhai_type(base, name),
+            None => {
+                let methods = FUNCTIONS.iter().filter(|f| matches!(f.on, On::Type(_))).map(|f| f.name);
+                let help = did_you_mean(name, methods.chain(RHAI.iter().copied()));
+                self.report(at, format!("there is no method `{name}`"), help);
+                Type::Any
+            }
+        }
+    }
+}
+
+/// What the commonest methods of strings give.
+fn rhai_type(base: Type, name: &str) -> Type {
+    match (base, name) {
+        (Type::Text, "starts_with" | "ends_with" | "contains" | "is_empty") => Type::Bool,
+        (Type::Text, "len" | "index_of" | "parse_int") => Type::Int,
+        (Type::Text, "to_lower" | "to_upper" | "sub_string") | (_, "to_string") => Type::Text,
+        _ => Type::Any,
+    }
+}

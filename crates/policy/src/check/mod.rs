@@ -1,0 +1,279 @@
+//! The checks at load: everything that is wrong with a policy, found at once, each with its place and the nearest right
+//! name. They walk the syntax tree with the tables of hooks, variables and functions; nothing is run.
+
+mod calls;
+mod chain;
+mod names;
+mod walk;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::engine::{parser, statements};
+use crate::environment::Environment;
+use crate::functions::{FUNCTIONS, On};
+use crate::hooks::{HOOKS, Hook, HookSet};
+use crate::sources::{File, Folder, Sources};
+use crate::vars::{Type, param_type};
+use rhai::{AST, ASTFlags, Engine, Expr, Position, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
+use walk::Walker;
+
+/// One file, read and parsed.
+struct Parsed {
+    file: File,
+    /// None when it does not parse, which is a finding of its own.
+    ast: Option<AST>,
+    /// Its imports: alias and path.
+    imports: Vec<(String, String)>,
+}
+
+impl Parsed {
+    fn function(&self, name: &str) -> Option<usize> {
+        self.ast.as_ref()?.iter_functions().find(|f| f.name == name).map(|f| f.params.len())
+    }
+}
+
+/// Checks a policy and reads its modules.
+pub(crate) fn check(
+    name: &str,
+    text: &str,
+    folder: Option<&Folder>,
+    env: &Environment,
+) -> Result<(Sources, HookSet), Diagnostics> {
+    let mut check = Check {
+        engine: parser(env),
+        env,
+        folder,
+        modules: BTreeMap::new(),
+        list: Vec::new(),
+        patterns: BTreeSet::new(),
+    };
+    let main = check.parse(File { name: name.to_owned(), text: text.to_owned() });
+    let hooks = check.functions(&main, true);
+    let paths: Vec<String> = check.modules.keys().cloned().collect();
+    for path in paths {
+        if let Some(module) = check.modules.remove(&path) {
+            check.functions(&module, false);
+            check.modules.insert(path, module);
+        }
+    }
+    if check.list.is_empty() {
+        let modules = check.modules.into_iter().map(|(path, parsed)| (path, parsed.file)).collect();
+        return Ok((Sources { main: main.file, modules, patterns: check.patterns.into_iter().collect() }, hooks));
+    }
+    // By file, the policy's own first, and by place in it.
+    check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line, d.column));
+    check.list.dedup();
+    Err(Diagnostics { list: check.list })
+}
+
+struct Check<'a> {
+    engine: Engine,
+    env: &'a Environment,
+    folder: Option<&'a Folder>,
+    modules: BTreeMap<String, Parsed>,
+    list: Vec<Diagnostic>,
+    patterns: BTreeSet<String>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, file: &File, at: Position, message: String, help: Option<String>) {
+        self.list.push(finding(file, at, message, help));
+    }
+
+    fn parse(&mut self, file: File) -> Parsed {
+        let ast = match self.engine.compile(&file.text) {
+            Ok(ast) => ast,
+            Err(e) => {
+                self.report(&file, e.position(), parse_message(&e), None);
+                return Parsed { file, ast: None, imports: Vec::new() };
+            }
+        };
+        let mut imports = Vec::new();
+        for statement in ast.statements() {
+            self.top_level(&file, statement, &mut imports);
+        }
+        Parsed { file, ast: Some(ast), imports }
+    }
+
+    /// Outside of functions there may be imports and constants: anything else would run once per thread, not per request.
+    fn top_level(&mut self, file: &File, statement: &Stmt, imports: &mut Vec<(String, String)>) {
+        match statement {
+            Stmt::Import(x, at) => match &x.0 {
+                Expr::StringConstant(path, path_at) => {
+                    imports.push((x.1.as_str().to_owned(), path.to_string()));
+                    self.import(file, path, *path_at);
+                }
+                _ => self.report(file, *at, "`import` takes a literal path".to_owned(), None),
+            },
+            Stmt::Var(_, flags, _) if flags.intersects(ASTFlags::CONSTANT) => {}
+            Stmt::Export(..) | Stmt::Noop(_) => {}
+            Stmt::Var(_, _, at) => {
+                let help = "write `const`, and `global::NAME` where it is used; what a request carries along goes into `req.vars`";
+                self.report(
+                    file,
+                    *at,
+                    "a policy has no variables outside of its functions".to_owned(),
+                    Some(help.to_owned()),
+                );
+            }
+            other => {
+                let help = "statements go into hooks, as in `fn recv(req) { … }`; what is to run once goes into `fn init() { … }`";
+                let message = "outside of functions a policy has only `import` and `const`".to_owned();
+                self.report(file, other.position(), message, Some(help.to_owned()));
+            }
+        }
+    }
+
+    fn import(&mut self, file: &File, path: &str, at: Position) {
+        if self.modules.contains_key(path) {
+            return;
+        }
+        let read = match self.folder {
+            Some(folder) => folder.read(path),
+            None => Err("a policy that is not in a file has no folder to import from".to_owned()),
+        };
+        match read {
+            Ok(text) => {
+                // Under its path first, so that modules that import each other end here.
+                self.modules.insert(path.to_owned(), Parsed { file: text.clone(), ast: None, imports: Vec::new() });
+                let parsed = self.parse(text);
+                if parsed.imports.iter().any(|(_, p)| p == path) {
+                    self.report(file, at, format!("module \"{path}\" imports itself"), None);
+                }
+                self.modules.insert(path.to_owned(), parsed);
+            }
+            Err(reason) => self.report(file, at, format!("cannot import \"{path}\""), Some(reason)),
+        }
+    }
+
+    fn functions(&mut self, parsed: &Parsed, is_policy: bool) -> HookSet {
+        let Some(ast) = &parsed.ast else { return HookSet::NONE };
+        let mut hooks = HookSet::NONE;
+        let mut called = BTreeSet::new();
+        let mut own: Vec<(String, Vec<String>)> = ast
+            .iter_functions()
+            .map(|f| (f.name.to_owned(), f.params.iter().map(|p| (*p).to_owned()).collect()))
+            .collect();
+        own.sort();
+        self.walk(parsed, None, None, ast.statements(), &mut called);
+        for (name, params) in &own {
+            let body = statements(ast, name, params.len());
+            let hook = if is_policy { Hook::by_name(name) } else { None };
+            if let Some(hook) = hook {
+                let row = hook.row();
+                if params.iter().map(String::as_str).ne(row.params.iter().copied()) {
+                    let message = format!("the hook `{name}` has other parameters");
+                    let help = format!("write `fn {name}({})`", row.params.join(", "));
+                    self.report(&parsed.file, place_of(parsed, name, params.len()), message, Some(help));
+                    continue;
+                }
+                hooks = hooks.with(hook);
+            } else {
+                self.hides(parsed, name, params.len());
+            }
+            self.walk(parsed, hook, Some(params), &body, &mut called);
+        }
+        for (name, params) in &own {
+            if is_policy && Hook::by_name(name).is_none() && !called.contains(name) {
+                self.near_hook(parsed, name, params);
+            }
+        }
+        hooks
+    }
+
+    /// Walks a function, or, without parameters, the statements outside of functions.
+    fn walk(
+        &mut self,
+        parsed: &Parsed,
+        hook: Option<Hook>,
+        params: Option<&[String]>,
+        body: &[Stmt],
+        called: &mut BTreeSet<String>,
+    ) {
+        let scope = params
+            .unwrap_or_default()
+            .iter()
+            .map(|p| (p.clone(), if hook.is_some() { param_type(p) } else { Type::Any }, hook.is_some()))
+            .collect();
+        let mut walker = Walker {
+            parsed,
+            modules: &self.modules,
+            env: self.env,
+            hook,
+            in_function: params.is_some(),
+            scope,
+            list: &mut self.list,
+            patterns: &mut self.patterns,
+            called,
+        };
+        walker.block(body, true);
+    }
+
+    /// A function of the script that would be found instead of one of Copal's.
+    fn hides(&mut self, parsed: &Parsed, name: &str, params: usize) {
+        let hidden = FUNCTIONS
+            .iter()
+            .find(|f| f.name == name && (f.on == On::Free || (matches!(f.on, On::Type(_)) && f.takes(params))));
+        if let Some(f) = hidden {
+            let what = if f.on == On::Free { "function" } else { "method" };
+            let message = format!("this function would hide Copal's own {what} `{name}`");
+            self.report(&parsed.file, place_of(parsed, name, params), message, Some("give it another name".to_owned()));
+        }
+    }
+
+    /// A function that nothing calls and that is named almost like a hook.
+    fn near_hook(&mut self, parsed: &Parsed, name: &str, params: &[String]) {
+        let bare = name.strip_prefix("vcl_").unwrap_or(name);
+        let hook = HOOKS.iter().find(|h| {
+            // With a hook's own parameters a name may be further off: `recieve(req)` is meant for `recv`.
+            let same = h.params.iter().eq(params);
+            h.name == bare
+                || nearest(bare, [h.name]).is_some()
+                || (same && strsim::damerau_levenshtein(bare, h.name) <= 3)
+        });
+        if let Some(hook) = hook {
+            let message = format!("`{name}` is not a hook, and nothing calls it");
+            let help = Some(format!("did you mean `{}`?", hook.name));
+            self.report(&parsed.file, place_of(parsed, name, params.len()), message, help);
+        }
+    }
+}
+
+fn finding(file: &File, at: Position, message: String, help: Option<String>) -> Diagnostic {
+    let (line, column) = (at.line().unwrap_or(0), at.position().unwrap_or(0));
+    Diagnostic::at(&file.name, &file.text, line, column, message).help(help)
+}
+
+/// Where the name of a function stands. Rhai keeps the place of its body, so the name is the last `fn name(` before.
+fn place_of(parsed: &Parsed, name: &str, params: usize) -> Position {
+    let body = parsed
+        .ast
+        .as_ref()
+        .and_then(|ast| ast.shared_lib().get_script_fn(name, params).map(|f| f.body.start_position()))
+        .unwrap_or(Position::NONE);
+    let last = body.line().unwrap_or(usize::MAX);
+    let mut found = body;
+    for (n, line) in parsed.file.text.lines().enumerate().take(last) {
+        for (i, _) in line.match_indices(name) {
+            let before = line[..i].trim_end();
+            let after = line[i + name.len()..].trim_start();
+            if before.ends_with("fn") && after.starts_with('(') {
+                let column = line[..i].chars().count() + 1;
+                found =
+                    Position::new(u16::try_from(n + 1).unwrap_or(u16::MAX), u16::try_from(column).unwrap_or(u16::MAX));
+            }
+        }
+    }
+    found
+}
+
+fn parse_message(e: &rhai::ParseError) -> String {
+    match e.err_type() {
+        rhai::ParseErrorType::Reserved(word) => format!("`{word}` is a reserved word of Rhai"),
+        other => {
+            let text = other.to_string();
+            let mut chars = text.chars();
+            chars.next().map_or(String::new(), |c| c.to_lowercase().chain(chars).collect())
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Names that stand alone: variables, and what to say when there is none of that name.
+
+use super::walk::Walker;
+use crate::diagnostic::{did_you_mean, nearest};
+use crate::functions::{FUNCTIONS, MODULES, On};
+use crate::hooks::HOOKS;
+use crate::vars::{GLOBALS, Type, param_type};
+use rhai::{ASTFlags, Position, Stmt};
+
+impl Walker<'_> {
+    /// The type of a variable; a finding when there is none of that name.
+    pub(super) fn variable(&mut self, name: &str, at: Position) -> Type {
+        if let Some((_, ty, _)) = self.scope.iter().rev().find(|(n, ..)| n == name) {
+            return *ty;
+        }
+        if let Some(hook) = self.hook
+            && let Some((_, ty, _)) = GLOBALS.iter().find(|(n, _, hooks)| *n == name && hooks.has(hook))
+        {
+            return *ty;
+        }
+        // At the top of the file, constants see those before them.
+        if !self.in_function && self.constants().iter().any(|c| c == name) {
+            return Type::Any;
+        }
+        let (message, help) = self.unknown_variable(name);
+        self.report(at, message, help);
+        Type::Any
+    }
+
+    /// The constants of the file.
+    pub(super) fn constants(&self) -> Vec<String> {
+        let statements = self.parsed.ast.as_ref().map_or(&[][..], |a| a.statements());
+        let constant = |s: &Stmt| match s {
+            Stmt::Var(x, flags, _) if flags.intersects(ASTFlags::CONSTANT) => Some(x.0.as_str().to_owned()),
+            _ => None,
+        };
+        statements.iter().filter_map(constant).collect()
+    }
+
+    fn unknown_variable(&self, name: &str) -> (String, Option<String>) {
+        let message = format!("there is no variable `{name}` here");
+        if self.constants().iter().any(|c| c == name) {
+            return (message, Some(format!("a constant of the file is `global::{name}`")));
+        }
+        if GLOBALS.iter().any(|g| g.0 == name) || param_type(name) != Type::Any {
+            return (message, Some(self.not_here(name)));
+        }
+        if FUNCTIONS.iter().any(|f| f.on == On::Free && f.name == name) {
+            return (message, Some(format!("an action or function is called: `{name}()`")));
+        }
+        if MODULES.contains(&name) {
+            return (message, Some(format!("a module is followed by `::`, as in `{name}::{}`", first_of(name))));
+        }
+        if let Some(near) = nearest(name, MODULES.iter().copied()) {
+            return (message, Some(format!("did you mean `{near}::`?")));
+        }
+        let globals = GLOBALS.iter().filter(|g| self.hook.is_some_and(|h| g.2.has(h))).map(|g| g.0);
+        let all = self.scope.iter().map(|s| s.0.as_str()).chain(globals).chain(["true", "false"]);
+        (message, did_you_mean(name, all))
+    }
+
+    /// Why a variable that exists cannot be seen here.
+    fn not_here(&self, name: &str) -> String {
+        let Some(hook) = self.hook else {
+            return format!("a script's own functions see what is passed to them: add the parameter `{name}`");
+        };
+        let hooks: Vec<String> = HOOKS
+            .iter()
+            .filter(|h| h.params.contains(&name) || GLOBALS.iter().any(|g| g.0 == name && g.2.has(h.hook)))
+            .map(|h| format!("`{}`", h.name))
+            .collect();
+        format!("`{}` does not have it; {} do", hook.name(), hooks.join(", "))
+    }
+
+    /// `lib::X` and `global::X`.
+    pub(super) fn qualified_variable(&mut self, root: &str, name: &str, at: Position) -> Type {
+        if root == "global" {
+            let constants = self.constants();
+            if !constants.iter().any(|c| c == name) {
+                let help = did_you_mean(name, constants.iter().map(String::as_str));
+                self.report(at, format!("this file has no constant `{name}`"), help);
+            }
+        } else if !self.parsed.imports.iter().any(|(alias, _)| alias == root) {
+            self.unknown_module(root, at);
+        }
+        Type::Any
+    }
+
+    pub(super) fn unknown_module(&mut self, root: &str, at: Position) {
+        let all = self.parsed.imports.iter().map(|(a, _)| a.as_str()).chain(MODULES);
+        let help = did_you_mean(root, all).or_else(|| {
+            Some(format!("write `import \"{root}\" as {root};` at the top of the file, if it is one of yours"))
+        });
+        self.report(at, format!("there is no module `{root}`"), help);
+    }
+}
+
+fn first_of(module: &str) -> &'static str {
+    FUNCTIONS.iter().find(|f| matches!(f.on, On::Module(m) if m == module)).map_or("", |f| f.name)
+}

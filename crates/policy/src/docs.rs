@@ -1,0 +1,115 @@
+//! What is written from the tables: definitions for editors, the reference page.
+
+use crate::action::written_list;
+use crate::functions::{FUNCTIONS, Function, On};
+use crate::hooks::{HOOKS, HookSet};
+use crate::vars::VARS;
+use std::fmt::Write;
+
+fn hooks_text(set: HookSet) -> String {
+    match set {
+        HookSet::ALL => "everywhere".to_owned(),
+        HookSet::CLIENT => "the client's hooks".to_owned(),
+        HookSet::BACKEND => "the backend's hooks".to_owned(),
+        HookSet::NONE => "–".to_owned(),
+        other => other.names(),
+    }
+}
+
+fn signature(f: &Function, args: usize) -> String {
+    let receiver = match f.on {
+        On::Type(t) => Some(format!("_: {}", t.name())),
+        On::Free | On::Module(_) => None,
+    };
+    let params: Vec<String> = receiver.into_iter().chain(f.params.iter().take(args).map(|p| (*p).to_owned())).collect();
+    format!("{}({}) -> {}", f.name, params.join(", "), f.returns.name())
+}
+
+fn definition(out: &mut String, indent: &str, f: &Function) {
+    for args in f.params.len() - f.optional..=f.params.len() {
+        let _ = writeln!(out, "{indent}/// {}\n{indent}fn {};\n", f.doc, signature(f, args));
+    }
+}
+
+/// The text of `copal.d.rhai`: everything that Copal gives to scripts, for editors.
+#[must_use]
+pub fn definitions() -> String {
+    let mut out = String::from("// Made from the tables of copal-policy; do not edit.\nmodule copal;\n\n");
+    for v in VARS {
+        let ty = crate::vars::param_type(v.object);
+        let owner = if ty == crate::vars::Type::Any { capital(v.object) } else { ty.name().to_owned() };
+        let _ = writeln!(out, "/// `{}.{}`: {}", v.object, v.name, v.doc);
+        let _ = writeln!(out, "fn get {}(_: {owner}) -> {};\n", v.name, v.ty.name());
+        if !v.write.is_empty() {
+            let _ = writeln!(out, "/// Written in {}.", hooks_text(v.write));
+            let _ = writeln!(out, "fn set {}(_: {owner}, value: {});\n", v.name, v.ty.name());
+        }
+    }
+    for f in FUNCTIONS.iter().filter(|f| !matches!(f.on, On::Module(_))) {
+        definition(&mut out, "", f);
+    }
+    for module in crate::functions::MODULES {
+        let _ = writeln!(out, "module {module} {{\n");
+        for f in FUNCTIONS.iter().filter(|f| f.on == On::Module(module)) {
+            definition(&mut out, "    ", f);
+        }
+        out.push_str("}\n\n");
+    }
+    out
+}
+
+fn capital(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// The reference page: hooks, variables, functions, limits.
+#[must_use]
+pub fn reference_markdown() -> String {
+    let mut out =
+        String::from("# Policy reference\n\nMade from the tables of `copal-policy`; do not edit.\n\n## Hooks\n\n");
+    out.push_str("| hook | runs | may return | nothing returned means |\n|---|---|---|---|\n");
+    for h in &HOOKS {
+        let (name, params) = (h.name, h.params.join(", "));
+        let _ = writeln!(out, "| `{name}({params})` | {} | {} | {} |", h.runs, written_list(h.actions), h.otherwise);
+    }
+    out.push_str("\n## Variables\n\n| variable | type | read in | written in | |\n|---|---|---|---|---|\n");
+    for v in VARS {
+        let unset = if v.optional { " or `()`" } else { "" };
+        let (ty, read, write) = (v.ty.name(), hooks_text(v.read), hooks_text(v.write));
+        let _ = writeln!(out, "| `{}.{}` | {ty}{unset} | {read} | {write} | {} |", v.object, v.name, v.doc);
+    }
+    out.push_str("\n## Functions and methods\n\n| call | gives | |\n|---|---|---|\n");
+    for f in FUNCTIONS {
+        let required = f.params.len() - f.optional;
+        let mut params = f.params[..required].join(", ");
+        for p in &f.params[required..] {
+            let _ = write!(params, "{}[{p}]", if params.is_empty() { "" } else { ", " });
+        }
+        let call = match f.on {
+            On::Free => format!("{}({params})", f.name),
+            On::Module(m) => format!("{m}::{}({params})", f.name),
+            On::Type(t) => format!("{}.{}({params})", t.name(), f.name),
+        };
+        let _ = writeln!(out, "| `{call}` | {} | {} |", f.returns.name(), f.doc.replace('|', "\\|"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_in_the_tables_is_written() {
+        let (d, r) = (definitions(), reference_markdown());
+        for v in VARS {
+            assert!(d.contains(&format!("fn get {}(", v.name)), "{}", v.name);
+            assert!(r.contains(&format!("`{}.{}`", v.object, v.name)), "{}", v.name);
+        }
+        for f in FUNCTIONS {
+            assert!(d.contains(&format!("fn {}(", f.name)) && r.contains(&format!("{}(", f.name)), "{}", f.name);
+        }
+        assert!(HOOKS.iter().all(|h| r.contains(&format!("`{}(", h.name))));
+    }
+}

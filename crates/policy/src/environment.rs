@@ -1,0 +1,115 @@
+//! What a policy is compiled against: the names in the configuration, the limits, health and randomness from outside.
+
+use crate::acl::Acl;
+use crate::limits::Limits;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tells whether a backend or director can serve.
+pub trait Health: Send + Sync {
+    /// Is the backend or director of that name healthy?
+    fn healthy(&self, name: &str) -> bool;
+}
+
+/// Gives random numbers; tests give the same ones again.
+pub trait Random: Send + Sync {
+    /// 64 bits that scripts cannot foresee.
+    fn next(&self) -> u64;
+}
+
+/// The world around a policy.
+#[derive(Clone)]
+pub struct Environment {
+    /// The lists of addresses by name.
+    pub acls: BTreeMap<String, Acl>,
+    /// The names of the backends.
+    pub backends: Vec<String>,
+    /// The names of the directors.
+    pub directors: Vec<String>,
+    /// What one hook may do.
+    pub limits: Limits,
+    /// Which backends can serve.
+    pub health: Arc<dyn Health>,
+    /// Where random numbers come from.
+    pub random: Arc<dyn Random>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Environment {
+            acls: BTreeMap::new(),
+            backends: Vec::new(),
+            directors: Vec::new(),
+            limits: Limits::default(),
+            health: Arc::new(AllHealthy),
+            // The standard library seeds its hash maps from the operating system; that seed serves here too.
+            random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
+        }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("acls", &self.acls)
+            .field("backends", &self.backends)
+            .field("directors", &self.directors)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// Is there a backend or director of that name?
+    #[must_use]
+    pub fn serves(&self, name: &str) -> bool {
+        self.backends.iter().chain(&self.directors).any(|n| n == name)
+    }
+}
+
+/// Takes every backend for healthy.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AllHealthy;
+
+impl Health for AllHealthy {
+    fn healthy(&self, _name: &str) -> bool {
+        true
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): one atomic addition per number, the same sequence for the same seed.
+#[derive(Debug)]
+pub struct SeededRandom(AtomicU64);
+
+impl SeededRandom {
+    /// Starts the sequence of that seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        SeededRandom(AtomicU64::new(seed))
+    }
+}
+
+impl Random for SeededRandom {
+    fn next(&self) -> u64 {
+        let mut z = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers() {
+        let (a, b) = (SeededRandom::new(7), SeededRandom::new(7));
+        let first: Vec<u64> = (0..4).map(|_| a.next()).collect();
+        assert_eq!(first, (0..4).map(|_| b.next()).collect::<Vec<_>>());
+        assert_ne!(first[0], first[1]);
+    }
+}

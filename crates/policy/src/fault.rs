@@ -1,0 +1,171 @@
+//! What goes wrong while a hook runs. A fault concerns its own request alone: 503, counted, logged.
+
+use crate::hooks::Hook;
+use crate::limits::Limit;
+use rhai::{Dynamic, EvalAltResult, Position};
+use std::fmt;
+
+/// Whose doing it is, for counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The script raised an error or made one.
+    Script,
+    /// A limit was hit.
+    Limit(Limit),
+    /// It returned an action that this hook does not allow.
+    IllegalAction,
+    /// It returned something that is neither an action nor nothing.
+    NotAnAction,
+    /// It wrote a value that would break the framing of HTTP.
+    Framing,
+    /// It wrote what can only be read, or can only be read here.
+    ReadOnly,
+    /// It named a backend, director or ACL that the configuration does not have.
+    UnknownName,
+    /// It gave a value of the wrong type or range.
+    Value,
+    /// Copal's own code panicked.
+    Panic,
+}
+
+impl FaultKind {
+    /// The name in counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            FaultKind::Script => "script",
+            FaultKind::Limit(limit) => limit.name(),
+            FaultKind::IllegalAction => "illegal_action",
+            FaultKind::NotAnAction => "not_an_action",
+            FaultKind::Framing => "framing",
+            FaultKind::ReadOnly => "read_only",
+            FaultKind::UnknownName => "unknown_name",
+            FaultKind::Value => "value",
+            FaultKind::Panic => "panic",
+        }
+    }
+}
+
+/// A fault of a policy, with the place where it arose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Fault {
+    /// What kind.
+    pub kind: FaultKind,
+    /// What went wrong, without the place.
+    pub message: String,
+    /// The file.
+    pub file: String,
+    /// The line, from 1; 0 when it is not known.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when it is not known.
+    pub column: usize,
+    /// The hook that ran.
+    pub hook: Hook,
+    /// The calls that led there, innermost first: "`helper` called at site.rhai:4:9".
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file)?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column)?;
+        }
+        write!(f, " in hook `{}`: {}", self.hook.name(), self.message)?;
+        self.trace.iter().try_for_each(|t| write!(f, "; {t}"))
+    }
+}
+
+/// An error that Copal's own functions raise inside a script; a script can catch it, as it can its own.
+#[derive(Debug, Clone)]
+pub(crate) struct HostError {
+    pub(crate) kind: FaultKind,
+    pub(crate) message: String,
+}
+
+impl HostError {
+    pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        HostError { kind, message: message.into() }
+    }
+    pub(crate) fn value(message: impl Into<String>) -> Self {
+        Self::new(FaultKind::Value, message)
+    }
+}
+
+impl From<HostError> for Box<EvalAltResult> {
+    fn from(e: HostError) -> Self {
+        let at = Position::NONE;
+        let limit = matches!(e.kind, FaultKind::Limit(_));
+        let value = Dynamic::from(e);
+        // Limits end the hook: `try` does not catch a termination.
+        Box::new(if limit { EvalAltResult::ErrorTerminated(value, at) } else { EvalAltResult::ErrorRuntime(value, at) })
+    }
+}
+
+/// The fault that an error of the interpreter is.
+pub(crate) fn from_rhai(hook: Hook, file: &str, error: Box<EvalAltResult>) -> Fault {
+    let (mut error, mut file, mut trace) = (*error, file.to_owned(), Vec::new());
+    let error = loop {
+        error = match error {
+            EvalAltResult::ErrorInFunctionCall(name, source, inner, at) => {
+                trace.push(format!("in `{name}` called at {}", place(&file, at)));
+                if !source.is_empty() {
+                    file = source;
+                }
+                *inner
+            }
+            EvalAltResult::ErrorInModule(name, inner, at) => {
+                trace.push(format!("in module `{name}` imported at {}", place(&file, at)));
+                *inner
+            }
+            found => break found,
+        };
+    };
+    trace.reverse();
+    let at = error.position();
+    let (kind, message) = describe(&error);
+    Fault { kind, message, file, line: at.line().unwrap_or(0), column: at.position().unwrap_or(0), hook, trace }
+}
+
+fn place(file: &str, at: Position) -> String {
+    match (at.line(), at.position()) {
+        (Some(l), Some(c)) => format!("{file}:{l}:{c}"),
+        _ => file.to_owned(),
+    }
+}
+
+fn describe(error: &EvalAltResult) -> (FaultKind, String) {
+    let limit = |l: Limit, m: &str| (FaultKind::Limit(l), m.to_owned());
+    match error {
+        EvalAltResult::ErrorTooManyOperations(..) => {
+            limit(Limit::Operations, "too many operations: a loop that does not end?")
+        }
+        EvalAltResult::ErrorStackOverflow(..) => limit(Limit::CallDepth, "calls are nested too deep: a recursion?"),
+        EvalAltResult::ErrorTooManyVariables(..) => limit(Limit::Variables, "too many variables"),
+        EvalAltResult::ErrorTooManyModules(..) => limit(Limit::Modules, "too many modules"),
+        EvalAltResult::ErrorDataTooLarge(what, _) => match what {
+            w if w.contains("string") => limit(Limit::StringBytes, "a string grew too long"),
+            w if w.contains("map") => limit(Limit::Map, "a map grew too large"),
+            _ => limit(Limit::Array, "an array grew too large"),
+        },
+        EvalAltResult::ErrorRuntime(value, _) | EvalAltResult::ErrorTerminated(value, _) => {
+            match value.read_lock::<HostError>() {
+                Some(e) => (e.kind, e.message.clone()),
+                None if value.is_unit() => (FaultKind::Script, "error raised by the script".to_owned()),
+                None => (FaultKind::Script, value.to_string()),
+            }
+        }
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            (FaultKind::Script, format!("there is no function `{signature}`"))
+        }
+        EvalAltResult::ErrorVariableNotFound(name, _) => (FaultKind::Script, format!("there is no variable `{name}`")),
+        EvalAltResult::ErrorMismatchDataType(want, got, _) => {
+            (FaultKind::Script, format!("a value of type {want} is needed here, not {got}"))
+        }
+        other => {
+            let text = other.to_string();
+            let end = text.rfind(" (line ").unwrap_or(text.len());
+            (FaultKind::Script, text[..end].to_owned())
+        }
+    }
+}

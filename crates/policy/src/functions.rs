@@ -1,0 +1,294 @@
+//! The functions and methods that Copal gives to scripts. One table; checks, definitions and reference pages come from it.
+
+use crate::vars::Type::{self, *};
+
+/// What a function belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// Nothing: `pass()`.
+    Free,
+    /// A module: `query::sort(url)`.
+    Module(&'static str),
+    /// A type: `req.http.has("x")`.
+    Type(Type),
+}
+
+/// What an argument is, for checks before the hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Literal {
+    /// Nothing to check.
+    No,
+    /// The argument of that index is a regular expression.
+    Regex(usize),
+    /// The first argument names an ACL.
+    Acl,
+    /// The first argument names a backend.
+    Backend,
+    /// The first argument names a director.
+    Director,
+    /// The first argument names a backend or director.
+    Either,
+    /// The first argument is a duration; only when it stands alone, as a second one catches what is none.
+    Duration,
+    /// The first argument is a size.
+    Size,
+    /// The first argument is an address.
+    Address,
+}
+
+/// One line of the table of functions.
+#[derive(Debug)]
+pub struct Function {
+    /// What it belongs to.
+    pub on: On,
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters, as "name: type".
+    pub params: &'static [&'static str],
+    /// How many of them, at the end, can be left out.
+    pub optional: usize,
+    /// What it gives.
+    pub returns: Type,
+    /// What to check before it runs.
+    pub literal: Literal,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Function {
+    /// Does it take that many arguments?
+    #[must_use]
+    pub const fn takes(&self, args: usize) -> bool {
+        args <= self.params.len() && args + self.optional >= self.params.len()
+    }
+}
+
+type Params = &'static [&'static str];
+
+const fn free(
+    name: &'static str,
+    params: Params,
+    optional: usize,
+    returns: Type,
+    literal: Literal,
+    doc: &'static str,
+) -> Function {
+    Function { on: On::Free, name, params, optional, returns, literal, doc }
+}
+const fn act(name: &'static str, params: Params, optional: usize, doc: &'static str) -> Function {
+    free(name, params, optional, Action, Literal::No, doc)
+}
+const fn module(
+    module: &'static str,
+    name: &'static str,
+    params: Params,
+    returns: Type,
+    doc: &'static str,
+) -> Function {
+    Function { on: On::Module(module), name, params, optional: 0, returns, literal: Literal::No, doc }
+}
+const fn lit(literal: Literal, f: Function) -> Function {
+    Function { literal, ..f }
+}
+const fn method(on: Type, name: &'static str, params: Params, returns: Type, doc: &'static str) -> Function {
+    Function { on: On::Type(on), name, params, optional: 0, returns, literal: Literal::No, doc }
+}
+
+/// All functions.
+#[rustfmt::skip]
+pub const FUNCTIONS: &[Function] = &[
+    act("lookup", &[], 0, "Look the request up in the cache."),
+    act("pass", &["for: Duration"], 1, "Ask the origin and store nothing. With a duration, in `backend_response`: let later requests pass for that long."),
+    act("pipe", &[], 0, "Tunnel bytes between client and origin."),
+    act("purge", &[], 0, "Remove the object and all its variants."),
+    act("synth", &["status: int", "reason: string"], 1, "Answer from here."),
+    act("redirect", &["status: int", "location: string"], 0, "Send the client elsewhere: 301, 302, 303, 307 or 308."),
+    act("restart", &[], 0, "Begin again at `recv` with the request as it is now."),
+    act("fail", &["reason: string"], 1, "Give up with 503; the reason is logged."),
+    act("deliver", &[], 0, "Go on to the client."),
+    act("miss", &[], 0, "Treat the object as not found."),
+    act("fetch", &[], 0, "Ask the origin."),
+    act("abandon", &[], 0, "Drop the fetch; a refresh in the background leaves the stale object."),
+    act("error", &["status: int", "reason: string"], 2, "Treat the fetch as failed, with 503 unless a status is given."),
+    act("retry", &[], 0, "Ask the origin again."),
+    act("merge", &[], 0, "Merge the 304 into the stored head."),
+    act("keep_stale", &[], 0, "Leave the stored head as it was."),
+    act("use_new", &[], 0, "Use only the header fields of the 304."),
+    act("policy", &["name: string"], 0, "Go on with another policy."),
+
+    free("duration", &["text: string", "fallback: Duration"], 1, Duration, Literal::Duration, "A duration: \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\", \"1y\", or several as in \"1h30m\". A fallback is for text from outside."),
+    free("bytes", &["text: string"], 0, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\"."),
+    free("backend", &["name: string"], 0, Backend, Literal::Backend, "The backend of that name in the configuration."),
+    free("director", &["name: string"], 0, Backend, Literal::Director, "The director of that name in the configuration."),
+
+    module("std", "log", &["value: ?"], Unit, "Adds a line to the log of this transaction."),
+    lit(Literal::Either, module("std", "healthy", &["name: string"], Bool, "Can this backend or director serve?")),
+    module("std", "random", &["from: ?", "to: ?"], Any, "A random number: of integers from..=to, of numbers from..to."),
+    Function { on: On::Module("std"), name: "ip", params: &["text: string", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address. A fallback is for text from outside." },
+    module("std", "tolower", &["text: string"], Text, "In lower case (ASCII)."),
+    module("std", "toupper", &["text: string"], Text, "In upper case (ASCII)."),
+    module("std", "strftime", &["time: Time", "format: string"], Text, "The time in UTC, by %Y %m %d %H %M %S %j %a %A %b %B %e %y %F %T %s %Z %%."),
+    module("std", "escape_html", &["text: string"], Text, "With &, <, > and quotes as entities."),
+
+    module("query", "sort", &["url: string"], Text, "The url with its query parameters in order of their names."),
+    module("query", "keep", &["url: string", "names: Array"], Text, "Only these parameters; `*` at the end of a name stands for any rest."),
+    module("query", "without", &["url: string", "names: Array"], Text, "Without these parameters; `*` at the end of a name stands for any rest."),
+    module("query", "get", &["url: string", "name: string"], Text, "The parameter's value, percent-decoded; `()` when missing."),
+    module("query", "set", &["url: string", "name: string", "value: ?"], Text, "With this parameter, percent-encoded; `()` removes it."),
+    module("url", "path", &["url: string"], Text, "What is before the `?`."),
+    module("url", "query", &["url: string"], Text, "What is after the `?`; `\"\"` when there is none."),
+    module("url", "extension", &["url: string"], Text, "The file extension of the path in lower case, without the dot; `\"\"` when there is none."),
+    module("url", "decode", &["text: string"], Text, "Percent-decoded."),
+    module("url", "encode", &["text: string"], Text, "Percent-encoded: all but letters, digits, `-`, `.`, `_` and `~`."),
+
+    method(Req, "is_get_or_head", &[], Bool, "Is the method GET or HEAD?"),
+    method(Bereq, "is_get_or_head", &[], Bool, "Is the method GET or HEAD?"),
+    method(Key, "add", &["part: ?"], Unit, "Adds a part to the cache key."),
+    method(Headers, "has", &["name: string"], Bool, "Is there such a field?"),
+    method(Headers, "remove", &["name: string"], Unit, "Removes all fields of that name."),
+    method(Headers, "remove_matching", &["pattern: string"], Unit, "Removes all fields whose name matches; `*` stands for anything."),
+    method(Headers, "append", &["name: string", "value: ?"], Unit, "Adds a field line, keeping those there are."),
+    method(Headers, "all", &["name: string"], Array, "The values of all fields of that name."),
+    method(Headers, "collect", &["name: string"], Text, "Joins the fields of that name into one line, and gives it; `()` when there is none. Set-Cookie is left as it is."),
+    method(Cookies, "has", &["name: string"], Bool, "Is there such a cookie?"),
+    method(Cookies, "get", &["name: string"], Text, "Its value; `()` when missing."),
+    method(Cookies, "set", &["name: string", "value: ?"], Unit, "Sets it in the request."),
+    method(Cookies, "remove", &["name: string"], Unit, "Removes it; `*` at the end of the name stands for any rest."),
+    method(Cookies, "keep", &["names: Array"], Unit, "Removes all but these; `*` at the end of a name stands for any rest."),
+    lit(Literal::Regex(0), method(Cookies, "keep_matching", &["regex: string"], Unit, "Removes all whose name does not match.")),
+    method(Vars, "has", &["name: string"], Bool, "Is it set?"),
+    method(Vars, "remove", &["name: string"], Unit, "Forgets it."),
+    lit(Literal::Regex(0), method(Text, "matches", &["regex: string"], Bool, "Does it match anywhere?")),
+    lit(Literal::Regex(0), method(Text, "replace_re", &["regex: string", "by: string"], Text, "With the first match replaced; `$1` or `\\1` stands for a group.")),
+    lit(Literal::Regex(0), method(Text, "replace_all_re", &["regex: string", "by: string"], Text, "With all matches replaced.")),
+    lit(Literal::Regex(0), method(Text, "captures", &["regex: string"], Array, "The whole match and its groups; `()` when it does not match.")),
+    lit(Literal::Acl, method(Address, "within", &["acl: string"], Bool, "Is it on that list of the configuration?")),
+    method(Address, "is_ipv6", &[], Bool, "Is it an IPv6 address?"),
+    method(Duration, "seconds", &[], Float, "In seconds."),
+    method(Time, "unix", &[], Float, "Seconds since 1970."),
+    method(Backend, "healthy", &[], Bool, "Can it serve?"),
+];
+
+/// The names of the modules.
+pub const MODULES: [&str; 3] = ["std", "query", "url"];
+
+/// What Rhai itself brings and Copal leaves in, for checks.
+pub(crate) const RHAI: &[&str] = &[
+    "print",
+    "debug",
+    "type_of",
+    "is_def_var",
+    "is_def_fn",
+    "is_shared",
+    "Fn",
+    "call",
+    "curry",
+    "range",
+    "to_string",
+    "to_debug",
+    "len",
+    "is_empty",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "to_upper",
+    "to_lower",
+    "make_upper",
+    "make_lower",
+    "trim",
+    "index_of",
+    "sub_string",
+    "crop",
+    "replace",
+    "remove",
+    "pop",
+    "push",
+    "append",
+    "truncate",
+    "clear",
+    "get",
+    "set",
+    "pad",
+    "split",
+    "split_rev",
+    "chars",
+    "to_chars",
+    "to_blob",
+    "parse_int",
+    "parse_float",
+    "to_int",
+    "to_float",
+    "abs",
+    "sign",
+    "is_zero",
+    "is_odd",
+    "is_even",
+    "min",
+    "max",
+    "floor",
+    "ceiling",
+    "round",
+    "int",
+    "fraction",
+    "sqrt",
+    "to_hex",
+    "to_octal",
+    "to_binary",
+    "insert",
+    "shift",
+    "concat",
+    "extract",
+    "splice",
+    "chop",
+    "reverse",
+    "dedup",
+    "drain",
+    "retain",
+    "filter",
+    "map",
+    "for_each",
+    "reduce",
+    "reduce_rev",
+    "some",
+    "all",
+    "find",
+    "find_map",
+    "sort",
+    "sort_desc",
+    "sort_by",
+    "order",
+    "order_desc",
+    "order_by",
+    "zip",
+    "keys",
+    "values",
+    "mixin",
+    "fill_with",
+    "start",
+    "end",
+    "is_inclusive",
+    "is_exclusive",
+    "bits",
+    "bytes",
+    "add",
+    "index_of_char",
+];
+
+/// The functions of that name on that thing.
+pub(crate) fn find(on: On, name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|f| f.on == on && f.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_stands_once_and_is_documented() {
+        for f in FUNCTIONS {
+            assert_eq!(FUNCTIONS.iter().filter(|g| g.on == f.on && g.name == f.name).count(), 1, "{}", f.name);
+            assert!(f.doc.ends_with(['.', '?']) && f.optional <= f.params.len(), "{}", f.name);
+        }
+        assert!(find(On::Free, "synth").is_some_and(|f| f.takes(1) && f.takes(2) && !f.takes(3) && !f.takes(0)));
+    }
+}

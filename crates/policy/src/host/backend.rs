@@ -1,0 +1,79 @@
+//! `bereq` and `beresp`: what the origin is asked and what it answers.
+
+use super::request::{head, optional_span, to_backend};
+use super::response::{body, head as response_head};
+use super::{Bereq, Beresp, get, get_dynamic, set};
+use crate::environment::Environment;
+use crate::fault::HostError;
+use crate::scene::Scene;
+use crate::value::{Backend, optional, text, to_bool, to_span, to_text};
+use copal_semantics::Span;
+use rhai::{Dynamic, Engine};
+use std::sync::Arc;
+
+fn span(e: &mut Engine, name: &'static str, read: fn(&Scene) -> Span, write: fn(&mut Scene) -> &mut Span) {
+    get::<Beresp, _>(e, name, read);
+    set::<Beresp>(e, name, move |s, v| to_span(name, v).map(|d| *write(s) = d));
+}
+
+/// Gives scripts `bereq` and `beresp`.
+pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
+    head::<Bereq>(e, |s| &s.bereq, |s| &mut s.bereq, ["bereq.method", "bereq.url"]);
+    get_dynamic::<Bereq>(e, "backend", |s| {
+        Ok(optional(s.bereq_vars.backend.as_deref().map(|n| Dynamic::from(Backend(text(n))))))
+    });
+    let env = Arc::clone(env);
+    set::<Bereq>(e, "backend", move |s, v| to_backend(&env, "bereq.backend", &v).map(|b| s.bereq_vars.backend = b));
+    get::<Bereq, _>(e, "retries", |s| i64::from(s.bereq_vars.retries));
+    get::<Bereq, _>(e, "is_bgfetch", |s| s.bereq_vars.is_bgfetch);
+    get::<Bereq, _>(e, "is_hitmiss", |s| s.bereq_vars.is_hitmiss);
+    get::<Bereq, _>(e, "is_hitpass", |s| s.bereq_vars.is_hitpass);
+    get::<Bereq, _>(e, "uncacheable", |s| s.bereq_vars.uncacheable);
+    optional_span::<Bereq>(
+        e,
+        "connect_timeout",
+        |s| s.bereq_vars.connect_timeout,
+        |s| &mut s.bereq_vars.connect_timeout,
+    );
+    optional_span::<Bereq>(
+        e,
+        "first_byte_timeout",
+        |s| s.bereq_vars.first_byte_timeout,
+        |s| &mut s.bereq_vars.first_byte_timeout,
+    );
+    optional_span::<Bereq>(
+        e,
+        "between_bytes_timeout",
+        |s| s.bereq_vars.between_bytes_timeout,
+        |s| &mut s.bereq_vars.between_bytes_timeout,
+    );
+    response(e);
+}
+
+fn response(e: &mut Engine) {
+    response_head::<Beresp>(e, |s| Ok(&s.beresp), Some(|s| &mut s.beresp), ["beresp.status", "beresp.reason"]);
+    body::<Beresp>(e, |s| &s.beresp_vars.body, |s| &mut s.beresp_vars.body);
+    span(e, "ttl", |s| s.beresp_vars.ttl, |s| &mut s.beresp_vars.ttl);
+    span(e, "grace", |s| s.beresp_vars.grace, |s| &mut s.beresp_vars.grace);
+    span(e, "keep", |s| s.beresp_vars.keep, |s| &mut s.beresp_vars.keep);
+    span(e, "stale_if_error", |s| s.beresp_vars.stale_if_error, |s| &mut s.beresp_vars.stale_if_error);
+    get::<Beresp, _>(e, "age", |s| s.beresp_vars.age);
+    get::<Beresp, _>(e, "uncacheable", |s| s.beresp_vars.uncacheable);
+    set::<Beresp>(e, "uncacheable", |s, v| {
+        let raise = to_bool("beresp.uncacheable", &v)?;
+        if !raise && s.beresp_vars.uncacheable {
+            return Err(HostError::value("`beresp.uncacheable` can be set, not cleared: use `beresp.ttl`"));
+        }
+        s.beresp_vars.uncacheable = raise;
+        Ok(())
+    });
+    get::<Beresp, _>(e, "backend", |s| Backend(text(&s.beresp_vars.backend)));
+    get::<Beresp, _>(e, "was_304", |s| s.beresp_vars.was_304);
+    get::<Beresp, _>(e, "do_stream", |s| s.beresp_vars.do_stream);
+    set::<Beresp>(e, "do_stream", |s, v| to_bool("beresp.do_stream", &v).map(|b| s.beresp_vars.do_stream = b));
+    get::<Beresp, _>(e, "storage", |s| text(&s.beresp_vars.storage));
+    set::<Beresp>(e, "storage", |s, v| {
+        s.beresp_vars.storage = to_text("beresp.storage", &v)?.to_string();
+        Ok(())
+    });
+}

@@ -1,0 +1,141 @@
+//! `req.cookie`: a view of the Cookie header. Reading looks into the header; writing makes it anew, in one line.
+
+use super::headers::Side;
+use super::{Bereq, Req, writable};
+use crate::current::{self, Res};
+use crate::fault::{FaultKind, HostError};
+use crate::library::patterns::Patterns;
+use crate::library::query::{listed, names};
+use crate::value::{framing, optional, text_of, with_text};
+use crate::vars::Type;
+use copal_semantics::Headers;
+use copal_semantics::headers::{is_token, trim_ows};
+use rhai::{Array, Dynamic, Engine, ImmutableString};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+/// The cookies of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cookies<S>(PhantomData<S>);
+
+/// The crumbs of all Cookie lines (RFC 6265 §4.2.1; HTTP/2 may split them, RFC 9113 §8.2.3), as (name, whole crumb).
+fn crumbs(h: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
+    h.get_all("cookie").flat_map(|line| line.split(|b| *b == b';')).map(trim_ows).filter(|c| !c.is_empty()).map(|c| {
+        let end = c.iter().position(|b| *b == b'=').unwrap_or(c.len());
+        (trim_ows(&c[..end]), c)
+    })
+}
+
+fn value(h: &Headers, name: &str) -> Option<ImmutableString> {
+    let (_, crumb) = crumbs(h).find(|(n, _)| *n == name.as_bytes())?;
+    let at = crumb.iter().position(|b| *b == b'=').map_or(crumb.len(), |i| i + 1);
+    Some(text_of(trim_ows(&crumb[at..])))
+}
+
+/// Writes the crumbs for which `keep` holds, and one more, as one line; no line when none is left.
+fn rewrite(h: &mut Headers, mut keep: impl FnMut(&[u8]) -> bool, more: Option<(&str, &str)>) -> Result<(), HostError> {
+    let mut line: Vec<u8> = Vec::new();
+    for (name, crumb) in crumbs(h) {
+        if keep(name) {
+            if !line.is_empty() {
+                line.extend_from_slice(b"; ");
+            }
+            line.extend_from_slice(crumb);
+        }
+    }
+    if let Some((name, value)) = more {
+        if !line.is_empty() {
+            line.extend_from_slice(b"; ");
+        }
+        line.extend_from_slice(format!("{name}={value}").as_bytes());
+    }
+    if line.is_empty() {
+        h.remove("cookie");
+        return Ok(());
+    }
+    h.set("cookie", &line).map_err(|e| framing("cookie", e))
+}
+
+fn edit<S: Side>(more: Option<(&str, &str)>, keep: impl FnMut(&[u8]) -> bool) -> Res<()> {
+    let old = current::read(|s| S::fields(s).map_or(0, |h| h.get_all("cookie").map(<[u8]>::len).sum::<usize>()))?;
+    let bytes = old + more.map_or(0, |(n, v)| n.len() + v.len() + 3);
+    current::write(S::object(), "cookie", writable(S::TYPE), bytes, |s| match S::fields_mut(s) {
+        Some(h) if h.contains("cookie") || more.is_some() => rewrite(h, keep, more),
+        _ => Ok(()),
+    })
+}
+
+fn checked(name: &str, value: &str) -> Result<(), HostError> {
+    // RFC 6265 §4.1.1 without its quotes rule: what cannot be told apart when it is read again is refused.
+    if is_token(name.as_bytes()) && !value.bytes().any(|b| b == b';' || b == b',' || b < 0x21 || b == 0x7f) {
+        return Ok(());
+    }
+    Err(HostError::new(
+        FaultKind::Framing,
+        "a cookie's name is a token, and its value has no space, comma or semicolon",
+    ))
+}
+
+fn side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
+    super::get_handle::<S, Cookies<S>>(e, "cookie");
+    e.register_type_with_name::<Cookies<S>>(Type::Cookies.name());
+    e.register_fn("has", |_: &mut Cookies<S>, name: &str| -> Res<bool> {
+        current::read(|s| S::fields(s).is_some_and(|h| crumbs(h).any(|(n, _)| n == name.as_bytes())))
+    });
+    e.register_fn("get", |_: &mut Cookies<S>, name: &str| -> Res<Dynamic> {
+        current::read(|s| optional(S::fields(s).and_then(|h| value(h, name))))
+    });
+    e.register_fn("set", |_: &mut Cookies<S>, name: &str, value: Dynamic| -> Res<()> {
+        with_text(&value, |v| {
+            let v = v.unwrap_or("");
+            checked(name, v)?;
+            Ok(edit::<S>(Some((name, v)), |n| n != name.as_bytes()))
+        })?
+    });
+    e.register_fn("remove", |_: &mut Cookies<S>, name: ImmutableString| -> Res<()> {
+        let list = [name];
+        edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
+    });
+    e.register_fn("keep", |_: &mut Cookies<S>, list: Array| -> Res<()> {
+        let list = names(&list)?;
+        edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
+    });
+    let p = Rc::clone(patterns);
+    e.register_fn("keep_matching", move |_: &mut Cookies<S>, re: &str| -> Res<()> {
+        p.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
+    });
+}
+
+/// Gives scripts the cookies of both requests.
+pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>) {
+    side::<Req>(e, patterns);
+    side::<Bereq>(e, patterns);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> Headers {
+        lines.iter().map(|l| ("Cookie", *l)).collect()
+    }
+
+    #[test]
+    fn crumbs_of_all_lines_are_one_list() {
+        let mut h = headers(&["a=1; b=\"2=x\" ;; c", " d = 4"]);
+        assert_eq!(value(&h, "b").as_deref(), Some("\"2=x\""));
+        assert_eq!(value(&h, "c").as_deref(), Some(""));
+        assert_eq!(value(&h, "d").as_deref(), Some("4"));
+        assert_eq!(value(&h, "A"), None);
+        rewrite(&mut h, |n| n != b"a", Some(("e", "5"))).expect("valid");
+        assert_eq!(h.get_all("cookie").collect::<Vec<_>>(), [&b"b=\"2=x\"; c; d = 4; e=5"[..]]);
+        rewrite(&mut h, |_| false, None).expect("valid");
+        assert!(!h.contains("cookie"));
+    }
+
+    #[test]
+    fn what_would_become_another_cookie_is_refused() {
+        assert!(checked("a", "x; b=1").is_err() && checked("a=", "x").is_err() && checked("a", "x\r").is_err());
+        assert!(checked("__Host-a", "x==").is_ok());
+    }
+}

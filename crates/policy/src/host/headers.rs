@@ -1,0 +1,183 @@
+//! Header fields in scripts: `req.http["x"]`, `req.http.host`, `.has .remove .remove_matching .append .all .collect`.
+
+use super::{Bereq, Beresp, Handle, Obj, Req, Resp, read_only, writable};
+use crate::current::{self, Res};
+use crate::fault::HostError;
+use crate::scene::Scene;
+use crate::value::{framing, optional, text_of, with_text};
+use crate::vars::Type;
+use copal_semantics::Headers;
+use rhai::{Array, Dynamic, Engine, FuncRegistration};
+use std::marker::PhantomData;
+
+/// The header fields of one side.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fields<S>(PhantomData<S>);
+
+/// A handle that has header fields.
+pub(crate) trait Side: Handle {
+    /// To read; none when the hook has no such object.
+    fn fields(s: &Scene) -> Option<&Headers>;
+    /// To write; none when they can only be read.
+    fn fields_mut(s: &mut Scene) -> Option<&mut Headers>;
+    /// Is it a request? Its Content-Length and Transfer-Encoding belong to the framing of a body that is under way.
+    fn is_request() -> bool {
+        matches!(Self::TYPE, Type::Req | Type::Bereq)
+    }
+    /// Refuses fields that a script may not touch.
+    fn check(name: &str) -> Result<(), HostError> {
+        let fixed = name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
+        if fixed && Self::is_request() {
+            return Err(read_only(&format!("{}.http[\"{}\"]", Self::object(), name.to_ascii_lowercase())));
+        }
+        Ok(())
+    }
+}
+
+macro_rules! sides {
+    ($($side:ident $head:ident;)+) => { $(
+        impl Side for $side {
+            fn fields(s: &Scene) -> Option<&Headers> {
+                Some(&s.$head.headers)
+            }
+            fn fields_mut(s: &mut Scene) -> Option<&mut Headers> {
+                Some(&mut s.$head.headers)
+            }
+        }
+    )+ };
+}
+sides! { Req req; Bereq bereq; Resp resp; Beresp beresp; }
+
+impl Side for Obj {
+    fn fields(s: &Scene) -> Option<&Headers> {
+        s.obj.as_ref().map(|o| &o.head.headers)
+    }
+    fn fields_mut(_: &mut Scene) -> Option<&mut Headers> {
+        None
+    }
+}
+
+fn write<S: Side>(name: &str, bytes: usize, f: impl FnOnce(&mut Headers) -> Result<(), HostError>) -> Res<()> {
+    current::write(S::object(), "http", writable(S::TYPE), bytes + name.len() + 4, |s| {
+        S::check(name)?;
+        f(S::fields_mut(s).ok_or_else(|| read_only("http"))?)
+    })
+}
+
+/// Sets, or removes when the value is `()`.
+fn assign<S: Side>(name: &str, value: &Dynamic) -> Res<()> {
+    with_text(value, |text| {
+        Ok(write::<S>(name, text.map_or(0, str::len), |h| match text {
+            Some(text) => h.set(name, text).map_err(|e| framing(name, e)),
+            None => {
+                h.remove(name);
+                Ok(())
+            }
+        }))
+    })?
+}
+
+/// Does the pattern, where `*` stands for anything, match the name?
+pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    // The usual two-pointer walk: after a mismatch the last star takes one byte more. Linear for one star.
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if c.eq_ignore_ascii_case(&name[n]) => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((sp, sn)) => {
+                    star = Some((sp, sn + 1));
+                    p = sp + 1;
+                    n = sn + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+fn side<S: Side>(e: &mut Engine) {
+    super::get_handle::<S, Fields<S>>(e, "http");
+    e.register_type_with_name::<Fields<S>>(Type::Headers.name());
+    let find = |_: &mut Fields<S>, name: &str| -> Res<Dynamic> {
+        current::read(|s| optional(S::fields(s).and_then(|h| h.get(name)).map(text_of)))
+    };
+    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(e, find);
+    let put = |_: &mut Fields<S>, name: &str, value: Dynamic| assign::<S>(name, &value);
+    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
+    e.register_fn("has", |_: &mut Fields<S>, name: &str| -> Res<bool> {
+        current::read(|s| S::fields(s).is_some_and(|h| h.contains(name)))
+    });
+    e.register_fn("remove", |_: &mut Fields<S>, name: &str| {
+        write::<S>(name, 0, |h| {
+            h.remove(name);
+            Ok(())
+        })
+    });
+    e.register_fn("remove_matching", |_: &mut Fields<S>, pattern: &str| {
+        write::<S>(pattern, 0, |h| {
+            h.retain(|name, _| S::check(name).is_err() || !glob(pattern.as_bytes(), name.as_bytes()));
+            Ok(())
+        })
+    });
+    e.register_fn("append", |_: &mut Fields<S>, name: &str, value: Dynamic| -> Res<()> {
+        with_text(&value, |text| {
+            let text = text.unwrap_or("");
+            Ok(write::<S>(name, text.len(), |h| h.append(name, text).map_err(|e| framing(name, e))))
+        })?
+    });
+    e.register_fn("all", |_: &mut Fields<S>, name: &str| -> Res<Array> {
+        let list = |h: &Headers| h.get_all(name).map(|v| text_of(v).into()).collect();
+        current::read(|s| S::fields(s).map(list).unwrap_or_default())
+    });
+    e.register_fn("collect", |_: &mut Fields<S>, name: &str| -> Res<Dynamic> {
+        let joined = current::read(|s| {
+            let h = S::fields(s)?;
+            Some((h.get_all(name).count(), h.combined(name)?.into_owned()))
+        })?;
+        let Some((lines, joined)) = joined else { return Ok(Dynamic::UNIT) };
+        // RFC 9110 §5.3: Set-Cookie cannot be joined.
+        if lines > 1 && !name.eq_ignore_ascii_case("set-cookie") {
+            write::<S>(name, joined.len(), |h| h.set(name, &joined).map_err(|e| framing(name, e)))?;
+        }
+        Ok(text_of(&joined).into())
+    });
+}
+
+/// Gives scripts the header fields of every side.
+pub(crate) fn register(e: &mut Engine) {
+    side::<Req>(e);
+    side::<Bereq>(e);
+    side::<Resp>(e);
+    side::<Beresp>(e);
+    side::<Obj>(e);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, name, expected) in [
+            ("x-internal-*", "X-Internal-Foo", true),
+            ("x-internal-*", "x-intern", false),
+            ("*-id", "x-request-id", true),
+            ("x-*-id", "x-a-id-b-id", true),
+            ("x-*-id", "x-id", false),
+            ("*", "", true),
+            ("", "x", false),
+            ("x", "x", true),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+}

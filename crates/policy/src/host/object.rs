@@ -1,0 +1,28 @@
+//! `obj` and `stale`: a stored object, read-only.
+
+use super::response::head;
+use super::{Obj, get_dynamic};
+use crate::fault::{FaultKind, HostError};
+use crate::scene::{ObjectVars, Scene};
+use rhai::{Dynamic, Engine};
+
+fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
+    s.obj
+        .as_ref()
+        .ok_or_else(|| HostError::new(FaultKind::Value, "there is no object here: this response is not from the cache"))
+}
+
+fn var(e: &mut Engine, name: &str, f: fn(&ObjectVars) -> Dynamic) {
+    get_dynamic::<Obj>(e, name, move |s| object(s).map(f));
+}
+
+/// Gives scripts `obj`.
+pub(crate) fn register(e: &mut Engine) {
+    head::<Obj>(e, |s| object(s).map(|o| &o.head), None, ["obj.status", "obj.reason"]);
+    var(e, "ttl", |o| Dynamic::from(o.ttl));
+    var(e, "grace", |o| Dynamic::from(o.grace));
+    var(e, "keep", |o| Dynamic::from(o.keep));
+    var(e, "age", |o| Dynamic::from(o.age));
+    var(e, "hits", |o| i64::try_from(o.hits).unwrap_or(i64::MAX).into());
+    var(e, "uncacheable", |o| o.uncacheable.into());
+}

@@ -1,0 +1,145 @@
+//! `req`: the client's request, and what both requests share.
+
+use super::{Handle, Req, get, get_dynamic, get_handle, proto, set};
+use crate::current::{self, Res};
+use crate::environment::Environment;
+use crate::fault::{FaultKind, HostError};
+use crate::scene::Scene;
+use crate::value::{Backend, from_plain, optional, text, to_bool, to_optional_span, to_plain, to_text, type_name};
+use crate::vars::Type;
+use copal_semantics::{RequestHead, Span};
+use http::Method;
+use rhai::{Dynamic, Engine, FuncRegistration};
+use std::sync::Arc;
+
+/// `req.vars`
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Carried;
+
+/// A method that can be sent.
+fn to_method(what: &str, value: &Dynamic) -> Result<Method, HostError> {
+    let name = to_text(what, value)?;
+    Method::from_bytes(name.as_bytes())
+        .map_err(|_| HostError::new(FaultKind::Framing, format!("`{what}`: not a valid request method")))
+}
+
+/// A target that can be sent: "/path?query" or "*" (RFC 9112 §3.2), without white space or control characters.
+fn set_url(what: &str, url: &mut String, value: &Dynamic) -> Result<(), HostError> {
+    let new = to_text(what, value)?;
+    if new.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err(HostError::new(
+            FaultKind::Framing,
+            format!("`{what}` cannot hold white space or control characters"),
+        ));
+    }
+    if !new.starts_with('/') && new != "*" {
+        return Err(HostError::new(FaultKind::Framing, format!("`{what}` must begin with \"/\"")));
+    }
+    url.clear();
+    url.push_str(&new);
+    Ok(())
+}
+
+/// A backend or director that the configuration has, or none.
+pub(crate) fn to_backend(env: &Environment, what: &str, value: &Dynamic) -> Result<Option<String>, HostError> {
+    if value.is_unit() {
+        return Ok(None);
+    }
+    if let Some(Backend(name)) = value.read_lock::<Backend>().as_deref() {
+        return Ok(Some(name.to_string()));
+    }
+    let Ok(name) = value.as_immutable_string_ref() else {
+        return Err(HostError::value(format!("`{what}` takes a backend, not {}", type_name(value))));
+    };
+    if env.serves(&name) {
+        return Ok(Some(name.to_string()));
+    }
+    let shown = crate::library::time::shown(&name);
+    Err(HostError::new(FaultKind::UnknownName, format!("the configuration has no backend or director \"{shown}\"")))
+}
+
+/// What `req` and `bereq` have in common.
+pub(crate) fn head<H: Handle>(
+    e: &mut Engine,
+    read: fn(&Scene) -> &RequestHead,
+    write: fn(&mut Scene) -> &mut RequestHead,
+    names: [&'static str; 2],
+) {
+    get::<H, _>(e, "method", move |s| text(read(s).method.as_str()));
+    set::<H>(e, "method", move |s, v| to_method(names[0], &v).map(|m| write(s).method = m));
+    get::<H, _>(e, "url", move |s| text(&read(s).url));
+    set::<H>(e, "url", move |s, v| set_url(names[1], &mut write(s).url, &v));
+    get::<H, _>(e, "proto", move |s| text(proto(read(s).version)));
+    get::<H, _>(e, "xid", |s| text(&s.req_vars.xid));
+    e.register_fn("is_get_or_head", move |_: &mut H| -> Res<bool> {
+        current::read(|s| matches!(read(s).method, Method::GET | Method::HEAD))
+    });
+}
+
+/// A variable that may be a duration.
+pub(crate) fn optional_span<H: Handle>(
+    e: &mut Engine,
+    name: &'static str,
+    read: fn(&Scene) -> Option<Span>,
+    write: fn(&mut Scene) -> &mut Option<Span>,
+) {
+    get_dynamic::<H>(e, name, move |s| Ok(read(s).map_or(Dynamic::UNIT, Dynamic::from)));
+    set::<H>(e, name, move |s, v| to_optional_span(name, v).map(|d| *write(s) = d));
+}
+
+fn flag(e: &mut Engine, name: &'static str, read: fn(&Scene) -> bool, write: fn(&mut Scene) -> &mut bool) {
+    get::<Req, _>(e, name, read);
+    set::<Req>(e, name, move |s, v| to_bool(name, &v).map(|b| *write(s) = b));
+}
+
+/// Gives scripts `req`.
+pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
+    head::<Req>(e, |s| &s.req, |s| &mut s.req, ["req.method", "req.url"]);
+    for name in ["backend", "backend_hint"] {
+        get_dynamic::<Req>(e, name, |s| {
+            Ok(optional(s.req_vars.backend.as_deref().map(|n| Dynamic::from(Backend(text(n))))))
+        });
+        let env = Arc::clone(env);
+        set::<Req>(e, name, move |s, v| to_backend(&env, "req.backend", &v).map(|b| s.req_vars.backend = b));
+    }
+    optional_span::<Req>(e, "grace", |s| s.req_vars.grace, |s| &mut s.req_vars.grace);
+    optional_span::<Req>(e, "max_age", |s| s.req_vars.max_age, |s| &mut s.req_vars.max_age);
+    flag(e, "hash_always_miss", |s| s.req_vars.hash_always_miss, |s| &mut s.req_vars.hash_always_miss);
+    flag(e, "hash_ignore_busy", |s| s.req_vars.hash_ignore_busy, |s| &mut s.req_vars.hash_ignore_busy);
+    flag(e, "hash_ignore_vary", |s| s.req_vars.hash_ignore_vary, |s| &mut s.req_vars.hash_ignore_vary);
+    get::<Req, _>(e, "restarts", |s| i64::from(s.req_vars.restarts));
+    get::<Req, _>(e, "esi_level", |s| i64::from(s.req_vars.esi_level));
+    get::<Req, _>(e, "is_hitmiss", |s| s.req_vars.is_hitmiss);
+    get::<Req, _>(e, "is_hitpass", |s| s.req_vars.is_hitpass);
+    carried(e);
+}
+
+fn carried(e: &mut Engine) {
+    get_handle::<Req, Carried>(e, "vars");
+    e.register_type_with_name::<Carried>(Type::Vars.name());
+    let find = |_: &mut Carried, name: &str| -> Res<Dynamic> {
+        current::read(|s| s.req_vars.vars.get(name).map_or(Dynamic::UNIT, from_plain))
+    };
+    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(e, find);
+    let put = |_: &mut Carried, name: &str, value: Dynamic| -> Res<()> {
+        let bytes = name.len() + value.as_immutable_string_ref().map_or(16, |s| s.len());
+        current::write("req", "vars", crate::hooks::HookSet::CLIENT, bytes, |s| {
+            if value.is_unit() {
+                s.req_vars.vars.remove(name);
+            } else {
+                s.req_vars.vars.insert(name.to_owned(), to_plain(value)?);
+            }
+            Ok(())
+        })
+    };
+    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
+    e.register_fn("has", |_: &mut Carried, name: &str| -> Res<bool> {
+        current::read(|s| s.req_vars.vars.contains_key(name))
+    });
+    e.register_fn("remove", |_: &mut Carried, name: &str| -> Res<()> {
+        current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
+            s.req_vars.vars.remove(name);
+            Ok(())
+        })
+    });
+}

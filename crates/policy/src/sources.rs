@@ -1,0 +1,60 @@
+//! The texts of a policy: its file and the modules that it imports, read once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct File {
+    /// As messages name it.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) text: String,
+}
+
+/// All files of a policy, and what the checks found out about them.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The policy itself.
+    pub(crate) main: File,
+    /// Its modules, under the path that `import` names.
+    pub(crate) modules: BTreeMap<String, File>,
+    /// The regular expressions written in them.
+    pub(crate) patterns: Vec<String>,
+}
+
+/// The folder of a policy: `import` finds modules here and nowhere else.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    shown: PathBuf,
+    real: PathBuf,
+}
+
+impl Folder {
+    /// The folder that the file is in.
+    pub(crate) fn of(file: &Path) -> Option<Folder> {
+        let shown = file.parent()?.to_path_buf();
+        let real = if shown.as_os_str().is_empty() { Path::new(".") } else { &shown }.canonicalize().ok()?;
+        Some(Folder { shown, real })
+    }
+
+    /// Reads the module of that path; what is wrong otherwise.
+    pub(crate) fn read(&self, path: &str) -> Result<File, String> {
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !path.split('/').all(plain) {
+            return Err(
+                "a module is named by letters, digits, `_` and `-`, with `/` between: \"lib/cookies\"".to_owned()
+            );
+        }
+        let file = format!("{path}.rhai");
+        let real =
+            self.real.join(&file).canonicalize().map_err(|_| format!("there is no file {file} beside the policy"))?;
+        // A symbolic link must not lead out of the folder.
+        if !real.starts_with(&self.real) {
+            return Err(format!("{file} is outside of the policy's folder"));
+        }
+        let text = std::fs::read_to_string(&real).map_err(|e| format!("cannot read {file}: {e}"))?;
+        Ok(File { name: self.shown.join(&file).display().to_string(), text })
+    }
+}

@@ -1,0 +1,131 @@
+//! `std::`: the log, health, random numbers, addresses, letters and dates; and Rhai's `print`, which is the log.
+
+use crate::current::{self, Res};
+use crate::environment::Environment;
+use crate::fault::{FaultKind, HostError};
+use crate::library::time::{shown, strftime};
+use crate::value::{Backend, text, type_name};
+use copal_semantics::Time;
+use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// With &, <, > and quotes as entities.
+pub(crate) fn escape_html(s: &str) -> String {
+    let mut out = String::with_capacity(s.len() + 8);
+    for c in s.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What to say of text that is no address.
+pub(crate) fn not_an_address(t: &str) -> String {
+    format!("\"{}\" is not an IP address", shown(t))
+}
+
+fn unknown(kind: &str, name: &str) -> HostError {
+    HostError::new(FaultKind::UnknownName, format!("the configuration has no {kind} \"{}\"", shown(name)))
+}
+
+fn random(env: &Environment, from: &Dynamic, to: &Dynamic) -> Result<Dynamic, HostError> {
+    let bits = env.random.next();
+    if let (Ok(a), Ok(b)) = (from.as_int(), to.as_int()) {
+        let width = i128::from(b) - i128::from(a) + 1;
+        if width <= 0 {
+            return Err(HostError::value("`std::random` takes the smaller number first"));
+        }
+        // Multiply and shift (Lemire 2019) instead of a remainder.
+        let offset = (i128::from(bits >> 1) * width) >> 63;
+        return Ok(i64::try_from(i128::from(a) + offset).unwrap_or(b).into());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a random number")]
+    let number = |v: &Dynamic| v.as_float().or_else(|_| v.as_int().map(|i| i as f64));
+    match (number(from), number(to)) {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are all that a float has")]
+        (Ok(a), Ok(b)) => Ok((a + (b - a) * ((bits >> 11) as f64 / (1_u64 << 53) as f64)).into()),
+        _ => {
+            Err(HostError::value(format!("`std::random` takes numbers, not {} and {}", type_name(from), type_name(to))))
+        }
+    }
+}
+
+/// Gives scripts the module, `backend(..)` and `director(..)`.
+pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
+    let mut m = Module::new();
+    FuncRegistration::new("log").set_into_module(&mut m, |value: Dynamic| -> Res<()> {
+        crate::value::with_text(&value, |t| Ok(current::log(t.unwrap_or("()"))))?
+    });
+    let world = Arc::clone(env);
+    FuncRegistration::new("healthy").set_into_module(&mut m, move |name: &str| -> Res<bool> {
+        if !world.serves(name) {
+            return Err(unknown("backend or director", name).into());
+        }
+        Ok(world.health.healthy(name))
+    });
+    let world = Arc::clone(env);
+    FuncRegistration::new("random")
+        .set_into_module(&mut m, move |a: Dynamic, b: Dynamic| -> Res<Dynamic> { Ok(random(&world, &a, &b)?) });
+    FuncRegistration::new("ip").set_into_module(&mut m, |t: &str| -> Res<IpAddr> {
+        Ok(t.parse::<IpAddr>().map_err(|_| HostError::value(not_an_address(t)))?)
+    });
+    FuncRegistration::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| t.parse().unwrap_or(fallback));
+    FuncRegistration::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
+    FuncRegistration::new("toupper").set_into_module(&mut m, |t: &str| text(&t.to_ascii_uppercase()));
+    FuncRegistration::new("strftime")
+        .set_into_module(&mut m, |t: Time, format: &str| ImmutableString::from(strftime(t, format)));
+    FuncRegistration::new("escape_html").set_into_module(&mut m, |t: &str| ImmutableString::from(escape_html(t)));
+    e.register_static_module("std", m.into());
+
+    for (kind, director) in [("backend", false), ("director", true)] {
+        let world = Arc::clone(env);
+        e.register_fn(kind, move |name: ImmutableString| -> Res<Backend> {
+            let list = if director { &world.directors } else { &world.backends };
+            if list.iter().any(|n| *n == name.as_str()) { Ok(Backend(name)) } else { Err(unknown(kind, &name).into()) }
+        });
+    }
+    e.register_type_with_name::<Backend>("Backend");
+    e.register_fn("==", |a: Backend, b: Backend| a == b).register_fn("!=", |a: Backend, b: Backend| a != b);
+    e.register_fn("==", |a: Backend, b: &str| a.0 == b).register_fn("!=", |a: Backend, b: &str| a.0 != b);
+    let world = Arc::clone(env);
+    e.register_fn("healthy", move |b: Backend| world.health.healthy(&b.0));
+    for name in ["to_string", "to_debug"] {
+        e.register_fn(name, |b: Backend| b.0);
+    }
+    e.register_type_with_name::<HostError>("Error");
+    for name in ["to_string", "to_debug"] {
+        e.register_fn(name, |err: HostError| ImmutableString::from(err.message));
+    }
+    e.on_print(|line| drop(current::log(line))).on_debug(|line, _, _| drop(current::log(line)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_numbers_stay_in_their_range() {
+        let env = Environment::default();
+        let int = |a: i64, b: i64| random(&env, &a.into(), &b.into()).map(|v| v.as_int().unwrap_or(0));
+        for _ in 0..200 {
+            assert!((-2..=2).contains(&int(-2, 2).expect("range")));
+        }
+        assert_eq!(int(7, 7).expect("range"), 7);
+        assert!(int(i64::MIN, i64::MAX).is_ok() && int(2, 1).is_err());
+        let f = random(&env, &0.0_f64.into(), &1.0_f64.into()).expect("range").as_float().expect("float");
+        assert!((0.0..1.0).contains(&f));
+        assert!(random(&env, &"a".into(), &1_i64.into()).is_err());
+    }
+
+    #[test]
+    fn text_for_pages_is_escaped() {
+        assert_eq!(escape_html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
+    }
+}

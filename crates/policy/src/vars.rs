@@ -1,0 +1,274 @@
+//! The variables: object, name, type, where readable, where writable. One table; registration, checks, definitions and
+//! reference pages come from it.
+
+use crate::hooks::{Hook, HookSet};
+
+/// What a variable holds. Static, so that hooks can be checked, and one day compiled, before they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the type of its name")]
+pub enum Type {
+    /// Not known before the hook runs.
+    Any,
+    Unit,
+    Bool,
+    Int,
+    Float,
+    Text,
+    Duration,
+    Time,
+    Address,
+    Backend,
+    Array,
+    Map,
+    Action,
+    Headers,
+    Cookies,
+    Vars,
+    Req,
+    Bereq,
+    Resp,
+    Beresp,
+    Obj,
+    Key,
+    Client,
+    Server,
+    Local,
+    Remote,
+}
+
+impl Type {
+    /// The name in definitions and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Type::Any => "?",
+            Type::Unit => "()",
+            Type::Bool => "bool",
+            Type::Int => "int",
+            Type::Float => "float",
+            Type::Text => "string",
+            Type::Duration => "Duration",
+            Type::Time => "Time",
+            Type::Address => "Address",
+            Type::Backend => "Backend",
+            Type::Array => "Array",
+            Type::Map => "Map",
+            Type::Action => "Action",
+            Type::Headers => "Headers",
+            Type::Cookies => "Cookies",
+            Type::Vars => "Vars",
+            Type::Req => "Request",
+            Type::Bereq => "BackendRequest",
+            Type::Resp => "Response",
+            Type::Beresp => "BackendResponse",
+            Type::Obj => "Object",
+            Type::Key => "Key",
+            Type::Client => "Client",
+            Type::Server => "Server",
+            Type::Local => "Local",
+            Type::Remote => "Remote",
+        }
+    }
+
+    /// The objects among the types: they have variables of their own.
+    #[must_use]
+    pub const fn object(self) -> Option<&'static str> {
+        Some(match self {
+            Type::Req => "req",
+            Type::Bereq => "bereq",
+            Type::Resp => "resp",
+            Type::Beresp => "beresp",
+            Type::Obj => "obj",
+            Type::Client => "client",
+            Type::Server => "server",
+            Type::Local => "local",
+            Type::Remote => "remote",
+            Type::Key => "key",
+            Type::Any
+            | Type::Unit
+            | Type::Bool
+            | Type::Int
+            | Type::Float
+            | Type::Text
+            | Type::Duration
+            | Type::Time
+            | Type::Address
+            | Type::Backend
+            | Type::Array
+            | Type::Map
+            | Type::Action
+            | Type::Headers
+            | Type::Cookies
+            | Type::Vars => return None,
+        })
+    }
+}
+
+/// The names that a hook finds without being handed them, with their types.
+pub const GLOBALS: [(&str, Type, HookSet); 6] = [
+    ("obj", Type::Obj, HookSet::of(&[Hook::Deliver])),
+    ("client", Type::Client, HookSet::ALL),
+    ("server", Type::Server, HookSet::ALL),
+    ("local", Type::Local, HookSet::ALL),
+    ("remote", Type::Remote, HookSet::ALL),
+    ("now", Type::Time, HookSet::ALL),
+];
+
+/// The type of a hook's parameter.
+#[must_use]
+pub fn param_type(name: &str) -> Type {
+    match name {
+        "req" => Type::Req,
+        "bereq" => Type::Bereq,
+        "resp" => Type::Resp,
+        "beresp" => Type::Beresp,
+        "obj" | "stale" => Type::Obj,
+        "key" => Type::Key,
+        "count" => Type::Int,
+        _ => Type::Any,
+    }
+}
+
+/// One line of the table of variables.
+#[derive(Debug)]
+pub struct Var {
+    /// The object it belongs to.
+    pub object: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub ty: Type,
+    /// May it be `()`?
+    pub optional: bool,
+    /// Where it can be read.
+    pub read: HookSet,
+    /// Where it can be written.
+    pub write: HookSet,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+const fn ro(object: &'static str, name: &'static str, ty: Type, read: HookSet, doc: &'static str) -> Var {
+    Var { object, name, ty, optional: false, read, write: HookSet::NONE, doc }
+}
+const fn rw(object: &'static str, name: &'static str, ty: Type, hooks: HookSet, doc: &'static str) -> Var {
+    Var { object, name, ty, optional: false, read: hooks, write: hooks, doc }
+}
+const fn opt(object: &'static str, name: &'static str, ty: Type, hooks: HookSet, doc: &'static str) -> Var {
+    Var { object, name, ty, optional: true, read: hooks, write: hooks, doc }
+}
+
+const C: HookSet = HookSet::CLIENT;
+const B: HookSet = HookSet::BACKEND;
+const R: HookSet = HookSet::RESP;
+const BR: HookSet = HookSet::BERESP;
+const O: HookSet = HookSet::OBJ;
+const ALL: HookSet = HookSet::ALL;
+const MARKED: HookSet = HookSet::of(&[Hook::Miss, Hook::Pass, Hook::Deliver, Hook::Synth]);
+
+/// All variables.
+#[rustfmt::skip]
+pub const VARS: &[Var] = &[
+    rw("req", "method", Type::Text, C, "The request method."),
+    rw("req", "url", Type::Text, C, "Path and query."),
+    ro("req", "proto", Type::Text, C, "The version the client speaks: \"HTTP/1.1\"."),
+    ro("req", "http", Type::Headers, C, "The header fields; Content-Length and Transfer-Encoding can only be read."),
+    ro("req", "cookie", Type::Cookies, C, "The cookies, a view of the Cookie header."),
+    opt("req", "backend", Type::Backend, C, "The backend or director to ask; `()` leaves the choice to the configuration."),
+    opt("req", "backend_hint", Type::Backend, C, "VCL's name of `req.backend`."),
+    opt("req", "grace", Type::Duration, C, "At most that long past its ttl may an object be to serve this request."),
+    opt("req", "max_age", Type::Duration, C, "At most that old may an object be to serve this request."),
+    rw("req", "hash_always_miss", Type::Bool, C, "Fetch even when there is an object, and replace it."),
+    rw("req", "hash_ignore_busy", Type::Bool, C, "Do not wait for a fetch that is under way."),
+    rw("req", "hash_ignore_vary", Type::Bool, C, "Do not compare by Vary."),
+    ro("req", "restarts", Type::Int, C, "How often the request was restarted."),
+    ro("req", "esi_level", Type::Int, C, "How deep in ESI includes; 0 for a request from the client."),
+    ro("req", "xid", Type::Text, C, "The id of the transaction, the one in the log."),
+    ro("req", "is_hitmiss", Type::Bool, MARKED, "A hit-for-miss marker was found."),
+    ro("req", "is_hitpass", Type::Bool, MARKED, "A hit-for-pass marker was found."),
+    ro("req", "vars", Type::Vars, C, "What the policy carries along with the request: `req.vars[\"name\"]`."),
+
+    rw("bereq", "method", Type::Text, B, "The request method."),
+    rw("bereq", "url", Type::Text, B, "Path and query."),
+    ro("bereq", "proto", Type::Text, B, "The version spoken to the origin."),
+    ro("bereq", "http", Type::Headers, B, "The header fields; Content-Length and Transfer-Encoding can only be read."),
+    ro("bereq", "cookie", Type::Cookies, B, "The cookies, a view of the Cookie header."),
+    opt("bereq", "backend", Type::Backend, B, "The backend or director to ask."),
+    ro("bereq", "retries", Type::Int, B, "How often the fetch was retried."),
+    ro("bereq", "is_bgfetch", Type::Bool, B, "No client waits: a refresh in the background."),
+    ro("bereq", "is_hitmiss", Type::Bool, B, "A hit-for-miss marker caused it."),
+    ro("bereq", "is_hitpass", Type::Bool, B, "A hit-for-pass marker caused it."),
+    ro("bereq", "uncacheable", Type::Bool, B, "The response will not be stored."),
+    ro("bereq", "xid", Type::Text, B, "The id of the transaction, the one in the log."),
+    opt("bereq", "connect_timeout", Type::Duration, B, "How long a connection may take; `()` is the backend's own."),
+    opt("bereq", "first_byte_timeout", Type::Duration, B, "How long the first byte may take; `()` is the backend's own."),
+    opt("bereq", "between_bytes_timeout", Type::Duration, B, "How long may lie between two reads; `()` is the backend's own."),
+
+    rw("beresp", "status", Type::Int, BR, "The status; 1000 and more is sent modulo 1000."),
+    rw("beresp", "reason", Type::Text, BR, "The reason phrase."),
+    ro("beresp", "proto", Type::Text, BR, "The version the origin speaks."),
+    ro("beresp", "http", Type::Headers, BR, "The header fields."),
+    rw("beresp", "ttl", Type::Duration, BR, "How long it is fresh from now."),
+    rw("beresp", "grace", Type::Duration, BR, "How long past its ttl it may be served while it is renewed."),
+    rw("beresp", "keep", Type::Duration, BR, "How long past its ttl it is kept for a conditional fetch."),
+    rw("beresp", "stale_if_error", Type::Duration, BR, "How long past its ttl it may be served when the origin fails."),
+    ro("beresp", "age", Type::Duration, BR, "How old it was when it came."),
+    rw("beresp", "uncacheable", Type::Bool, BR, "It is not stored. Can be set, not cleared."),
+    Var { object: "beresp", name: "body", ty: Type::Text, optional: true, read: BR, write: HookSet::of(&[Hook::BackendError]), doc: "The body of the error page." },
+    ro("beresp", "backend", Type::Backend, BR, "The backend that answered."),
+    ro("beresp", "was_304", Type::Bool, BR, "Made from a 304 and the stale object."),
+    rw("beresp", "do_stream", Type::Bool, BR, "Send it while it arrives."),
+    rw("beresp", "storage", Type::Text, BR, "The store it goes to."),
+
+    rw("resp", "status", Type::Int, R, "The status; 1000 and more is sent modulo 1000."),
+    rw("resp", "reason", Type::Text, R, "The reason phrase."),
+    ro("resp", "proto", Type::Text, R, "The version of the response."),
+    ro("resp", "http", Type::Headers, R, "The header fields."),
+    ro("resp", "hits", Type::Int, R, "How often the object was delivered before; 0 for a miss."),
+    Var { object: "resp", name: "body", ty: Type::Text, optional: true, read: R, write: HookSet::of(&[Hook::Synth]), doc: "The body of the page." },
+    ro("resp", "is_streaming", Type::Bool, R, "The body is still being fetched."),
+
+    ro("obj", "status", Type::Int, O, "The status."),
+    ro("obj", "reason", Type::Text, O, "The reason phrase."),
+    ro("obj", "proto", Type::Text, O, "The version the origin spoke."),
+    ro("obj", "http", Type::Headers, O, "The header fields."),
+    ro("obj", "ttl", Type::Duration, O, "How long it is still fresh; negative when stale."),
+    ro("obj", "grace", Type::Duration, O, "How long past its ttl it may be served."),
+    ro("obj", "keep", Type::Duration, O, "How long past its ttl it is kept."),
+    ro("obj", "age", Type::Duration, O, "How old it is."),
+    ro("obj", "hits", Type::Int, O, "How often it was delivered."),
+    ro("obj", "uncacheable", Type::Bool, O, "It was not stored."),
+
+    ro("client", "ip", Type::Address, ALL, "The client's address, after the PROXY protocol."),
+    ro("client", "port", Type::Int, ALL, "The client's port."),
+    Var { object: "client", name: "identity", ty: Type::Text, optional: false, read: ALL, write: C, doc: "What directors know the client by; its address unless set." },
+    ro("server", "ip", Type::Address, ALL, "The address the client asked, after the PROXY protocol."),
+    ro("server", "port", Type::Int, ALL, "The port the client asked."),
+    ro("server", "hostname", Type::Text, ALL, "The name of this machine."),
+    ro("server", "identity", Type::Text, ALL, "The name of this machine."),
+    ro("local", "ip", Type::Address, ALL, "Our address on the connection."),
+    ro("local", "port", Type::Int, ALL, "Our port on the connection."),
+    ro("remote", "ip", Type::Address, ALL, "The peer's address on the connection."),
+    ro("remote", "port", Type::Int, ALL, "The peer's port on the connection."),
+];
+
+/// The variable of that name, if there is one.
+#[must_use]
+pub fn find(object: &str, name: &str) -> Option<&'static Var> {
+    VARS.iter().find(|v| v.object == object && v.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_stands_once_and_is_documented() {
+        for v in VARS {
+            assert_eq!(VARS.iter().filter(|w| w.object == v.object && w.name == v.name).count(), 1, "{}", v.name);
+            assert!(v.doc.ends_with('.') && !v.read.is_empty(), "{}.{}", v.object, v.name);
+        }
+        assert!(find("req", "url").is_some_and(|v| v.write == HookSet::CLIENT));
+        assert!(find("req", "uri").is_none());
+    }
+}

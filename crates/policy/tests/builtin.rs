@@ -1,0 +1,79 @@
+//! The built-in behaviour as native code and as a script is the same.
+
+use copal_policy::{Action, Hook, Policy, Scene, builtin};
+use copal_semantics::{RequestHead, ResponseHead};
+use std::sync::Arc;
+
+/// Splitmix64: the same scenes in every run.
+struct Dice(u64);
+impl Dice {
+    fn roll(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        usize::try_from((z ^ (z >> 27)) >> 33).unwrap_or(0) % n
+    }
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())]
+    }
+}
+
+fn scene(d: &mut Dice) -> Scene {
+    let mut s = Scene::default();
+    s.req = RequestHead::get(d.pick(&["/", "/a?b=c&d", "*", "/é"]), []);
+    let method = d.pick(&["GET", "HEAD", "POST", "PURGE", "PRI", "CONNECT", "OPTIONS", "TRACE", "get", "BREW"]);
+    s.req.method = method.parse().expect("method");
+    for (name, values) in [
+        ("Host", ["a.example", "A.Example:80", ""]),
+        ("cookie", ["a=1", "b=2", "c"]),
+        ("authorization", ["x", "y", "z"]),
+    ] {
+        if d.roll(2) == 0 {
+            s.req.headers.append(name, d.pick(&values)).expect("valid");
+        }
+    }
+    s.server.ip = d.pick(&["10.0.0.1", "::1"]).parse().expect("address");
+    s.req_vars.xid = d.pick(&["1", "a<b>"]).into();
+    s.purge_count = d.pick(&[0, 1, 2, 99]);
+    for head in [&mut s.resp, &mut s.beresp] {
+        *head = ResponseHead::new(d.pick(&[200, 404, 503, 1404, 299]), []);
+        head.reason = d.pick(&["", "Odd & <fine>"]).into();
+    }
+    if d.roll(4) == 0 {
+        s.resp_vars.body = Some(b"made".to_vec());
+        s.beresp_vars.body = Some(b"made".to_vec());
+    }
+    s
+}
+
+type Native = fn(&mut Scene) -> Action;
+const NATIVE: [(Hook, Native); 13] = [
+    (Hook::Recv, |s| builtin::recv(s)),
+    (Hook::Hash, builtin::hash),
+    (Hook::Hit, |s| builtin::hit(s)),
+    (Hook::Miss, |s| builtin::miss(s)),
+    (Hook::Pass, |s| builtin::pass(s)),
+    (Hook::Pipe, |s| builtin::pipe(s)),
+    (Hook::Purge, |s| builtin::purge(s)),
+    (Hook::BackendFetch, |s| builtin::backend_fetch(s)),
+    (Hook::BackendRefresh, |s| builtin::backend_refresh(s)),
+    (Hook::BackendResponse, |s| builtin::backend_response(s)),
+    (Hook::BackendError, builtin::backend_error),
+    (Hook::Deliver, |s| builtin::deliver(s)),
+    (Hook::Synth, builtin::synth),
+];
+
+#[test]
+fn the_script_and_the_native_code_decide_and_write_the_same() {
+    let policy = Policy::compile("builtin.rhai", builtin::SOURCE, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
+    let mut d = Dice(42);
+    for _ in 0..500 {
+        let start = scene(&mut d);
+        for (hook, native) in NATIVE {
+            let mut a = start.clone();
+            let expected = native(&mut a);
+            let (b, got) = policy.call(hook, Box::new(start.clone()));
+            assert_eq!(got.as_ref(), Ok(&expected), "{hook:?} {start:?}");
+            assert_eq!(format!("{a:?}"), format!("{b:?}").replace("\u{0}", ""), "{hook:?}");
+        }
+    }
+}

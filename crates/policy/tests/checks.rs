@@ -1,0 +1,258 @@
+//! Golden messages: one for each thing that the checks find at load.
+
+use copal_policy::{Acl, Environment, Policy};
+use std::sync::Arc;
+
+fn env() -> Arc<Environment> {
+    Arc::new(Environment {
+        acls: [("purgers".to_owned(), Acl::default())].into(),
+        backends: vec!["app1".into()],
+        directors: vec!["app".into()],
+        ..Environment::default()
+    })
+}
+
+/// "line:column message (help)" of each finding.
+fn findings(source: &str) -> Vec<String> {
+    match Policy::compile("site.rhai", source, env()) {
+        Ok(_) => Vec::new(),
+        Err(e) => e
+            .list
+            .iter()
+            .map(|d| {
+                let help = d.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+                format!("{}:{} {}{help}", d.line, d.column, d.message)
+            })
+            .collect(),
+    }
+}
+
+/// The one finding about a line in a hook.
+fn in_hook(hook: &str, line: &str) -> String {
+    let found = findings(&format!("fn {hook} {{\n    {line}\n}}"));
+    assert_eq!(found.len(), 1, "{line}: {found:#?}");
+    found[0].clone()
+}
+
+#[test]
+fn golden() {
+    let recv = "recv(req)";
+    let deliver = "deliver(req, resp)";
+    let response = "backend_response(bereq, beresp)";
+    for (hook, line, expected) in [
+        (recv, "req.uri = \"/\";", "2:9 `req` has no variable `uri` (did you mean `url`?)"),
+        (recv, "if req.cookies == 1 { }", "2:12 `req` has no variable `cookies` (did you mean `cookie`?)"),
+        (recv, "std::log(req.headers);", "2:18 `req` has no variable `headers` (headers are at `.http`)"),
+        (
+            recv,
+            "std::log(req.user_agent);",
+            "2:18 `req` has no variable `user_agent` (a header is `req.http[\"user-agent\"]`)",
+        ),
+        (
+            recv,
+            "std::log(req.is_get_or_head);",
+            "2:18 `req` has no variable `is_get_or_head` (it is a method: `req.is_get_or_head()`)",
+        ),
+        (recv, "req.restarts = 1;", "2:9 `req.restarts` can only be read"),
+        (recv, "req = 5;", "2:5 `req` cannot be assigned to"),
+        (recv, "now = 5;", "2:5 `now` cannot be assigned to"),
+        (recv, "std::log(rq.url);", "2:14 there is no variable `rq` here (did you mean `req`?)"),
+        (
+            recv,
+            "std::log(beresp.ttl);",
+            "2:14 there is no variable `beresp` here (`recv` does not have it; `backend_refresh`, `backend_response`, `backend_error` do)",
+        ),
+        (recv, "return pas();", "2:12 there is no function `pas` (did you mean `pass`?)"),
+        (recv, "return pass;", "2:12 there is no variable `pass` here (an action or function is called: `pass()`)"),
+        (
+            recv,
+            "return deliver();",
+            "2:12 `recv` cannot return `deliver()` (it may return `lookup()`, `pass()`, `pipe()`, `purge()`, `synth(status, reason)`, `redirect(status, location)`, `restart()`, `fail(reason)`, `policy(name)`)",
+        ),
+        (
+            recv,
+            "if req.restarts > 1 { deliver() }",
+            "2:27 `recv` cannot return `deliver()` (it may return `lookup()`, `pass()`, `pipe()`, `purge()`, `synth(status, reason)`, `redirect(status, location)`, `restart()`, `fail(reason)`, `policy(name)`)",
+        ),
+        (
+            deliver,
+            "return pass();",
+            "2:12 `deliver` cannot return `pass()` (it may return `deliver()`, `restart()`, `synth(status, reason)`, `fail(reason)`)",
+        ),
+        (
+            recv,
+            "if req.restarts > 1 { pass(); } req.url = \"/\";",
+            "2:27 `pass` has no effect here: an action counts only when it is returned (write `return pass();`)",
+        ),
+        (
+            recv,
+            "return \"pass\";",
+            "2:12 `recv` returns a value of type string, which is neither an action nor nothing (it may return `lookup()`, `pass()`, `pipe()`, `purge()`, `synth(status, reason)`, `redirect(status, location)`, `restart()`, `fail(reason)`, `policy(name)`; end with `()` to return nothing)",
+        ),
+        (
+            recv,
+            "return synth();",
+            "2:12 `synth` does not take 0 arguments (write `synth(status: int, reason: string)`)",
+        ),
+        (recv, "if req.url.matches(\"(a\") { }", "2:24 not a valid regular expression: unclosed group"),
+        (
+            recv,
+            "req.cookie.keep_matching(\"a{9999}{9999}\");",
+            "2:30 not a valid regular expression: it takes too much memory: use smaller repetitions",
+        ),
+        (
+            recv,
+            "if client.ip.within(\"purger\") { }",
+            "2:25 the configuration has no ACL \"purger\" (did you mean `purgers`?)",
+        ),
+        (
+            recv,
+            "req.backend = backend(\"app2\");",
+            "2:27 the configuration has no backend \"app2\" (did you mean `app1`?)",
+        ),
+        (
+            recv,
+            "req.backend = director(\"app1\");",
+            "2:28 the configuration has no director \"app1\" (did you mean `app`?)",
+        ),
+        (recv, "req.backend = \"nowhere\";", "2:19 the configuration has no backend or director \"nowhere\""),
+        (recv, "if std::healthy(\"nowhere\") { }", "2:21 the configuration has no backend or director \"nowhere\""),
+        (recv, "std::logg(1);", "2:10 the module `std` has no function `logg` (did you mean `log`?)"),
+        (recv, "qery::sort(req.url); ()", "2:5 there is no module `qery` (did you mean `query`?)"),
+        (recv, "std::log(global::TTL);", "2:22 this file has no constant `TTL`"),
+        (
+            recv,
+            "req.http.delete(\"x\");",
+            "2:14 Headers has no method `delete` (fields are read as `.http[\"name\"]` and set by assigning to it)",
+        ),
+        (recv, "req.cookie.hass(\"x\"); ()", "2:16 Cookies has no method `hass` (did you mean `has`?)"),
+        (recv, "req.cookie[\"a\"] = \"x\";", "2:16 Cookies has no `[…]` (write `.get(name)`)"),
+        (recv, "req.http[\"x y\"] = \"a\";", "2:14 \"x y\" is not a valid header field name"),
+        (recv, "req.grace = \"1h\";", "2:9 `req.grace` takes Duration, not string (write duration(\"1h\"))"),
+        (
+            recv,
+            "req.grace = duration(\"5 parsecs\");",
+            "2:26 \"5 parsecs\" is not a duration: write \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\" or \"1y\"",
+        ),
+        (
+            recv,
+            "if bytes(\"10 MegaB\") > 1 { }",
+            "2:14 \"10 MegaB\" is not a size: write \"512B\", \"10KiB\", \"10MiB\" or \"1GiB\"",
+        ),
+        (recv, "if client.ip == std::ip(\"1.2.3\") { }", "2:29 \"1.2.3\" is not an IP address"),
+        (recv, "import \"lib\" as l;", "2:5 `import` belongs at the top of the file"),
+        (
+            recv,
+            "if req.is_hitmiss { }",
+            "2:12 `req.is_hitmiss` cannot be read in `recv` (it can be read in `miss`, `pass`, `deliver`, `synth`)",
+        ),
+        (recv, "eval(\"1\");", "2:5 reserved keyword 'eval' is disabled"),
+        (recv, "let x = ;", "2:13 unexpected ';'"),
+        (
+            deliver,
+            "if resp.status == \"200\" { }",
+            "2:20 comparing int with string is always the same (write the number without quotes)",
+        ),
+        (
+            deliver,
+            "resp.body = \"x\";",
+            "2:10 `resp.body` cannot be written in `deliver` (it can be written in `synth`)",
+        ),
+        (deliver, "resp.status = \"404\";", "2:10 `resp.status` takes int, not string"),
+        (deliver, "obj.ttl = duration(\"1s\");", "2:9 `obj.ttl` can only be read"),
+        (response, "beresp.tll = duration(\"1s\");", "2:12 `beresp` has no variable `tll` (did you mean `ttl`?)"),
+        (
+            response,
+            "return pass();",
+            "2:12 `backend_response` cannot return `pass()` (it may return `deliver()`, `pass(duration)`, `retry()`, `abandon()`, `error(status, reason)`, `fail(reason)`)",
+        ),
+    ] {
+        assert_eq!(in_hook(hook, line), expected, "{line}");
+    }
+}
+
+#[test]
+fn golden_for_whole_files() {
+    for (source, expected) in [
+        ("fn recieve(req) { }", "1:4 `recieve` is not a hook, and nothing calls it (did you mean `recv`?)"),
+        ("fn delivr(req, resp) { }", "1:4 `delivr` is not a hook, and nothing calls it (did you mean `deliver`?)"),
+        ("fn vcl_recv(req) { }", "1:4 `vcl_recv` is not a hook, and nothing calls it (did you mean `recv`?)"),
+        ("fn deliver(req) { }", "1:4 the hook `deliver` has other parameters (write `fn deliver(req, resp)`)"),
+        ("fn hit(req, o) { }", "1:4 the hook `hit` has other parameters (write `fn hit(req, obj)`)"),
+        ("fn restart() { }", "1:4 this function would hide Copal's own function `restart` (give it another name)"),
+        ("fn within(acl) { }", "1:4 this function would hide Copal's own method `within` (give it another name)"),
+        (
+            "let x = 5;",
+            "1:1 a policy has no variables outside of its functions (write `const`, and `global::NAME` where it is used; what a request carries along goes into `req.vars`)",
+        ),
+        (
+            "print(\"x\");",
+            "1:1 outside of functions a policy has only `import` and `const` (statements go into hooks, as in `fn recv(req) { … }`; what is to run once goes into `fn init() { … }`)",
+        ),
+        (
+            "import \"lib/x\" as x;",
+            "1:8 cannot import \"lib/x\" (a policy that is not in a file has no folder to import from)",
+        ),
+        (
+            "const A = 1;\nfn recv(req) { std::log(A); }",
+            "2:25 there is no variable `A` here (a constant of the file is `global::A`)",
+        ),
+        (
+            "fn h() { client.ip }\nfn recv(req) { h(); pass() }",
+            "1:10 there is no variable `client` here (a script's own functions see what is passed to them: add the parameter `client`)",
+        ),
+        ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 arguments, not 2"),
+    ] {
+        assert_eq!(findings(source), [expected], "{source}");
+    }
+}
+
+#[test]
+fn everything_is_found_at_once_and_in_order() {
+    let found = findings(
+        "fn recv(req) {\n    req.uri = \"/\";\n    return deliver();\n}\nfn delivre(req, resp) { resp.hits = 1; }\nfn hash(req, key) { key.ad(1); }",
+    );
+    let places: Vec<&str> = found.iter().filter_map(|f| f.split(' ').next()).collect();
+    assert_eq!(places, ["2:9", "3:12", "5:4", "6:25"], "{found:#?}");
+}
+
+#[test]
+fn findings_are_shown_with_their_line_and_as_data() {
+    let e = Policy::compile("site.rhai", "fn recv(req) {\n    req.uri = \"/\";\n}", env()).expect_err("wrong");
+    assert_eq!(
+        e.to_string(),
+        "error: `req` has no variable `uri`\n --> site.rhai:2:9\n  |\n2 |     req.uri = \"/\";\n  |         ^^^\n  |\nhelp: did you mean `url`?"
+    );
+}
+
+#[test]
+fn what_is_right_is_not_complained_about() {
+    let source = r#"
+        const TTL = duration("1h");
+        fn is_admin(req, client) { req.url.starts_with("/admin") && client.ip.within("purgers") }
+        fn strip(http) { http.remove("x-a"); http["x-b"] = 5; }
+        fn recv(req) {
+            let h = req.http;
+            strip(h);
+            if is_admin(req, client) { return pass(); }
+            let lang = switch req.http.accept_language { "de" => "de", _ => "en" };
+            let list = ["a", "b"].filter(|x| x != "a");
+            for (name, i) in list { std::log(`${i} ${name}`); }
+            let n = 0;
+            while n < 3 { n += 1; if n == 2 { break; } }
+            try { req.http["x"] = lang; } catch (err) { std::log(err); }
+            if req.backend == () && req.grace == () { req.backend = backend("app1"); }
+            if req.url.len() > 100 || req.url.to_lower().contains("x") { return synth(414); }
+            if req.http["x-forwarded-for"] != () && (req.http.x_api ?? "").len() > 3 { return redirect(302, "https://" + req.http.host + req.url); }
+            req.vars["lang"] = lang;
+            if true { pass() } else { lookup() }
+        }
+        fn backend_response(bereq, beresp) {
+            beresp.ttl = global::TTL;
+            if beresp.ttl <= duration("0s") || beresp.http.cache_control.matches("private") { beresp.uncacheable = true; return pass(duration("2m")); }
+        }
+        fn deliver(req, resp) { resp.http["x-age"] = obj.age; resp.http.via = (); }
+        fn synth(req, resp) { if resp.status == 1750 { resp.status = 301; resp.http.location = "/"; return deliver(); } resp.body = `<p>${resp.reason}</p>`; }
+    "#;
+    assert_eq!(findings(source), [""; 0]);
+}

@@ -1,0 +1,179 @@
+//! What the admin API answers.
+
+use crate::reload::Reloader;
+use bytes::Bytes;
+use copal_backend::{Admin, OriginRow};
+use copal_observe::counters::Counter;
+use copal_observe::stats::{BackendRow, Stats};
+use copal_pipeline::Core;
+use copal_store::PurgeMode;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+type Response = http::Response<Full<Bytes>>;
+
+/// What the answers are made from.
+pub(super) struct Api {
+    core: Arc<Core>,
+    reloader: Reloader,
+    token: Option<Arc<str>>,
+    started: Instant,
+}
+
+impl Api {
+    pub(super) fn new(core: Arc<Core>, reloader: Reloader, token: Option<Arc<str>>) -> Self {
+        Api { core, reloader, token, started: copal_observe::clock::ticks() }
+    }
+
+    fn stats(&self) -> Stats {
+        let core = &self.core;
+        crate::stats::collect(core, core.policy.load().name(), copal_observe::clock::ticks().saturating_duration_since(self.started))
+    }
+
+    fn may(&self, request: &Request<Incoming>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let given = request.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let wanted = format!("Bearer {token}");
+        // Every byte is compared, whatever the first difference: the time tells nothing.
+        given.len() == wanted.len() && given.iter().zip(wanted.as_bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+    }
+}
+
+/// The answer to an admin request.
+pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
+    if !api.may(request) {
+        return error(StatusCode::UNAUTHORIZED, "this needs the header `Authorization: Bearer TOKEN` with the token of [admin] token_file");
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let path = request.uri().path();
+    match (request.method(), path) {
+        (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
+        (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
+        (&Method::POST, "/purge") => purge(api, query),
+        (&Method::POST, "/reload") => {
+            let task = Arc::clone(api);
+            match tokio::task::spawn_blocking(move || task.reloader.reload()).await {
+                Ok(Ok(what)) => json(StatusCode::OK, &json!({ "reloaded": what })),
+                Ok(Err(why)) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
+                Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the reload crashed"),
+            }
+        }
+        (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
+        _ => error(StatusCode::NOT_FOUND, "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /reload"),
+    }
+}
+
+/// The metrics page.
+pub(super) fn metrics(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
+    if request.uri().path() != "/metrics" {
+        return error(StatusCode::NOT_FOUND, "there is GET /metrics");
+    }
+    let text = copal_observe::prometheus::render(api.stats());
+    respond(StatusCode::OK, copal_observe::prometheus::CONTENT_TYPE, text)
+}
+
+fn purge(api: &Api, query: &str) -> Response {
+    let Some(url) = parameter(query, "url") else {
+        return error(StatusCode::BAD_REQUEST, "which URL? POST /purge?url=http://host/path");
+    };
+    let soft = parameter(query, "soft").is_some_and(|v| v != "0" && v != "false");
+    let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
+    match copal_pipeline::purge_url(&api.core, &url, mode) {
+        Ok(count) => {
+            api.core.counters.inc(Counter::Purges);
+            api.core.counters.add(Counter::PurgedObjects, count);
+            json(StatusCode::OK, &json!({ "purged": count, "url": url, "soft": soft }))
+        }
+        Err(why) => error(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+fn set_backend(api: &Api, name: &str, query: &str) -> Response {
+    let state = match parameter(query, "state").as_deref() {
+        Some("auto") => Admin::Auto,
+        Some("healthy") => Admin::Healthy,
+        Some("sick") => Admin::Sick,
+        Some(_) | None => return error(StatusCode::BAD_REQUEST, "state is one of auto, healthy, sick"),
+    };
+    match api.core.backends.set_admin(name, state) {
+        Ok(()) => json(StatusCode::OK, &json!({ "backend": name, "state": state })),
+        Err(why) => error(StatusCode::NOT_FOUND, &why.to_string()),
+    }
+}
+
+/// One parameter of a query string, percent-decoded.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| {
+        let (n, v) = pair.split_once('=').unwrap_or((pair, ""));
+        (n == name).then_some(v)
+    })?;
+    let bytes = value.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (bytes[i], hex) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                i += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => respond(status, "application/json", text + "\n"),
+        Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+    }
+}
+
+fn error(status: StatusCode, why: &str) -> Response {
+    respond(status, "application/json", json!({ "error": why }).to_string() + "\n")
+}
+
+fn respond(status: StatusCode, content_type: &'static str, text: String) -> Response {
+    let mut response = http::Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}
+
+/// A backend's row as stats show it.
+pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
+    let latency_ms_sum = row.latency_us_sum as f64 / 1000.0;
+    BackendRow {
+        name: row.name,
+        healthy: row.healthy,
+        state_reason: row.state_reason,
+        connections_open: row.connections_open,
+        requests: row.requests,
+        failures: row.failures,
+        latency_ms_sum,
+        latency_count: row.latency_count,
+        probe_history: row.probe_history,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn parameters_are_decoded_and_nothing_breaks_on_bad_escapes() {
+        assert_eq!(parameter("a=1&url=http%3A%2F%2Fh%2Fp%3Fq", "url").as_deref(), Some("http://h/p?q"));
+        assert_eq!(parameter("url=%zz%2", "url").as_deref(), Some("%zz%2"));
+        assert_eq!(parameter("soft", "soft").as_deref(), Some(""));
+        assert_eq!(parameter("", "url"), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! The admin API and the metrics page: HTTP of their own, on sockets of their own, never on a listener for visitors.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /stats` | counters, latencies, store and backends as JSON |
+//! | `POST /purge?url=URL[&soft=1]` | drops (or makes stale) all variants of the URL |
+//! | `POST /reload` | reads the policy anew |
+//! | `GET /backends` | the backends with their health |
+//! | `POST /backends/NAME?state=auto\|healthy\|sick` | the owner's word on a backend's health |
+//! | `GET /metrics` (metrics listener) | the same counters for Prometheus |
+
+mod api;
+mod socket;
+
+pub(crate) use api::backend_row;
+pub(crate) use socket::{Controls, bind};

@@ -1,0 +1,228 @@
+//! From the configuration to what runs: store, backends, rules, policy, one core for all workers.
+
+use crate::front::h1::FrontLimits;
+use arc_swap::ArcSwap;
+use copal_backend::{Backends, BackendsError, DirectorKind, DirectorOptions, OriginOptions, ProbeOptions};
+use copal_config::{AccessFormat, AccessPath, Config};
+use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
+use copal_observe::clock::Clock;
+use copal_observe::counters::Counters;
+use copal_observe::histogram::Latencies;
+use copal_pipeline::{Core, Settings};
+use copal_policy::{Acl, Diagnostics, Environment, Health, Limits, Policy};
+use copal_store::{Store, StoreOptions};
+use copal_wire::WireLimits;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why the parts do not come together.
+#[derive(Debug, Error)]
+pub enum AssembleError {
+    /// The policy is wrong.
+    #[error("{0}")]
+    Policy(Diagnostics),
+    /// The backends are wrong; the configuration's checks let something through.
+    #[error("{0}")]
+    Backends(#[from] BackendsError),
+    /// An ACL is wrong; the configuration's checks let something through.
+    #[error("[acl] {0}")]
+    Acl(String),
+    /// The access log cannot be opened.
+    #[error("cannot open the access log: {0}")]
+    Log(#[from] std::io::Error),
+}
+
+/// Everything but listeners and threads.
+pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
+    let backends = backends(config)?;
+    let policy = policy(config, &backends)?;
+    let counters = Counters::new();
+    let access_log = match &config.log.access {
+        None => None,
+        Some(log) => Some(AccessLog::open(
+            AccessLogOptions {
+                format: match log.format {
+                    AccessFormat::Json => Format::Json,
+                    AccessFormat::Ncsa => Format::Ncsa,
+                },
+                path: match &log.path {
+                    AccessPath::Stdout => Target::Stdout,
+                    AccessPath::File(path) => Target::File(path.clone()),
+                },
+                queue: config.limits.log_queue,
+            },
+            Arc::clone(&counters),
+        )?),
+    };
+    let purgers = match &config.purge.acl {
+        None => None,
+        Some(name) => Some(acl(config, name)?),
+    };
+    Ok(Arc::new(Core {
+        store: Store::new(StoreOptions {
+            size: config.cache.size,
+            object_size_max: config.cache.object_size,
+            variants_max: config.limits.variants,
+            waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
+            ..StoreOptions::default()
+        }),
+        backends,
+        counters,
+        latencies: Arc::new(Latencies::default()),
+        clock: Clock::system(),
+        rules: config.cache.rules(),
+        settings: Settings {
+            size: config.cache.size,
+            max_restarts: config.policy.max_restarts,
+            max_retries: config.policy.max_retries,
+            hit_for_miss: config.cache.hit_for_miss,
+            coalesce_wait: config.cache.coalesce_wait,
+            object_size_max: config.cache.object_size,
+            transit_window: config.limits.transit_size,
+            purgers,
+            ranges_max: config.limits.ranges,
+            request_directives: config.listen.iter().any(|listen| listen.request_directives),
+        },
+        policy: ArcSwap::new(policy),
+        access_log,
+    }))
+}
+
+fn backends(config: &Config) -> Result<Arc<Backends>, BackendsError> {
+    let origins = config
+        .backends
+        .iter()
+        .map(|backend| OriginOptions {
+            name: backend.name.clone(),
+            address: address(&backend.address),
+            connect_timeout: backend.connect_timeout,
+            first_byte_timeout: backend.first_byte_timeout,
+            between_bytes_timeout: backend.between_bytes_timeout,
+            max_connections: backend.max_connections,
+            idle_timeout: backend.idle_timeout,
+            host_header: backend.host_header.clone(),
+            probe: backend.probe.as_ref().map(|probe| ProbeOptions {
+                path: probe.path.clone(),
+                host: probe.host.clone(),
+                interval: probe.interval,
+                timeout: probe.timeout,
+                window: probe.window,
+                threshold: probe.threshold,
+                initial: probe.initial,
+                expected_status: probe.expected_status,
+            }),
+        })
+        .collect();
+    let directors = config
+        .directors
+        .iter()
+        .map(|director| DirectorOptions {
+            name: director.name.clone(),
+            kind: match director.kind {
+                copal_config::DirectorKind::RoundRobin => DirectorKind::RoundRobin,
+            },
+            members: director.members.iter().map(|member| (member.backend.clone(), member.weight)).collect(),
+        })
+        .collect();
+    let backends = Backends::new(origins, directors)?;
+    match &config.default_target {
+        Some(name) => backends.with_default(name),
+        None => Ok(backends),
+    }
+}
+
+fn address(address: &copal_config::Address) -> copal_backend::Address {
+    match address {
+        copal_config::Address::Tcp(addr) => copal_backend::Address::Tcp { host: addr.ip().to_string(), port: addr.port() },
+        copal_config::Address::Host { host, port } => copal_backend::Address::Tcp { host: host.clone(), port: *port },
+        copal_config::Address::Unix(path) => copal_backend::Address::Unix(path.clone()),
+    }
+}
+
+fn acl(config: &Config, name: &str) -> Result<Acl, AssembleError> {
+    let entries = config.acls.get(name).map(Vec::as_slice).unwrap_or_default();
+    let text = entries.iter().map(|entry| format!("{}{}", if entry.negated { "!" } else { "" }, entry.net));
+    Acl::parse(text).map_err(|error| AssembleError::Acl(format!("{name}: {error}")))
+}
+
+struct BackendHealth(Arc<Backends>);
+
+impl Health for BackendHealth {
+    fn healthy(&self, name: &str) -> bool {
+        self.0.is_healthy(Some(name))
+    }
+}
+
+/// The world that a policy of this configuration is compiled against.
+pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Result<Arc<Environment>, AssembleError> {
+    let mut acls = std::collections::BTreeMap::new();
+    for name in config.acls.keys() {
+        acls.insert(name.clone(), acl(config, name)?);
+    }
+    let limits = &config.policy.limits;
+    let mut environment = Environment {
+        acls,
+        backends: config.backends.iter().map(|backend| backend.name.clone()).collect(),
+        directors: config.directors.iter().map(|director| director.name.clone()).collect(),
+        limits: Limits {
+            operations: limits.operations,
+            call_depth: limits.call_depth,
+            string_bytes: limits.string_bytes,
+            array: limits.array,
+            map: limits.map,
+            variables: limits.variables,
+            functions: limits.functions,
+            modules: limits.modules,
+            expression_depth: limits.expression_depth,
+            written_bytes: limits.written_bytes,
+            patterns: limits.patterns,
+        },
+        ..Environment::default()
+    };
+    if let Some(backends) = health {
+        environment.health = Arc::new(BackendHealth(backends));
+    }
+    Ok(Arc::new(environment))
+}
+
+/// The configured policy, checked and compiled; the built-in one when no file is named.
+pub(crate) fn policy(config: &Config, backends: &Arc<Backends>) -> Result<Arc<Policy>, AssembleError> {
+    match &config.policy.file {
+        None => Ok(Policy::builtin()),
+        Some(file) => {
+            Policy::load(file, environment(config, Some(Arc::clone(backends)))?).map_err(AssembleError::Policy)
+        }
+    }
+}
+
+/// Checks the policy of a configuration without running anything, for `copal check`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_policy(config: &Config) -> Result<(), AssembleError> {
+    match &config.policy.file {
+        None => Ok(()),
+        Some(file) => Policy::load(file, environment(config, None)?).map(drop).map_err(AssembleError::Policy),
+    }
+}
+
+/// The limits of one listener.
+pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Arc<FrontLimits> {
+    Arc::new(FrontLimits {
+        wire: WireLimits {
+            head_bytes: config.limits.head_size,
+            url_bytes: config.limits.url_size,
+            header_count: config.limits.header_count,
+        },
+        body_bytes: config.limits.body_size,
+        idle_timeout: listen.idle_timeout,
+        head_timeout: listen.head_timeout,
+        body_timeout: listen.body_timeout,
+        send_timeout: listen.send_timeout,
+        connections: config.limits.connections,
+    })
+}
+
+/// How long the access log may take to write what it holds when the process ends.
+pub(crate) const LOG_FLUSH: Duration = Duration::from_secs(2);

@@ -1,0 +1,57 @@
+//! Requests that never reach the pipeline: malformed, oversize, too slow. One answer, then the connection closes.
+
+use super::Ends;
+use super::sink::Sink;
+use copal_observe::access_log::{Outcome, Record};
+use copal_observe::counters::Counter;
+use copal_pipeline::Worker;
+use copal_pipeline::io::{BodyPlan, ResponseSink};
+use copal_semantics::{Headers, ResponseHead};
+use copal_wire::WireError;
+use super::half::Half;
+
+/// Answers a malformed request.
+pub(super) async fn bad_request<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Sink<W>, error: WireError) {
+    respond(worker, ends, sink, error.status(), &error.to_string()).await;
+}
+
+/// Answers with `status` and a sentence, and closes.
+pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Sink<W>, status: u16, why: &str) {
+    worker.core.counters.inc(Counter::ClientBadRequests);
+    let now = worker.core.clock.now();
+    let id = copal_observe::request_id::make();
+    let mut head = ResponseHead { status, ..ResponseHead::default() };
+    let fields = [
+        ("Date", copal_semantics::date::http_date(now)),
+        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+        ("Via", "1.1 copal".to_owned()),
+        ("Cache-Status", "copal; detail=bad-request".to_owned()),
+        ("X-Request-Id", id.clone()),
+    ];
+    for (name, value) in fields {
+        // Our own words are never refused.
+        let _valid = head.headers.append(name, value);
+    }
+    let body = format!("{status} {}: {why}\n", head.reason_phrase());
+    sink.begin(http::Version::HTTP_11, false);
+    sink.start(&head, BodyPlan::Length(body.len() as u64));
+    if sink.data(body.as_bytes()).await.is_ok() {
+        let _gone = sink.end(&Headers::new()).await;
+    }
+    if let Some(log) = &worker.core.access_log {
+        log.log(Record {
+            time: now,
+            client: (ends.client.port() != 0).then_some(ends.client),
+            method: http::Method::GET,
+            url: "-".to_owned(),
+            protocol: "HTTP/1.1",
+            status,
+            body_bytes: body.len() as u64,
+            outcome: Outcome::Error,
+            reason: "bad-request",
+            request_id: id,
+            error: Some(why.to_owned()),
+            ..Record::default()
+        });
+    }
+}

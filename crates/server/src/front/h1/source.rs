@@ -1,0 +1,122 @@
+//! The body of a request, read off the connection piece by piece and decoded.
+
+use super::FrontLimits;
+use bytes::{Bytes, BytesMut};
+use copal_pipeline::io::{RequestBody, RequestSource, SourceFault};
+use copal_wire::{BodyFraming, Chunked, Piece};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+/// Read at once while a body comes.
+const READ_BYTES: usize = 16 * 1024;
+
+enum Left {
+    Length(u64),
+    Chunked(Chunked),
+    Over,
+    /// Broken off or malformed: nothing that follows can be trusted.
+    Broken,
+}
+
+/// One request's body.
+pub(super) struct Source<'a, R> {
+    reader: &'a mut R,
+    buf: &'a mut BytesMut,
+    left: Left,
+    kind: RequestBody,
+    seen: u64,
+    limits: &'a FrontLimits,
+}
+
+impl<'a, R: AsyncRead + Unpin + Send> Source<'a, R> {
+    pub(super) fn new(reader: &'a mut R, buf: &'a mut BytesMut, framing: BodyFraming, limits: &'a FrontLimits) -> Self {
+        let (kind, left) = match framing {
+            BodyFraming::None | BodyFraming::Length(0) | BodyFraming::Close => (RequestBody::None, Left::Over),
+            BodyFraming::Length(n) => (RequestBody::Length(n), Left::Length(n)),
+            BodyFraming::Chunked => (RequestBody::Unknown, Left::Chunked(Chunked::default())),
+        };
+        Source { reader, buf, left, kind, seen: 0, limits }
+    }
+
+    /// Reads what nobody wanted, up to `max` bytes. Is the body over?
+    pub(super) async fn skip_rest(&mut self, max: u64, closing: bool) -> bool {
+        if matches!(self.left, Left::Over) {
+            return true;
+        }
+        if closing {
+            return false;
+        }
+        let mut skipped = 0;
+        while skipped < max {
+            match self.next().await {
+                Some(Ok(piece)) => skipped += piece.len() as u64,
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+        false
+    }
+
+    async fn read_more(&mut self) -> Result<(), SourceFault> {
+        self.buf.reserve(READ_BYTES);
+        match timeout(self.limits.body_timeout, self.reader.read_buf(self.buf)).await {
+            Ok(Ok(0)) | Ok(Err(_)) => Err(SourceFault::Gone),
+            Ok(Ok(_)) => Ok(()),
+            Err(_) => Err(SourceFault::Timeout),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Bytes>, SourceFault> {
+        loop {
+            match &mut self.left {
+                Left::Over => return Ok(None),
+                Left::Broken => return Err(SourceFault::Malformed),
+                Left::Length(left) => {
+                    if !self.buf.is_empty() {
+                        let n = usize::try_from(*left).map_or(self.buf.len(), |l| l.min(self.buf.len()));
+                        *left -= n as u64;
+                        if *left == 0 {
+                            self.left = Left::Over;
+                        }
+                        return Ok(Some(self.buf.split_to(n).freeze()));
+                    }
+                }
+                Left::Chunked(chunked) => match chunked.decode(self.buf) {
+                    Ok(Piece::Data(data)) => return Ok(Some(data)),
+                    // Trailer fields of requests are read and left behind: none is of use to an origin that was not
+                    // asked whether it takes any (RFC 9110 §6.5.1).
+                    Ok(Piece::End(_)) => {
+                        self.left = Left::Over;
+                        return Ok(None);
+                    }
+                    Ok(Piece::More) => {}
+                    Err(_) => return Err(SourceFault::Malformed),
+                },
+            }
+            self.read_more().await?;
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send> RequestSource for Source<'_, R> {
+    fn kind(&self) -> RequestBody {
+        self.kind
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, SourceFault>> {
+        let piece = match self.step().await {
+            Ok(None) => return None,
+            Ok(Some(piece)) => piece,
+            Err(fault) => {
+                self.left = Left::Broken;
+                return Some(Err(fault));
+            }
+        };
+        self.seen += piece.len() as u64;
+        if self.limits.body_bytes.is_some_and(|max| self.seen > max) {
+            self.left = Left::Broken;
+            return Some(Err(SourceFault::TooLarge));
+        }
+        Some(Ok(piece))
+    }
+}

@@ -1,0 +1,59 @@
+//! Reload: the policy is read, checked and compiled anew, and put in force only when it is right. Objects, connections
+//! and counters stay.
+
+use crate::assemble;
+use copal_config::Config;
+use copal_observe::counters::Counter;
+use copal_pipeline::Core;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Can be asked for a reload from any thread; one at a time.
+#[derive(Clone)]
+pub(crate) struct Reloader(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    config: Arc<Config>,
+    config_file: Option<PathBuf>,
+    running: Mutex<()>,
+}
+
+impl Reloader {
+    pub(crate) fn new(core: Arc<Core>, config: Arc<Config>, config_file: Option<PathBuf>) -> Self {
+        Reloader(Arc::new(Inner { core, config, config_file, running: Mutex::new(()) }))
+    }
+
+    /// Reloads now. What went wrong is returned, counted and logged, and the old policy stays.
+    pub(crate) fn reload(&self) -> Result<String, String> {
+        let inner = &*self.0;
+        let _one_at_a_time = inner.running.lock().map_err(|_| "an earlier reload has crashed".to_owned())?;
+        if let Some(log) = &inner.core.access_log {
+            log.reopen();
+        }
+        match assemble::policy(&inner.config, &inner.core.backends) {
+            Ok(policy) => {
+                let name = policy.name().to_owned();
+                inner.core.policy.store(policy);
+                inner.core.counters.inc(Counter::PolicyReloads);
+                let what = match &inner.config_file {
+                    Some(_) => format!("reloaded policy {name}; the configuration file is read at start only"),
+                    None => format!("reloaded policy {name}"),
+                };
+                tracing::info!(target: "copal", "{what}");
+                Ok(what)
+            }
+            Err(error) => {
+                inner.core.counters.inc(Counter::PolicyReloadFailures);
+                tracing::error!(target: "copal", "reload refused, the old policy stays in force:\n{error}");
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// The same without waiting for it: reading files is no work for a runtime's thread.
+    pub(crate) fn reload_in_background(&self) {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.reload());
+    }
+}

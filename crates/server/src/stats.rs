@@ -1,0 +1,31 @@
+//! All figures at one moment: the counters, and what store and backends count by themselves.
+
+use crate::admin::backend_row;
+use copal_observe::counters::Counter;
+use copal_observe::stats::Stats;
+use copal_pipeline::Core;
+use std::time::Duration;
+
+/// The figures of a process that has been up for `uptime`.
+pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
+    let rows = core.backends.rows();
+    let (mut opened, mut open) = (0, 0);
+    for row in &rows {
+        opened += row.connections_opened;
+        open += row.connections_open;
+    }
+    let store = core.store.stats();
+    let backends = rows.into_iter().map(backend_row).collect();
+    let mut stats = Stats::collect(&core.counters, &core.latencies, uptime, policy, core.settings.size, backends);
+    for (counter, value) in [
+        (Counter::Objects, store.objects),
+        (Counter::Bytes, store.bytes),
+        (Counter::Evictions, store.evictions),
+        (Counter::Expiries, store.expiries),
+        (Counter::BackendConnectionsOpen, open),
+        (Counter::BackendConnectionsOpened, opened),
+    ] {
+        stats.set(counter, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    stats
+}

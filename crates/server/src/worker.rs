@@ -1,0 +1,106 @@
+//! A worker: one thread, one single-threaded runtime, its own listening sockets and its own connections to origins.
+//!
+//! A connection lives and dies on the thread that accepted it, so no request wakes another thread.
+
+use crate::drain::Drain;
+use crate::front::h1::{self, Ends, FrontLimits};
+use copal_observe::counters::Counter;
+use copal_pipeline::Worker;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After a failed accept (out of file descriptors, mostly): long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The sockets that one worker accepts from.
+pub(crate) enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A listener's share of one worker.
+pub(crate) struct Door {
+    pub(crate) socket: Socket,
+    pub(crate) limits: Arc<FrontLimits>,
+    pub(crate) local: SocketAddr,
+}
+
+/// What a worker thread runs until `drain` says that it is over and what it serves has ended.
+pub(crate) async fn run(worker: Arc<Worker>, doors: Vec<Door>, hostname: Arc<str>, drain: Drain) {
+    let gauge = worker.core.counters.hold(Counter::Workers);
+    let mut accepting = Vec::new();
+    for door in doors {
+        let (worker, hostname, drain) = (Arc::clone(&worker), Arc::clone(&hostname), drain.clone());
+        accepting.push(tokio::spawn(accept(worker, door, hostname, drain)));
+    }
+    drain.wait().await;
+    for task in accepting {
+        task.abort();
+    }
+    drop(gauge);
+}
+
+async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drain) {
+    let Door { socket, limits, local } = door;
+    match socket {
+        Socket::Tcp(listener) => {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            loop {
+                match listener.accept().await {
+                    Ok(_) if full(&worker, &limits) => {}
+                    Ok((stream, client)) => {
+                        // Without it, a head and a body in two writes would wait for the client's acknowledgement.
+                        let _unsupported = stream.set_nodelay(true);
+                        let server = stream.local_addr().unwrap_or(local);
+                        let (reader, writer) = stream.into_split();
+                        let ends = Ends { client, server, hostname: Arc::clone(&hostname) };
+                        spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), Arc::clone(&limits), drain.clone()));
+                    }
+                    Err(error) => accept_failed(&error).await,
+                }
+            }
+        }
+        Socket::Unix(listener) => {
+            let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
+            let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            loop {
+                match listener.accept().await {
+                    Ok(_) if full(&worker, &limits) => {}
+                    Ok((stream, _)) => {
+                        let (reader, writer) = stream.into_split();
+                        let ends = Ends { client: nobody, server: nobody, hostname: Arc::clone(&hostname) };
+                        spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), Arc::clone(&limits), drain.clone()));
+                    }
+                    Err(error) => accept_failed(&error).await,
+                }
+            }
+        }
+    }
+}
+
+/// Are there as many connections as the limit allows? Then the new one is closed at once.
+fn full(worker: &Worker, limits: &FrontLimits) -> bool {
+    let counters = &worker.core.counters;
+    let open = usize::try_from(counters.get(Counter::ClientConnectionsOpen)).unwrap_or(0);
+    let full = open >= limits.connections;
+    if full {
+        counters.inc(Counter::ClientConnectionsRefused);
+    }
+    full
+}
+
+fn spawn(worker: &Arc<Worker>, connection: impl Future<Output = ()> + Send + 'static) {
+    let counters = &worker.core.counters;
+    counters.inc(Counter::ClientConnections);
+    let open = counters.hold(Counter::ClientConnectionsOpen);
+    tokio::spawn(async move {
+        connection.await;
+        drop(open);
+    });
+}
+
+async fn accept_failed(error: &std::io::Error) {
+    tracing::warn!(target: "copal::listen", "accepting a connection failed: {error}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}

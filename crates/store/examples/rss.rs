@@ -1,0 +1,87 @@
+//! Measures the memory per stored object: `cargo run --release -p copal-store --example rss [objects] [--hit]`.
+//!
+//! Bodies of 1 KB, heads of 300 bytes, keys of about 50. Prints resident bytes per object beyond the body, what the
+//! store's own ledger says, and the time per insert and lookup. `--hit` reads each object once before measuring.
+
+use bytes::Bytes;
+use copal_semantics::time::{Span, Time};
+use copal_store::{KeyBuf, NewObject, Store, StoreOptions, Times};
+use std::sync::Arc;
+
+const BODY: usize = 1024;
+const HEAD: usize = 300;
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+pub(crate) async fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let count = args.iter().find_map(|a| a.parse().ok()).unwrap_or(200_000u64);
+    let store = Store::new(StoreOptions { size: 8 << 30, ..StoreOptions::default() });
+    let mut key = KeyBuf::default();
+    let head = [b'h'; HEAD];
+    let now = Time::from_secs(1_700_000_000);
+    let mut keys = 0;
+    fill(&store, &mut key, &head, now, u64::MAX).await;
+    let before = resident();
+    let start = std::time::Instant::now();
+    for n in 0..count {
+        keys += fill(&store, &mut key, &head, now, n).await;
+    }
+    let insert = start.elapsed().as_nanos() as u64 / count;
+    store.run_expiry(now);
+    let start = std::time::Instant::now();
+    let mut found = 0;
+    for n in 0..count {
+        name(&mut key, n);
+        let object = store.lookup(key.as_bytes(), store.hash(key.as_bytes()), &|_, _| {}, now);
+        found += u64::from(object.is_some_and(|o| o.body().whole_slice().is_some_and(|b| b.len() == BODY)));
+    }
+    let lookup = start.elapsed().as_nanos() as u64 / count;
+    if args.iter().any(|a| a == "--hit") {
+        for n in 0..count {
+            name(&mut key, n);
+            let object = store.lookup(key.as_bytes(), store.hash(key.as_bytes()), &|_, _| {}, now);
+            drop(object.and_then(|o| o.body().whole()));
+        }
+    }
+    store.run_expiry(now);
+    let per_object = (resident() - before) / count;
+    let key_bytes = keys / count;
+    println!("{count} objects, {found} found; body {BODY}, head {HEAD}, key {key_bytes} bytes");
+    println!("resident beyond the body:           {} bytes per object", per_object as usize - BODY);
+    println!("resident beyond body, head and key: {} bytes", per_object as usize - BODY - HEAD - key_bytes as usize);
+    println!("the ledger charges for that:        {} bytes", copal_store::OBJECT_OVERHEAD_BYTES);
+    let beyond = per_object as usize - BODY - HEAD - key_bytes as usize;
+    assert!(beyond as u64 <= copal_store::OBJECT_OVERHEAD_BYTES, "the ledger charges too little");
+    println!("ledger in all: {} bytes per object; insert {insert} ns, lookup {lookup} ns", store.stats().bytes / count);
+}
+
+fn name(key: &mut KeyBuf, n: u64) {
+    key.clear();
+    key.add(b"www.example.org");
+    key.add(format!("/articles/{n:08}/index.html").as_bytes());
+}
+
+async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u64) -> u64 {
+    name(key, n);
+    let times = Times { keep: Span::from_secs(3600), ..Times::fresh(now, Span::from_secs(120)) };
+    let (_, mut writer) = store.insert_streaming(NewObject {
+        key: key.as_bytes(),
+        hash: store.hash(key.as_bytes()),
+        vary_names: &[],
+        vary: &|_, _| {},
+        head,
+        times,
+        body_hint: Some(BODY as u64),
+    });
+    writer.push(Bytes::from(vec![b'b'; BODY])).await.expect("stored bodies never stop");
+    writer.finish(None);
+    key.as_bytes().len() as u64
+}
+
+/// Resident bytes of this process; pages are 4 KiB on the machines this runs on.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    pages * 4096
+}

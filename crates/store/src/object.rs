@@ -1,0 +1,293 @@
+//! One stored response, or the marker that there is nothing to store.
+//!
+//! ```text
+//!  Arc<Object> (≤ 120 bytes) ─┬─▶ block: key ++ encoded head, one exact allocation
+//!                             ├─▶ Arc<Body>, shared by all refreshed versions (304)
+//!                             └─▶ Arc<VarySpec> when it is a variant
+//! ```
+//!
+//! Invariants: key, head and body never change; a 304 makes a new object; the times change only by a soft purge, and only
+//! to less. Once off the shelf an object never comes back to it (`Standing`), so nothing that holds it can offer it again.
+
+use crate::body::Body;
+use crate::memory::OBJECT_OVERHEAD_BYTES;
+use crate::times::{Times, pack, unpack};
+use crate::variants::VarySpec;
+use copal_semantics::time::Time;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A response that may be served.
+    Cacheable,
+    /// A marker: the response cannot be stored; requests go to the origin each on its own, and may store again.
+    HitForMiss,
+    /// A marker: requests go to the origin and what comes is not stored.
+    HitForPass,
+}
+
+/// A stored response: encoded head, body, times.
+#[derive(Debug)]
+pub struct Object {
+    block: Box<[u8]>,
+    body: Arc<Body>,
+    spec: Option<Arc<VarySpec>>,
+    // A u128 in two halves: its alignment of 16 would cost a padding word.
+    slot: [u64; 2],
+    response_time: Time,
+    ttl: AtomicU32,
+    initial_age: u32,
+    grace: u32,
+    stale_if_error: u32,
+    keep: u32,
+    last_hit_secs: AtomicU32,
+    hits: AtomicU32,
+    key_len: u32,
+    pub(crate) standing: Standing,
+    /// Position in its bucket of the expiry wheel; read and written under the wheel's lock.
+    pub(crate) wheel_position: AtomicU32,
+    /// Bucket of the expiry wheel; read and written under the wheel's lock.
+    pub(crate) wheel_bucket: AtomicU16,
+    purged: AtomicBool,
+    traits: u8,
+}
+
+const NO_CACHE: u8 = 1;
+const MUST_REVALIDATE: u8 = 2;
+const HIT_FOR_MISS: u8 = 4;
+const HIT_FOR_PASS: u8 = 8;
+
+/// What an object is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) head: &'a [u8],
+    pub(crate) times: &'a Times,
+    pub(crate) kind: Kind,
+    pub(crate) slot: u128,
+    pub(crate) spec: Option<Arc<VarySpec>>,
+    pub(crate) body: Arc<Body>,
+}
+
+impl Object {
+    #[expect(clippy::cast_possible_truncation, reason = "a u128 is taken apart into its halves")]
+    pub(crate) fn new(p: Parts<'_>) -> Self {
+        let mut block = Vec::with_capacity(p.key.len() + p.head.len());
+        block.extend_from_slice(p.key);
+        block.extend_from_slice(p.head);
+        let traits = if p.times.no_cache { NO_CACHE } else { 0 }
+            | if p.times.must_revalidate { MUST_REVALIDATE } else { 0 }
+            | match p.kind {
+                Kind::Cacheable => 0,
+                Kind::HitForMiss => HIT_FOR_MISS,
+                Kind::HitForPass => HIT_FOR_PASS,
+            };
+        let object = Object {
+            block: block.into_boxed_slice(),
+            body: p.body,
+            spec: p.spec,
+            slot: [p.slot as u64, (p.slot >> 64) as u64],
+            response_time: p.times.response_time,
+            ttl: AtomicU32::new(pack(p.times.ttl)),
+            initial_age: pack(p.times.initial_age),
+            grace: pack(p.times.grace),
+            stale_if_error: pack(p.times.stale_if_error),
+            keep: pack(p.times.keep),
+            last_hit_secs: AtomicU32::new(0),
+            hits: AtomicU32::new(0),
+            key_len: u32::try_from(p.key.len()).unwrap_or(u32::MAX),
+            standing: Standing::default(),
+            wheel_position: AtomicU32::new(0),
+            wheel_bucket: AtomicU16::new(crate::expiry::NOWHERE),
+            purged: AtomicBool::new(false),
+            traits,
+        };
+        object.body.ledger().charge(object.own_bytes());
+        object
+    }
+
+    /// The full key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.block[..self.key_len as usize]
+    }
+
+    /// The encoded head (`ResponseHead::decode` reads it); empty for a marker.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.block[self.key_len as usize..]
+    }
+
+    /// The body; empty and complete for a marker.
+    #[must_use]
+    pub fn body(&self) -> &Arc<Body> {
+        &self.body
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.traits & (HIT_FOR_MISS | HIT_FOR_PASS) {
+            0 => Kind::Cacheable,
+            HIT_FOR_MISS => Kind::HitForMiss,
+            _ => Kind::HitForPass,
+        }
+    }
+
+    /// Its times now. Spans come back rounded down to the millisecond, beyond 24 days to the second.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        Times {
+            response_time: self.response_time,
+            initial_age: unpack(self.initial_age),
+            ttl: unpack(self.ttl.load(Ordering::Relaxed)),
+            grace: unpack(self.grace),
+            stale_if_error: unpack(self.stale_if_error),
+            keep: unpack(self.keep),
+            no_cache: self.traits & NO_CACHE != 0,
+            must_revalidate: self.traits & MUST_REVALIDATE != 0,
+        }
+    }
+
+    /// Lower-case names of the request fields that select this variant; empty when there are none.
+    #[must_use]
+    pub fn vary_names(&self) -> &[Box<str>] {
+        self.spec.as_ref().map_or(&[], |s| s.names())
+    }
+
+    /// Counts one delivery from the cache; how many there are now.
+    pub fn record_hit(&self, now: Time) -> u32 {
+        self.last_hit_secs.store(u32::try_from(now.as_secs()).unwrap_or(0), Ordering::Relaxed);
+        self.hits.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Deliveries from the cache so far.
+    #[must_use]
+    pub fn hits(&self) -> u32 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// When it was last delivered from the cache, to the second.
+    #[must_use]
+    pub fn last_hit(&self) -> Option<Time> {
+        match self.last_hit_secs.load(Ordering::Relaxed) {
+            0 => None,
+            secs => Some(Time::from_secs(i64::from(secs))),
+        }
+    }
+
+    /// Can a lookup find it? False before it is stored and for ever after it was evicted, purged, replaced or unstored.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.standing.is_on_shelf()
+    }
+
+    /// Was it dropped by a hard purge?
+    #[must_use]
+    pub fn is_purged(&self) -> bool {
+        self.purged.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_purged(&self) {
+        self.purged.store(true, Ordering::Release);
+    }
+
+    /// Stale from `now` on; grace, stale_if_error and keep count from there. Never makes it fresh for longer.
+    pub(crate) fn make_stale(&self, now: Time) {
+        let age = (now - self.response_time).non_negative() + unpack(self.initial_age);
+        let (age, now_ttl) = (pack(age), self.ttl.load(Ordering::Relaxed));
+        if unpack(age) < unpack(now_ttl) {
+            self.ttl.store(age, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn spec(&self) -> Option<&Arc<VarySpec>> {
+        self.spec.as_ref()
+    }
+
+    pub(crate) fn slot(&self) -> u128 {
+        u128::from(self.slot[0]) | (u128::from(self.slot[1]) << 64)
+    }
+
+    /// When it was last of use: for choosing the variant that goes.
+    pub(crate) fn last_use(&self) -> Time {
+        self.last_hit().unwrap_or(Time::EPOCH).max(self.response_time)
+    }
+
+    fn own_bytes(&self) -> u64 {
+        self.block.len() as u64 + OBJECT_OVERHEAD_BYTES
+    }
+
+    /// What it weighs on the shelf: itself and its body as far as it has come, in bytes.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.own_bytes() + self.body.charged()
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.body.ledger().release(self.own_bytes());
+    }
+}
+
+/// Where something stands with the shelf: not yet on it, on it with a weight, or off it for ever.
+///
+/// Weights are in units of 16 bytes, so 31 bits reach to 32 GiB; moka counts weights in 32 bits.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(AtomicU32);
+
+pub(crate) const UNIT_BYTES: u64 = 16;
+const OFF: u32 = 1 << 31;
+
+impl Standing {
+    /// On the shelf with that weight; the weight before, or `None` when it is off for ever.
+    pub(crate) fn put_on(&self, units: u32) -> Option<u32> {
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| (old & OFF == 0).then_some(units & !OFF)).ok()
+    }
+
+    /// Off for ever; its last weight the first time, `None` after that.
+    pub(crate) fn take_off(&self) -> Option<u32> {
+        let old = self.0.fetch_or(OFF, Ordering::AcqRel);
+        (old & OFF == 0).then_some(old)
+    }
+
+    pub(crate) fn is_on_shelf(&self) -> bool {
+        let now = self.0.load(Ordering::Acquire);
+        now & OFF == 0 && now > 0
+    }
+
+    pub(crate) fn units(&self) -> u32 {
+        self.0.load(Ordering::Acquire) & !OFF
+    }
+}
+
+/// Bytes as units, rounded up, cut off at what a standing can hold.
+pub(crate) fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_or(OFF - 1, |u| u.min(OFF - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_structures_stay_small() {
+        // Two counters of an Arc are 16 bytes more. docs/performance.md has the sum.
+        assert!(size_of::<Object>() <= 104, "{}", size_of::<Object>());
+        assert!(size_of::<Body>() <= 56, "{}", size_of::<Body>());
+    }
+
+    #[test]
+    fn what_is_off_the_shelf_stays_off() {
+        let s = Standing::default();
+        assert!(!s.is_on_shelf());
+        assert_eq!(s.put_on(5), Some(0));
+        assert_eq!(s.put_on(7), Some(5));
+        assert!(s.is_on_shelf());
+        assert_eq!(s.take_off(), Some(7));
+        assert_eq!(s.take_off(), None);
+        assert_eq!(s.put_on(9), None);
+        assert!(!s.is_on_shelf());
+    }
+}

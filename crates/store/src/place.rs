@@ -1,0 +1,194 @@
+//! Putting objects on the shelf: new ones with a body to come, markers, and those that a 304 has renewed.
+//!
+//! ```text
+//!  no Vary, no index:    primary hash ─▶ Object                      (replaces)
+//!  Vary, or an index:    primary hash ─▶ VaryIndex ─▶ secondary hash ─▶ Object
+//!                        a response without Vary at a key that varies is a variant that every request selects
+//! ```
+//!
+//! Invariants: all of it happens under the lock of the primary hash; what is replaced is off the shelf for good.
+
+use crate::body::Body;
+use crate::live::Live;
+use crate::object::{Kind, Object, Parts};
+use crate::shelf::Found;
+use crate::store::{Store, VaryFn};
+use crate::times::Times;
+use crate::variants::{VaryIndex, VarySpec};
+use crate::writer::BodyWriter;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What is to be stored.
+#[derive(Clone, Copy)]
+pub struct NewObject<'a> {
+    /// The full key.
+    pub key: &'a [u8],
+    /// [`Store::hash`] of the key.
+    pub hash: u128,
+    /// Lower-case names of the request fields that the response varies by; empty when it does not.
+    pub vary_names: &'a [Box<str>],
+    /// The values of such fields in the request that was answered.
+    pub vary: VaryFn<'a>,
+    /// The encoded head; copied.
+    pub head: &'a [u8],
+    /// How long it is of use.
+    pub times: Times,
+    /// The body's length in bytes if the origin has announced it: saves growing, is not trusted.
+    pub body_hint: Option<u64>,
+}
+
+impl std::fmt::Debug for NewObject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewObject").field("hash", &self.hash).field("times", &self.times).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Stores an object whose body comes in through the writer. Lookups find it at once and read along.
+    ///
+    /// Should it be evicted or purged before its end, or outgrow the store, the body goes on as a window for those who
+    /// read it then. A caller that has readers in waiting attaches one (`object.body().reader()`) before the first push.
+    #[must_use]
+    pub fn insert_streaming(self: &Arc<Self>, new: NewObject<'_>) -> (Arc<Object>, BodyWriter) {
+        let live = Arc::new(Live::new(None, new.body_hint));
+        let body = Body::streaming(Arc::clone(self.ledger()), Arc::clone(&live));
+        let object = self.place(&new, Kind::Cacheable, Arc::clone(&body));
+        let writer = BodyWriter::new(body, live, Arc::clone(self), Some(Arc::clone(&object)));
+        (object, writer)
+    }
+
+    /// Stores a marker that says what to do instead of waiting for an object: `new.head` is usually empty, and `new.times`
+    /// says for how long.
+    pub fn insert_marker(&self, new: NewObject<'_>, kind: Kind) -> Arc<Object> {
+        self.place(&new, kind, Arc::clone(&self.empty))
+    }
+
+    /// The object that a 304 makes of `old`: new head and times, same key, variant and body.
+    ///
+    /// It takes the place of `old` if that is still stored; if `old` has left the store meanwhile (purged, replaced,
+    /// evicted), the new one is not stored and serves only the one who has it.
+    #[must_use]
+    pub fn refresh(&self, old: &Arc<Object>, head: &[u8], times: Times) -> Arc<Object> {
+        let parts = Parts {
+            key: old.key(),
+            head,
+            times: &times,
+            kind: old.kind(),
+            slot: old.slot(),
+            spec: old.spec().cloned(),
+            body: Arc::clone(old.body()),
+        };
+        let new = Arc::new(Object::new(parts));
+        let hash = self.hasher().primary(old.key());
+        {
+            let _lock = self.lock(hash);
+            if self.shelf().remove(old) {
+                self.shelf().put(&new, 0);
+                if new.spec().is_some() {
+                    match self.shelf().get(hash) {
+                        Some(Found::Index(index)) if index.is_for(hash, new.key()) => self.enter(&index, &new),
+                        // The index was evicted meanwhile: nobody would find the variant.
+                        _ => {
+                            self.shelf().remove(&new);
+                        }
+                    }
+                }
+            } else {
+                new.standing.take_off();
+            }
+        }
+        self.make_room();
+        new
+    }
+
+    /// Takes an object out of the store; those who read it go on.
+    pub fn unstore(&self, object: &Arc<Object>) {
+        let _lock = self.lock(self.hasher().primary(object.key()));
+        self.shelf().remove(object);
+    }
+
+    /// Weighs an object again whose body is complete.
+    pub(crate) fn settled(&self, object: &Arc<Object>) {
+        let _lock = self.lock(self.hasher().primary(object.key()));
+        self.shelf().weigh_again(object);
+    }
+
+    fn place(&self, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
+        let object = {
+            let _lock = self.lock(new.hash);
+            let index = match self.shelf().get(new.hash) {
+                Some(Found::Index(index)) if index.is_for(new.hash, new.key) && index.standing.is_on_shelf() => {
+                    Some(index)
+                }
+                other => {
+                    self.clear(other);
+                    None
+                }
+            };
+            match index {
+                None if new.vary_names.is_empty() => {
+                    let object = make(new, kind, body, new.hash, None);
+                    self.shelf().put(&object, expected(new));
+                    object
+                }
+                index => {
+                    let fresh = || Arc::new(VaryIndex::new(new.hash, new.key, Arc::clone(self.ledger())));
+                    self.place_variant(&index.unwrap_or_else(fresh), new, kind, body)
+                }
+            }
+        };
+        self.take_orphans_off();
+        self.make_room();
+        object
+    }
+
+    fn place_variant(&self, index: &Arc<VaryIndex>, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
+        let (spec, lost) = index.spec_for(new.vary_names, || self.salts.fetch_add(1, Ordering::Relaxed));
+        lost.iter().for_each(|o| {
+            self.shelf().remove(o);
+        });
+        let slot = self.hasher().secondary(new.hash, &spec, new.vary);
+        self.clear(self.shelf().get(slot));
+        let object = make(new, kind, body, slot, Some(spec));
+        self.shelf().put(&object, expected(new));
+        self.enter(index, &object);
+        object
+    }
+
+    /// Enters a variant that is on the shelf into its index.
+    fn enter(&self, index: &Arc<VaryIndex>, object: &Arc<Object>) {
+        for surplus in index.add(object, self.options().variants_max) {
+            self.shelf().remove(&surplus);
+        }
+        if !self.shelf().put_index(index) {
+            // The index was evicted meanwhile: nobody would find the variant.
+            self.shelf().remove(object);
+        }
+    }
+
+    /// Takes off what stands where something else is going to.
+    pub(crate) fn clear(&self, slot: Option<Found>) {
+        match slot {
+            Some(Found::Object(object)) => {
+                self.shelf().remove(&object);
+            }
+            Some(Found::Index(index)) => {
+                for object in self.shelf().remove_index(&index) {
+                    self.shelf().remove(&object);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// Weighing in what was announced saves weighing again at the end. Not trusted beyond 1 MiB: an announcement costs nothing.
+fn expected(new: &NewObject<'_>) -> u64 {
+    new.body_hint.map_or(0, |hint| hint.min(1 << 20))
+}
+
+fn make(new: &NewObject<'_>, kind: Kind, body: Arc<Body>, slot: u128, spec: Option<Arc<VarySpec>>) -> Arc<Object> {
+    let (key, head, times) = (new.key, new.head, &new.times);
+    Arc::new(Object::new(Parts { key, head, times, kind, slot, spec, body }))
+}

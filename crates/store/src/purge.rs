@@ -1,0 +1,64 @@
+//! Purging by key: all variants at once, with the exact number.
+//!
+//! Invariants: after a hard purge returns, nothing that was stored under the key before is offered again, also not by
+//! those who hold it (`Object::is_purged`); markers go too, and are not counted.
+
+use crate::object::{Kind, Object};
+use crate::shelf::Found;
+use crate::store::Store;
+use copal_semantics::time::Time;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How to purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeMode {
+    /// Stale from now on; grace, stale-if-error and keep stay, counted from now.
+    Soft,
+    /// Gone.
+    Hard,
+}
+
+impl Store {
+    /// Purges every variant of that key; how many objects there were, those dead at `now` not counted.
+    ///
+    /// A fetch whose head has not come yet is not touched, as in Varnish: what it brings is stored after the purge, even
+    /// if the origin made it just before.
+    pub fn purge(&self, key: &[u8], hash: u128, mode: PurgeMode, now: Time) -> u64 {
+        let count = {
+            let _lock = self.lock(hash);
+            match self.shelf().get(hash) {
+                Some(Found::Object(o)) if o.slot() == hash && o.key() == key => self.purge_all(&[o], mode, now),
+                Some(Found::Index(index)) if index.is_for(hash, key) => {
+                    let all = match mode {
+                        PurgeMode::Hard => self.shelf().remove_index(&index),
+                        PurgeMode::Soft => index.variants(),
+                    };
+                    self.purge_all(&all, mode, now)
+                }
+                Some(Found::Object(_) | Found::Index(_)) | None => 0,
+            }
+        };
+        self.purged.fetch_add(count, Ordering::Relaxed);
+        count
+    }
+
+    fn purge_all(&self, objects: &[Arc<Object>], mode: PurgeMode, now: Time) -> u64 {
+        let mut count = 0;
+        for object in objects {
+            let counts = object.kind() == Kind::Cacheable && now < object.times().dies_at();
+            let was_stored = match mode {
+                PurgeMode::Soft if object.kind() == Kind::Cacheable => {
+                    object.make_stale(now);
+                    object.is_stored()
+                }
+                PurgeMode::Soft | PurgeMode::Hard => {
+                    object.mark_purged();
+                    self.shelf().remove(object)
+                }
+            };
+            count += u64::from(counts && was_stored);
+        }
+        count
+    }
+}

@@ -1,0 +1,292 @@
+//! The store: options, lookup, making room, expiry, figures. Storing is in `place`, purging in `purge`.
+//!
+//! Invariants: lookups take no lock of ours; every change of what stands at a key happens under that key's lock, except
+//! eviction, which marks the object first; `size` bounds the ledger, and when it is passed room is made before going on.
+
+use crate::body::Body;
+use crate::busy::Busy;
+use crate::key::KeyHasher;
+use crate::live::Live;
+use crate::memory::{Ledger, locked};
+use crate::object::{Kind, Object};
+use crate::reader::Reader;
+use crate::shelf::{Found, Shelf};
+use crate::writer::BodyWriter;
+use copal_semantics::time::Time;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Feeds, for a list of lower-case field names, the request's values of these in canonical form, one call per name.
+pub type VaryFn<'a> = &'a dyn Fn(&[Box<str>], &mut dyn FnMut(&[u8]));
+
+/// What a store is told at the start.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Ceiling on everything the store holds, in bytes. 256 MiB: what a small machine can spare.
+    pub size: u64,
+    /// Larger bodies stream through without being stored, in bytes; never more than half of `size`.
+    pub object_size_max: u64,
+    /// Variants per key; the least used goes. 128, as many as languages × encodings × devices reasonably give.
+    pub variants_max: usize,
+    /// Requests that may wait for one fetch; more go on alone. 10,000.
+    pub waiters_max: u32,
+    /// Bytes buffered ahead of the slowest reader of a body that is not kept. 1 MiB.
+    pub window: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions {
+            size: 256 << 20,
+            object_size_max: u64::MAX,
+            variants_max: 128,
+            waiters_max: 10_000,
+            window: 1 << 20,
+        }
+    }
+}
+
+/// Figures at one moment; the counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Objects that a lookup can find, markers not counted.
+    pub objects: u64,
+    /// Hit-for-miss and hit-for-pass markers.
+    pub markers: u64,
+    /// Bytes that the store holds in all, in flight and overhead included.
+    pub bytes: u64,
+    /// Of these, bodies still being written.
+    pub in_flight_bytes: u64,
+    /// Fetches under way that others can wait for.
+    pub flights: u64,
+    /// Requests waiting for them.
+    pub waiting: u64,
+    /// Objects evicted to make room.
+    pub evictions: u64,
+    /// Objects gone at the end of ttl, grace and keep.
+    pub expiries: u64,
+    /// Objects purged, hard or soft.
+    pub purged: u64,
+    /// Bodies that outgrew `object_size_max` while they came.
+    pub outgrown: u64,
+}
+
+/// Locks for changes of what stands at a key.
+const KEY_LOCKS: usize = 256;
+/// Rounds of eviction in one `make_room`. Each frees a batch; 64 are tens of thousands of objects.
+const MAKE_ROOM_ROUNDS: u32 = 64;
+/// Rounds of taking orphaned variants off, each of which may evict further indexes.
+const ORPHAN_ROUNDS: u32 = 8;
+
+/// The objects in memory. Shared by all threads.
+#[derive(Debug)]
+pub struct Store {
+    options: StoreOptions,
+    hasher: KeyHasher,
+    shelf: Shelf,
+    ledger: Arc<Ledger>,
+    busy: Busy,
+    locks: Box<[Mutex<()>]>,
+    pub(crate) empty: Arc<Body>,
+    pub(crate) salts: AtomicU64,
+    pub(crate) purged: AtomicU64,
+    expiries: AtomicU64,
+    outgrown: AtomicU64,
+}
+
+impl Store {
+    /// A new, empty store.
+    #[must_use]
+    pub fn new(options: StoreOptions) -> Arc<Self> {
+        let ledger = Arc::new(Ledger::default());
+        Arc::new(Store {
+            hasher: KeyHasher::random(),
+            shelf: Shelf::new(options.size),
+            busy: Busy::default(),
+            locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
+            empty: Body::empty(Arc::clone(&ledger)),
+            salts: AtomicU64::new(1),
+            purged: AtomicU64::new(0),
+            expiries: AtomicU64::new(0),
+            outgrown: AtomicU64::new(0),
+            ledger,
+            options,
+        })
+    }
+
+    /// The hash by which a key is found in this store; different in every process.
+    #[must_use]
+    pub fn hash(&self, key: &[u8]) -> u128 {
+        self.hasher.primary(key)
+    }
+
+    /// What is stored for that key and request, and counts as used: fresh, stale or a marker, the caller judges by its
+    /// times. Never what was purged, or is dead at `now`. `hash` is [`Store::hash`] of `key`.
+    #[must_use]
+    pub fn lookup(&self, key: &[u8], hash: u128, vary: VaryFn<'_>, now: Time) -> Option<Arc<Object>> {
+        let found = |slot: u128| match self.shelf.get(slot) {
+            Some(Found::Object(o)) if o.slot() == slot && o.key() == key && usable(&o, now) => Some(o),
+            Some(Found::Object(_) | Found::Index(_)) | None => None,
+        };
+        match self.shelf.get(hash)? {
+            Found::Object(o) if o.slot() == hash && o.key() == key && usable(&o, now) => Some(o),
+            Found::Index(index) if index.is_for(hash, key) => {
+                index.specs().iter().find_map(|spec| found(self.hasher.secondary(hash, spec, vary)))
+            }
+            Found::Object(_) | Found::Index(_) => None,
+        }
+    }
+
+    /// Is `object` what that request may be given: same key, and the same values of the fields it varies by? For those who
+    /// were handed an object instead of finding it. `hash` is [`Store::hash`] of `key`.
+    #[must_use]
+    pub fn selects(&self, object: &Object, key: &[u8], hash: u128, vary: VaryFn<'_>) -> bool {
+        let slot = object.spec().map_or(hash, |spec| self.hasher.secondary(hash, spec, vary));
+        object.slot() == slot && object.key() == key
+    }
+
+    /// A body that is not stored: at most `window` bytes are held ahead of the slowest reader. The reader comes with it,
+    /// because without one there is nobody to write for; `reader.body()` gives more.
+    #[must_use]
+    pub fn transit_body(self: &Arc<Self>, window: u64) -> (Reader, BodyWriter) {
+        let live = Arc::new(Live::new(Some(window), None));
+        let body = Body::streaming(Arc::clone(&self.ledger), Arc::clone(&live));
+        let id = live.attach(0).unwrap_or(0);
+        let reader = Reader::of_live(Arc::clone(&body), Arc::clone(&live), id, 0);
+        (reader, BodyWriter::new(body, live, Arc::clone(self), None))
+    }
+
+    /// Removes what has died by `now` and tidies up. To be called every second; at most 100,000 objects per call, the
+    /// rest the next time.
+    pub fn run_expiry(&self, now: Time) {
+        for object in self.shelf.books().wheel.due(now) {
+            let hash = self.hasher.primary(object.key());
+            let _lock = self.lock(hash);
+            if !object.is_stored() {
+                continue;
+            }
+            if now < object.times().dies_at() {
+                self.shelf.books().wheel.schedule(&object);
+                continue;
+            }
+            if self.shelf.remove(&object) && object.kind() == Kind::Cacheable {
+                self.expiries.fetch_add(1, Ordering::Relaxed);
+            }
+            if object.spec().is_some() {
+                self.drop_index_if_empty(hash, object.key());
+            }
+        }
+        self.shelf.set_ballast(self.beside_the_shelf());
+        self.shelf.run_pending();
+        self.take_orphans_off();
+        self.make_room();
+    }
+
+    /// Figures at this moment.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let books = self.shelf.books();
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        StoreStats {
+            objects: read(&books.objects),
+            markers: read(&books.markers),
+            bytes: self.ledger.used(),
+            in_flight_bytes: self.ledger.in_flight(),
+            flights: read(&self.busy.flights),
+            waiting: read(&self.busy.waiting),
+            evictions: read(&books.evictions),
+            expiries: read(&self.expiries),
+            purged: read(&self.purged),
+            outgrown: read(&self.outgrown),
+        }
+    }
+
+    /// Evicts until the ledger is within `size`, or nothing is left that could go. Refuses nothing and never waits.
+    pub(crate) fn make_room(&self) {
+        for _ in 0..MAKE_ROOM_ROUNDS {
+            if self.ledger.used() <= self.options.size {
+                return;
+            }
+            self.take_orphans_off();
+            if self.shelf.shelved_bytes() == 0 {
+                return;
+            }
+            // A little more than is needed, so that the next objects find room without another round.
+            let headroom = (self.options.size / 256).min(1 << 20);
+            self.shelf.set_ballast(self.beside_the_shelf() + headroom);
+            self.shelf.run_pending();
+        }
+    }
+
+    /// Bytes held that are not on the shelf: what readers still hold of evicted objects, bodies in flight, flights.
+    fn beside_the_shelf(&self) -> u64 {
+        self.ledger.used().saturating_sub(self.shelf.shelved_bytes())
+    }
+
+    /// Removes the variants of indexes that moka has evicted. No lock is needed: nobody can find them any more.
+    pub(crate) fn take_orphans_off(&self) {
+        for _ in 0..ORPHAN_ROUNDS {
+            let orphans = self.shelf.take_orphans();
+            if orphans.is_empty() {
+                return;
+            }
+            for object in orphans {
+                self.shelf.remove(&object);
+            }
+        }
+    }
+
+    fn drop_index_if_empty(&self, hash: u128, key: &[u8]) {
+        if let Some(Found::Index(index)) = self.shelf.get(hash)
+            && index.is_for(hash, key)
+            && index.variants().is_empty()
+        {
+            let _none = self.shelf.remove_index(&index);
+        }
+    }
+
+    /// The lock for changes of what stands at that primary hash.
+    pub(crate) fn lock(&self, hash: u128) -> MutexGuard<'_, ()> {
+        locked(&self.locks[(hash >> 64) as usize % KEY_LOCKS])
+    }
+
+    pub(crate) fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    pub(crate) fn object_size_max(&self) -> u64 {
+        self.options.object_size_max.min(self.options.size / 2)
+    }
+
+    pub(crate) fn window(&self) -> u64 {
+        self.options.window
+    }
+
+    pub(crate) fn waiters_max(&self) -> u32 {
+        self.options.waiters_max
+    }
+
+    pub(crate) fn count_outgrown(&self) {
+        self.outgrown.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    pub(crate) fn busy(&self) -> &Busy {
+        &self.busy
+    }
+}
+
+fn usable(object: &Object, now: Time) -> bool {
+    object.is_stored() && now < object.times().dies_at()
+}

@@ -1,0 +1,152 @@
+//! Variants: the index that stands at the primary key when responses vary with the request (RFC 9111 §4.1).
+//!
+//! ```text
+//!  primary hash ─▶ VaryIndex ─┬─ spec ["accept-encoding"]  salt 7 ─┐   secondary hash(primary, salt, values)
+//!                             └─ spec ["cookie"]           salt 3 ─┴──────────▶ shelf ─▶ Object
+//! ```
+//!
+//! Invariants: at most `SPECS_MAX` specs, newest first, and at most `variants_max` variants; salts are never used twice, so
+//! variants of an index that is gone cannot be found through a later one; the lock is never held over a call to the shelf.
+
+use crate::memory::{INDEX_OVERHEAD_BYTES, Ledger, locked};
+use crate::object::{Object, Standing};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+/// Different lists of field names per key. More means an origin whose Vary flaps; each one costs a probe per lookup.
+pub(crate) const SPECS_MAX: usize = 4;
+
+/// One list of request fields that select a response.
+#[derive(Debug)]
+pub(crate) struct VarySpec {
+    names: Box<[Box<str>]>,
+    salt: u64,
+}
+
+impl VarySpec {
+    pub(crate) fn new(names: &[Box<str>], salt: u64) -> Self {
+        VarySpec { names: names.into(), salt }
+    }
+
+    pub(crate) fn names(&self) -> &[Box<str>] {
+        &self.names
+    }
+
+    pub(crate) fn salt(&self) -> u64 {
+        self.salt
+    }
+
+    fn bytes(&self) -> u64 {
+        self.names.iter().map(|n| n.len() as u64 + 32).sum::<u64>() + 64
+    }
+}
+
+/// Which specs a key has, and which variants.
+#[derive(Debug)]
+pub(crate) struct VaryIndex {
+    hash: u128,
+    key: Box<[u8]>,
+    pub(crate) standing: Standing,
+    ledger: Arc<Ledger>,
+    charged: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    specs: Arc<[Arc<VarySpec>]>,
+    variants: Vec<Weak<Object>>,
+}
+
+impl VaryIndex {
+    pub(crate) fn new(hash: u128, key: &[u8], ledger: Arc<Ledger>) -> Self {
+        let (standing, charged, state) = (Standing::default(), AtomicU64::new(0), Mutex::default());
+        let index = VaryIndex { hash, key: key.into(), standing, ledger, charged, state };
+        index.account(&locked(&index.state));
+        index
+    }
+
+    /// Is it the index of that key? The key is compared, not trusted.
+    pub(crate) fn is_for(&self, hash: u128, key: &[u8]) -> bool {
+        self.hash == hash && *self.key == *key
+    }
+
+    pub(crate) fn hash(&self) -> u128 {
+        self.hash
+    }
+
+    /// Newest first.
+    pub(crate) fn specs(&self) -> Arc<[Arc<VarySpec>]> {
+        Arc::clone(&locked(&self.state).specs)
+    }
+
+    /// The spec of these names, which is the newest from now on, and the variants of a spec that had to go for it.
+    pub(crate) fn spec_for(&self, names: &[Box<str>], salt: impl FnOnce() -> u64) -> (Arc<VarySpec>, Vec<Arc<Object>>) {
+        let mut state = locked(&self.state);
+        let known = state.specs.iter().find(|s| s.names() == names).cloned();
+        let spec = known.unwrap_or_else(|| Arc::new(VarySpec::new(names, salt())));
+        let others = state.specs.iter().filter(|s| s.names() != names).cloned();
+        let mut specs: Vec<_> = std::iter::once(Arc::clone(&spec)).chain(others).collect();
+        let gone = if specs.len() > SPECS_MAX { specs.pop() } else { None };
+        state.specs = specs.into();
+        let lost = match gone {
+            None => Vec::new(),
+            Some(old) => state.living().filter(|o| o.spec().is_some_and(|s| Arc::ptr_eq(s, &old))).collect(),
+        };
+        self.account(&state);
+        (spec, lost)
+    }
+
+    /// Enters a variant; the least used ones beyond `max` are returned for removal.
+    pub(crate) fn add(&self, object: &Arc<Object>, max: usize) -> Vec<Arc<Object>> {
+        let mut state = locked(&self.state);
+        state.variants.retain(|v| v.upgrade().is_some_and(|o| o.is_stored()));
+        let mut surplus = Vec::new();
+        while state.variants.len() >= max.max(1) {
+            let uses = state.variants.iter().enumerate();
+            let least = uses.min_by_key(|(_, v)| v.upgrade().map(|o| (o.last_use(), o.hits()))).map(|(i, _)| i);
+            let Some(least) = least else { break };
+            surplus.extend(state.variants.swap_remove(least).upgrade());
+        }
+        state.variants.push(Arc::downgrade(object));
+        self.account(&state);
+        surplus
+    }
+
+    /// The variants that are on the shelf.
+    pub(crate) fn variants(&self) -> Vec<Arc<Object>> {
+        locked(&self.state).living().collect()
+    }
+
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.charged.load(Ordering::Relaxed)
+    }
+
+    /// Off the shelf: its bytes leave the ledger now, since moka frees with a delay. Returns the variants.
+    pub(crate) fn close(&self) -> Vec<Arc<Object>> {
+        let mut state = locked(&self.state);
+        let left = state.living().collect();
+        *state = State::default();
+        self.ledger.adjust(self.charged.swap(0, Ordering::Relaxed), 0);
+        left
+    }
+
+    fn account(&self, state: &State) {
+        let specs: u64 = state.specs.iter().map(|s| s.bytes()).sum();
+        let variants = state.variants.capacity() * size_of::<Weak<Object>>();
+        let bytes = INDEX_OVERHEAD_BYTES + self.key.len() as u64 + specs + variants as u64;
+        self.ledger.adjust(self.charged.swap(bytes, Ordering::Relaxed), bytes);
+    }
+}
+
+impl Drop for VaryIndex {
+    fn drop(&mut self) {
+        self.ledger.release(*self.charged.get_mut());
+    }
+}
+
+impl State {
+    fn living(&self) -> impl Iterator<Item = Arc<Object>> + '_ {
+        self.variants.iter().filter_map(Weak::upgrade).filter(|o| o.is_stored())
+    }
+}
