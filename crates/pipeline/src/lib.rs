@@ -15,6 +15,7 @@ mod filters;
 pub mod io;
 pub mod step;
 mod purge;
+mod selecting;
 mod steps;
 mod times;
 mod txn;

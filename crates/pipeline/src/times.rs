@@ -10,6 +10,7 @@ use copal_store::Times;
 
 /// For the store: what the policy left, and what the rules said where the policy said nothing.
 pub(crate) fn to_store(vars: &BackendResponseVars, fresh: &Freshness, ttl_by_policy: bool, response_time: Time) -> Times {
+    let grace_by_policy = vars.grace != fresh.grace || vars.stale_if_error != fresh.stale_if_error;
     Times {
         response_time,
         initial_age: vars.age.non_negative(),
@@ -19,7 +20,8 @@ pub(crate) fn to_store(vars: &BackendResponseVars, fresh: &Freshness, ttl_by_pol
         keep: vars.keep.non_negative(),
         // A policy that sets a ttl wants the object used for that long.
         no_cache: fresh.no_cache && !ttl_by_policy,
-        must_revalidate: fresh.must_revalidate && !ttl_by_policy,
+        // A policy that sets a ttl or a grace knows better than the origin's must-revalidate.
+        must_revalidate: fresh.must_revalidate && !ttl_by_policy && !grace_by_policy,
     }
 }
 

@@ -178,7 +178,7 @@ impl Instance {
             Ok(value) => self.action(hook, &value, &actions),
             Err(error) => match *error {
                 EvalAltResult::Return(value, _) => self.action(hook, &value, &actions),
-                other => Err(from_rhai(hook, &self.file, Box::new(other))),
+                other => Err(from_rhai(hook, &self.file, other)),
             },
         };
         self.actions = actions;

@@ -103,8 +103,8 @@ impl From<HostError> for Box<EvalAltResult> {
 }
 
 /// The fault that an error of the interpreter is.
-pub(crate) fn from_rhai(hook: Hook, file: &str, error: Box<EvalAltResult>) -> Fault {
-    let (mut error, mut file, mut trace) = (*error, file.to_owned(), Vec::new());
+pub(crate) fn from_rhai(hook: Hook, file: &str, error: EvalAltResult) -> Fault {
+    let (mut error, mut file, mut trace) = (error, file.to_owned(), Vec::new());
     let error = loop {
         error = match error {
             EvalAltResult::ErrorInFunctionCall(name, source, inner, at) => {

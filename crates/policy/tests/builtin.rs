@@ -18,8 +18,8 @@ impl Dice {
 }
 
 fn scene(d: &mut Dice) -> Scene {
-    let mut s = Scene::default();
-    s.req = RequestHead::get(d.pick(&["/", "/a?b=c&d", "*", "/é"]), []);
+    let req = RequestHead::get(d.pick(&["/", "/a?b=c&d", "*", "/é"]), []);
+    let mut s = Scene { req, ..Scene::default() };
     let method = d.pick(&["GET", "HEAD", "POST", "PURGE", "PRI", "CONNECT", "OPTIONS", "TRACE", "get", "BREW"]);
     s.req.method = method.parse().expect("method");
     for (name, values) in [

@@ -157,9 +157,8 @@ fn is_get_equivalent(req: &RequestHead, resp: &ResponseHead, effective: &Effecti
 /// Would the stored copy hold a cookie? Not when the response itself keeps the field out of shared copies.
 fn shares_a_cookie(resp: &ResponseHead, effective: &Effective) -> bool {
     let d = &effective.directives;
-    ["set-cookie", "set-cookie2"].iter().any(|name| {
-        resp.headers.contains(name) && !d.private_fields.iter().chain(&d.no_cache_fields).any(|f| f == name)
-    })
+    // Set-Cookie2 is no cookie to any client of this century (RFC 6265 §9.4 made it historic).
+    resp.headers.contains("set-cookie") && !d.private_fields.iter().chain(&d.no_cache_fields).any(|f| f == "set-cookie")
 }
 
 /// The final status codes whose caching Copal knows: those of RFC 9110 §15, RFC 6585, RFC 7725 and RFC 8470.

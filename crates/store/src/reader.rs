@@ -39,15 +39,26 @@ impl Reader {
                 Step::Wait => {}
                 done => return Self::given(done),
             }
-            // Waiting without a live part cannot be; should it ever, it is a fault and never a clean end.
-            let Some((live, _)) = self.live.clone() else { return Some(Err(BodyFault::Stopped)) };
-            let mut more = pin!(live.readable.notified());
-            // Enabled before looking again, so that what comes in between is not missed.
-            more.as_mut().enable();
-            match self.step() {
-                Step::Wait => more.await,
+            match self.look_again_or_wait().await {
+                Step::Wait => {}
                 done => return Self::given(done),
             }
+        }
+    }
+
+    /// After a look that found nothing. Looks again once it is sure to be woken, so that what came in between is not
+    /// missed; `Wait` when it was woken and is to look once more.
+    async fn look_again_or_wait(&mut self) -> Step {
+        // Waiting without a live part cannot be; should it ever, it is a fault and never a clean end.
+        let Some((live, _)) = self.live.clone() else { return Step::Fault(BodyFault::Stopped) };
+        let mut more = pin!(live.readable.notified());
+        more.as_mut().enable();
+        match self.step() {
+            Step::Wait => {
+                more.await;
+                Step::Wait
+            }
+            done => done,
         }
     }
 
@@ -125,5 +136,26 @@ impl Drop for Reader {
         if let Some((live, id)) = &self.live {
             live.detach(&self.body, *id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Store, StoreOptions};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_comes_between_looking_and_waiting_is_not_missed() {
+        let store = Store::new(StoreOptions::default());
+        let (mut reader, mut writer) = store.transit_body(100);
+        assert!(matches!(reader.step(), Step::Wait));
+        writer.push(Bytes::from_static(b"x")).await.expect("read");
+        let step = tokio::time::timeout(Duration::from_secs(5), reader.look_again_or_wait()).await;
+        assert!(matches!(step, Ok(Step::Data(_))));
+        assert!(matches!(reader.step(), Step::Wait));
+        writer.finish(None);
+        let step = tokio::time::timeout(Duration::from_secs(5), reader.look_again_or_wait()).await;
+        assert!(matches!(step, Ok(Step::End)));
     }
 }

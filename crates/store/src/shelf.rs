@@ -5,10 +5,11 @@
 //!  capacity = size            weights: objects + indexes + ballast (what the ledger holds that is not on the shelf)
 //! ```
 //!
-//! Invariants: nothing outside this file knows moka; what has left is marked in its `Standing` before anyone can take it
-//! for stored; an entry's weight never changes, what is weighed again is taken off and put on as a new entry (moka 0.12.16
-//! updates a weight in place, which a removal at the same moment counts wrong, and its sum drifts); the eviction listener runs inside moka's own locks, so it calls neither moka nor takes a store lock: it
-//! marks, counts, and leaves the variants of an evicted index for `take_orphans`.
+//! Invariants: nothing outside this file knows moka. What has left is marked in its `Standing` before anyone can take it
+//! for stored. An entry's weight never changes: what is weighed again is taken off and put on as a new entry, because moka
+//! (0.12.16) changes a weight in place, a removal at the same moment takes off the wrong one, and its sum drifts. The
+//! eviction listener runs inside moka's own locks, so it neither calls moka nor takes a store lock: it marks, counts, and
+//! leaves the variants of an evicted index for `take_orphans`.
 
 use crate::expiry::Wheel;
 use crate::memory::locked;

@@ -2,6 +2,7 @@
 //! gets its answer here, and the body begins to flow.
 
 use super::{Answer, Failure, Fetched, FetchedBody, From, Job, Next, Transfer};
+use crate::selecting;
 use crate::times::to_store;
 use copal_backend::{BodyFraming, Exchange};
 use copal_observe::counters::Counter;
@@ -10,7 +11,7 @@ use copal_semantics::freshness::{Freshness, freshness};
 use copal_semantics::reason::Reason;
 use copal_semantics::reuse::Reuse;
 use copal_semantics::rules::SetCookie;
-use copal_semantics::storability::{Storability, storability};
+use copal_semantics::storability::{Storability, storability, strip_unstorable};
 use copal_semantics::vary::Vary;
 use copal_semantics::{ResponseHead, Span};
 use copal_store::{BodyWriter, Kind, NewObject, Object};
@@ -157,10 +158,11 @@ fn take(job: &mut Job, exchange: Exchange, decision: Decision) -> Next {
 fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> (Arc<Object>, BodyWriter) {
     let scene = job.scene();
     let names = vary_names(&scene.beresp);
-    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| {
-        copal_semantics::vary::fingerprint(names, &scene.req.headers, feed);
-    };
-    let head = scene.beresp.encode();
+    let vary = selecting::values(&scene.req.headers);
+    let mut head = scene.beresp.clone();
+    let rules = &job.worker.core.rules;
+    strip_unstorable(&mut head.headers, &rules.directives(&scene.beresp), rules);
+    let head = head.encode();
     job.worker.core.store.insert_streaming(NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,
@@ -196,21 +198,15 @@ fn pass_through(
     let (reader, writer) = job.worker.core.store.transit_body(job.worker.core.settings.transit_window as u64);
     let head = job.scene().beresp.clone();
     // The length of a response to HEAD is what the origin declared, not what comes.
-    let declared = if bodiless { content_length(&head) } else { length };
+    let declared = if bodiless { job.declared_length } else { length };
     job.reply(FetchedBody::Transit { head, reader, length: declared }, false, Some(reason), None);
     Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: None }))
-}
-
-fn content_length(head: &ResponseHead) -> Option<u64> {
-    std::str::from_utf8(head.headers.get("content-length")?).ok()?.parse().ok()
 }
 
 fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
     let scene = job.scene();
     let names = vary_names(&scene.beresp);
-    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| {
-        copal_semantics::vary::fingerprint(names, &scene.req.headers, feed);
-    };
+    let vary = selecting::values(&scene.req.headers);
     let marker = NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,

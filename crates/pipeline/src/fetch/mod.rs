@@ -102,6 +102,8 @@ pub(crate) struct Job {
     /// The most retries are used up: the next failure is final.
     retries_over: bool,
     origin: String,
+    /// The Content-Length that the origin declared.
+    declared_length: Option<u64>,
     /// What went wrong last, for the log.
     error: Option<String>,
 }
@@ -226,6 +228,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         response_time: txn.now,
         retries_over: false,
         origin: String::new(),
+        declared_length: None,
         error: None,
     }
 }

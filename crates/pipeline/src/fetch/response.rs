@@ -46,6 +46,9 @@ pub(super) async fn run(job: &mut Job) -> Next {
         // RFC 9110 §6.6.1: a recipient with a clock adds the Date that is missing. Our own words are never refused.
         let _valid = head.headers.set("Date", copal_semantics::date::http_date(job.response_time));
     }
+    // The length goes with the framing, which every hop makes for itself; what an answer to HEAD declares is kept apart.
+    job.declared_length = head.headers.get("content-length").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
+    head.headers.remove("content-length");
     let status = head.status;
     job.scene_mut().beresp = head;
     let answer = Box::new(Answer { exchange: Some(exchange), renewed: None });

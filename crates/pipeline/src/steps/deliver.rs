@@ -89,7 +89,7 @@ fn finish_head(txn: &mut Txn) {
         ttl: verdict.ttl.map(copal_semantics::Span::as_secs),
         stored: verdict.stored,
         collapsed: verdict.collapsed,
-        detail: verdict.reason.map(copal_semantics::Reason::code),
+        detail: Some(verdict.reason.map_or(verdict.outcome.as_str(), copal_semantics::Reason::code)),
         ..CacheStatus::default()
     };
     let scene = txn.scene_mut();

@@ -3,6 +3,7 @@
 
 use super::{Found, Missing, Page, Step};
 use crate::core::Worker;
+use crate::selecting;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
@@ -46,8 +47,7 @@ fn request_directives(worker: &Worker, txn: &Txn) -> Option<RequestDirectives> {
 }
 
 fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
-    let headers = &txn.req().headers;
-    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
+    let vary = selecting::values(&txn.req().headers);
     worker.core.store.lookup(txn.key.as_bytes(), txn.hash, &vary, txn.now)
 }
 
@@ -96,6 +96,11 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
     };
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
     match judged {
+        // What another request's fetch is still bringing in is read along.
+        Reuse::Fresh(why) if !object.body().is_complete() => {
+            txn.verdict.collapsed = true;
+            Judged::Settled(hit(txn, Outcome::Coalesced, why, Found { object, refresh: None }))
+        }
         Reuse::Fresh(why) => Judged::Settled(hit(txn, Outcome::Hit, why, Found { object, refresh: None })),
         Reuse::Grace(why) => {
             let refresh = match claim(worker, txn, Some(&object)) {
@@ -125,8 +130,7 @@ fn hit(txn: &mut Txn, outcome: Outcome, why: Reason, found: Found) -> Step {
 }
 
 fn claim(worker: &Worker, txn: &Txn, seen: Option<&Arc<Object>>) -> Claim {
-    let headers = &txn.req().headers;
-    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
+    let vary = selecting::values(&txn.req().headers);
     worker.core.store.claim(txn.key.as_bytes(), txn.hash, &vary, seen, txn.now)
 }
 
@@ -178,9 +182,10 @@ async fn wait_or_fetch(worker: &Worker, txn: &mut Txn, stale: Option<Arc<Object>
 
 /// Another request's fetch has an object: is it this one's variant, and may it be used?
 fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
-    let headers = &txn.req().headers;
-    let vary = |names: &[Box<str>], feed: &mut dyn FnMut(&[u8])| copal_semantics::vary::fingerprint(names, headers, feed);
-    let mine = worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary);
+    let mine = {
+        let vary = selecting::values(&txn.req().headers);
+        worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary)
+    };
     if !mine || object.kind() != Kind::Cacheable || object.is_purged() {
         return Waited::LookAgain;
     }

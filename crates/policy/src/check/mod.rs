@@ -32,13 +32,13 @@ impl Parsed {
     }
 }
 
-/// Checks a policy and reads its modules.
+/// Checks a policy and reads its modules: its texts, the hooks that it defines, and those of them that do something.
 pub(crate) fn check(
     name: &str,
     text: &str,
     folder: Option<&Folder>,
     env: &Environment,
-) -> Result<(Sources, HookSet), Diagnostics> {
+) -> Result<(Sources, HookSet, HookSet), Diagnostics> {
     let mut check = Check {
         engine: parser(env),
         env,
@@ -48,7 +48,7 @@ pub(crate) fn check(
         patterns: BTreeSet::new(),
     };
     let main = check.parse(File { name: name.to_owned(), text: text.to_owned() });
-    let hooks = check.functions(&main, true);
+    let (hooks, runs) = check.functions(&main, true);
     let paths: Vec<String> = check.modules.keys().cloned().collect();
     for path in paths {
         if let Some(module) = check.modules.remove(&path) {
@@ -58,7 +58,7 @@ pub(crate) fn check(
     }
     if check.list.is_empty() {
         let modules = check.modules.into_iter().map(|(path, parsed)| (path, parsed.file)).collect();
-        return Ok((Sources { main: main.file, modules, patterns: check.patterns.into_iter().collect() }, hooks));
+        return Ok((Sources { main: main.file, modules, patterns: check.patterns.into_iter().collect() }, hooks, runs));
     }
     // By file, the policy's own first, and by place in it.
     check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line, d.column));
@@ -146,9 +146,9 @@ impl Check<'_> {
         }
     }
 
-    fn functions(&mut self, parsed: &Parsed, is_policy: bool) -> HookSet {
-        let Some(ast) = &parsed.ast else { return HookSet::NONE };
-        let mut hooks = HookSet::NONE;
+    fn functions(&mut self, parsed: &Parsed, is_policy: bool) -> (HookSet, HookSet) {
+        let Some(ast) = &parsed.ast else { return (HookSet::NONE, HookSet::NONE) };
+        let (mut hooks, mut runs) = (HookSet::NONE, HookSet::NONE);
         let mut called = BTreeSet::new();
         let mut own: Vec<(String, Vec<String>)> = ast
             .iter_functions()
@@ -168,6 +168,9 @@ impl Check<'_> {
                     continue;
                 }
                 hooks = hooks.with(hook);
+                if !body.is_empty() {
+                    runs = runs.with(hook);
+                }
             } else {
                 self.hides(parsed, name, params.len());
             }
@@ -178,7 +181,7 @@ impl Check<'_> {
                 self.near_hook(parsed, name, params);
             }
         }
-        hooks
+        (hooks, runs)
     }
 
     /// Walks a function, or, without parameters, the statements outside of functions.

@@ -5,7 +5,7 @@ use super::{Bereq, Req, writable};
 use crate::current::{self, Res};
 use crate::fault::{FaultKind, HostError};
 use crate::library::patterns::Patterns;
-use crate::library::query::{listed, names};
+use crate::library::query::{checked as checked_names, is_entry, listed};
 use crate::value::{framing, optional, text_of, with_text};
 use crate::vars::Type;
 use copal_semantics::Headers;
@@ -79,29 +79,28 @@ fn checked(name: &str, value: &str) -> Result<(), HostError> {
 fn side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     super::get_handle::<S, Cookies<S>>(e, "cookie");
     e.register_type_with_name::<Cookies<S>>(Type::Cookies.name());
-    e.register_fn("has", |_: &mut Cookies<S>, name: &str| -> Res<bool> {
+    e.register_fn("has", |_: Cookies<S>, name: &str| -> Res<bool> {
         current::read(|s| S::fields(s).is_some_and(|h| crumbs(h).any(|(n, _)| n == name.as_bytes())))
     });
-    e.register_fn("get", |_: &mut Cookies<S>, name: &str| -> Res<Dynamic> {
+    e.register_fn("get", |_: Cookies<S>, name: &str| -> Res<Dynamic> {
         current::read(|s| optional(S::fields(s).and_then(|h| value(h, name))))
     });
-    e.register_fn("set", |_: &mut Cookies<S>, name: &str, value: Dynamic| -> Res<()> {
+    e.register_fn("set", |_: Cookies<S>, name: &str, value: Dynamic| -> Res<()> {
         with_text(&value, |v| {
             let v = v.unwrap_or("");
             checked(name, v)?;
             Ok(edit::<S>(Some((name, v)), |n| n != name.as_bytes()))
         })?
     });
-    e.register_fn("remove", |_: &mut Cookies<S>, name: ImmutableString| -> Res<()> {
-        let list = [name];
-        edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
+    e.register_fn("remove", |_: Cookies<S>, name: ImmutableString| -> Res<()> {
+        edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| is_entry(&name, n)))
     });
-    e.register_fn("keep", |_: &mut Cookies<S>, list: Array| -> Res<()> {
-        let list = names(&list)?;
+    e.register_fn("keep", |_: Cookies<S>, list: Array| -> Res<()> {
+        let list = checked_names(list)?;
         edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
     });
     let p = Rc::clone(patterns);
-    e.register_fn("keep_matching", move |_: &mut Cookies<S>, re: &str| -> Res<()> {
+    e.register_fn("keep_matching", move |_: Cookies<S>, re: &str| -> Res<()> {
         p.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
     });
 }

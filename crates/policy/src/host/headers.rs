@@ -113,32 +113,32 @@ fn side<S: Side>(e: &mut Engine) {
     FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(e, find);
     let put = |_: &mut Fields<S>, name: &str, value: Dynamic| assign::<S>(name, &value);
     FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
-    e.register_fn("has", |_: &mut Fields<S>, name: &str| -> Res<bool> {
+    e.register_fn("has", |_: Fields<S>, name: &str| -> Res<bool> {
         current::read(|s| S::fields(s).is_some_and(|h| h.contains(name)))
     });
-    e.register_fn("remove", |_: &mut Fields<S>, name: &str| {
+    e.register_fn("remove", |_: Fields<S>, name: &str| {
         write::<S>(name, 0, |h| {
             h.remove(name);
             Ok(())
         })
     });
-    e.register_fn("remove_matching", |_: &mut Fields<S>, pattern: &str| {
+    e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| {
         write::<S>(pattern, 0, |h| {
             h.retain(|name, _| S::check(name).is_err() || !glob(pattern.as_bytes(), name.as_bytes()));
             Ok(())
         })
     });
-    e.register_fn("append", |_: &mut Fields<S>, name: &str, value: Dynamic| -> Res<()> {
+    e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| -> Res<()> {
         with_text(&value, |text| {
             let text = text.unwrap_or("");
             Ok(write::<S>(name, text.len(), |h| h.append(name, text).map_err(|e| framing(name, e))))
         })?
     });
-    e.register_fn("all", |_: &mut Fields<S>, name: &str| -> Res<Array> {
+    e.register_fn("all", |_: Fields<S>, name: &str| -> Res<Array> {
         let list = |h: &Headers| h.get_all(name).map(|v| text_of(v).into()).collect();
         current::read(|s| S::fields(s).map(list).unwrap_or_default())
     });
-    e.register_fn("collect", |_: &mut Fields<S>, name: &str| -> Res<Dynamic> {
+    e.register_fn("collect", |_: Fields<S>, name: &str| -> Res<Dynamic> {
         let joined = current::read(|s| {
             let h = S::fields(s)?;
             Some((h.get_all(name).count(), h.combined(name)?.into_owned()))

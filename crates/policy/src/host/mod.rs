@@ -1,8 +1,9 @@
 //! The handles that scripts hold: empty constants that reach the scene of the running hook.
 //!
 //! Each property is registered under its line in `vars`, which says where it may be written. Setters are declared pure,
-//! or Rhai would refuse them on constants. A property that gives a handle gets a setter that does nothing, because Rhai
-//! writes the handle back after every method call and formats an error when it cannot.
+//! or Rhai would refuse them on constants. After a method that takes its handle by reference Rhai writes the handle back
+//! to the property that it came from, and formats an error when it cannot: so methods of `http` and `cookie` take theirs
+//! by value, and properties that give a handle have a setter that does nothing.
 
 pub(crate) mod actions;
 pub(crate) mod backend;

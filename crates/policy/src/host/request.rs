@@ -26,6 +26,9 @@ fn to_method(what: &str, value: &Dynamic) -> Result<Method, HostError> {
 /// A target that can be sent: "/path?query" or "*" (RFC 9112 §3.2), without white space or control characters.
 fn set_url(what: &str, url: &mut String, value: &Dynamic) -> Result<(), HostError> {
     let new = to_text(what, value)?;
+    if new == *url {
+        return Ok(());
+    }
     if new.bytes().any(|b| b <= b' ' || b == 0x7f) {
         return Err(HostError::new(
             FaultKind::Framing,
@@ -133,10 +136,10 @@ fn carried(e: &mut Engine) {
         })
     };
     FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
-    e.register_fn("has", |_: &mut Carried, name: &str| -> Res<bool> {
+    e.register_fn("has", |_: Carried, name: &str| -> Res<bool> {
         current::read(|s| s.req_vars.vars.contains_key(name))
     });
-    e.register_fn("remove", |_: &mut Carried, name: &str| -> Res<()> {
+    e.register_fn("remove", |_: Carried, name: &str| -> Res<()> {
         current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
             s.req_vars.vars.remove(name);
             Ok(())

@@ -80,37 +80,6 @@ async fn finishing_while_readers_look_loses_nothing() {
     }
 }
 
-/// One thread reads while the other ends the body, at the closest: a reader that looks just before and waits just after
-/// the last notification would wait for ever.
-#[test]
-fn no_wake_up_is_lost_between_looking_and_waiting() {
-    const ROUNDS: usize = 30_000;
-    let store = store(64 << 20);
-    let (to_reader, bodies) = std::sync::mpsc::sync_channel::<Reader>(1);
-    let reading = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("runtime");
-        // Spinning, not sleeping, so that both threads are at it at the same moment.
-        loop {
-            let reader = match bodies.try_recv() {
-                Ok(reader) => reader,
-                Err(std::sync::mpsc::TryRecvError::Empty) => continue,
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
-            };
-            assert_eq!(runtime.block_on(soon(drain(reader))).as_deref(), Ok(&b"x"[..]));
-        }
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-    for round in 0..ROUNDS {
-        let (object, mut writer) = begin(&store);
-        runtime.block_on(writer.push(Bytes::from_static(b"x"))).expect("stored");
-        to_reader.send(object.body().reader().expect("there")).expect("the reader has not failed");
-        (0..round % 120).for_each(|_| std::hint::spin_loop());
-        writer.finish(None);
-    }
-    drop(to_reader);
-    reading.join().expect("nothing was lost");
-}
-
 #[tokio::test]
 async fn every_reader_of_an_aborted_body_sees_the_fault_and_the_object_is_gone() {
     let store = store(1 << 20);

@@ -1,0 +1,44 @@
+# The few commands that a newcomer needs. `make test` is what CI runs.
+SHELL := /bin/bash
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench soak tools
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+# pingora-core builds zlib-ng with cmake, in every configuration. Nothing else is needed beside Rust, make and a C compiler.
+tools:
+	@command -v cmake >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing cmake (needed to build zlib-ng)"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq cmake >/dev/null; \
+	  else \
+	    echo "cmake is missing (needed to build zlib-ng). Install it, then call make again:"; \
+	    echo "    sudo apt-get install cmake"; exit 1; \
+	  fi; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: sudo apt-get install gcc libc6-dev"; exit 1; }
+
+demo: tools ## proxy, origin and sample policy on loopback; prints what to try
+	$(CARGO) run --quiet --bin copal -- demo
+
+test: tools ## format, clippy, structure, unit, end-to-end, examples, docs
+	.ci/test
+
+lint: tools ## rustfmt, clippy with warnings denied, and the house rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) run --quiet -p copal-xtask -- tidy
+
+docs: tools ## write the generated reference pages and build the API documentation
+	$(CARGO) run --quiet -p copal-xtask -- docs
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+bench: tools ## micro benches, then the same load against Copal and its installed peers
+	$(CARGO) bench --bench hit
+	$(CARGO) build --release --quiet
+	benches/peers/run.sh
+
+soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
+	$(CARGO) build --release --quiet
+	COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak

@@ -1,0 +1,15 @@
+//! What the store is told of a request's selecting fields (RFC 9111 §4.1): the canonical form of each, in one piece.
+
+use copal_semantics::{Headers, vary};
+use smallvec::SmallVec;
+
+/// Feeds the values of the named fields of `headers`, as the store asks for them.
+pub(crate) fn values(headers: &Headers) -> impl Fn(&[Box<str>], &mut dyn FnMut(&[u8])) + '_ {
+    move |names, feed| {
+        for name in names {
+            let mut form = SmallVec::<[u8; 256]>::new();
+            vary::fingerprint(std::slice::from_ref(name), headers, &mut |bytes| form.extend_from_slice(bytes));
+            feed(&form);
+        }
+    }
+}
