@@ -22,19 +22,19 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
     }
     if args.resolved {
         for (key, value, origin) in config.resolved() {
-            println!("{key} = {value}    # {origin}");
+            say!("{key} = {value}    # {origin}");
         }
     } else if args.json {
-        println!("[]");
+        say!("[]");
     } else {
         let policy = config.policy.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
-        println!("ok: {} listeners, {} backends, {} directors, policy {policy}", config.listen.len(), config.backends.len(), config.directors.len());
+        say!("ok: {} listeners, {} backends, {} directors, policy {policy}", config.listen.len(), config.backends.len(), config.directors.len());
     }
     Ok(())
 }
 
 /// As JSON on stdout; the exit status says that there are some.
 fn findings(list: &serde_json::Value) -> Result<(), Failed> {
-    println!("{list}");
+    say!("{list}");
     Err(Failed::input(""))
 }

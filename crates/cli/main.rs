@@ -1,5 +1,13 @@
 //! The `copal` command: one file per subcommand.
 
+/// Prints a line; a reader that has gone away (`| head`) is no fault.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write;
+        let _closed = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+
 mod admin;
 mod args;
 mod check;

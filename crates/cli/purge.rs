@@ -9,11 +9,11 @@ pub(crate) fn run(args: &Purge) -> Result<(), Failed> {
     let soft = if args.soft { "&soft=1" } else { "" };
     let answer = ask(&args.reach, &Method::POST, &format!("/purge?url={}{soft}", encode(&args.url)))?;
     if args.reach.json {
-        print!("{answer}");
+        say!("{}", answer.trim_end());
         return Ok(());
     }
     let value: serde_json::Value = serde_json::from_str(&answer).map_err(Failed::state)?;
     let count = value["purged"].as_u64().unwrap_or(0);
-    println!("{count} {} {}", if count == 1 { "object" } else { "objects" }, if args.soft { "made stale" } else { "purged" });
+    say!("{count} {} {}", if count == 1 { "object" } else { "objects" }, if args.soft { "made stale" } else { "purged" });
     Ok(())
 }

@@ -10,10 +10,10 @@ pub(crate) fn run(args: &Stat) -> Result<(), Failed> {
     debug_assert!(args.once, "the parser asks for -1");
     let answer = ask(&args.reach, &Method::GET, "/stats")?;
     if args.reach.json {
-        print!("{answer}");
+        say!("{}", answer.trim_end());
         return Ok(());
     }
     let stats: Stats = serde_json::from_str(&answer).map_err(Failed::state)?;
-    print!("{}", stats.render_text());
+    say!("{}", stats.render_text().trim_end());
     Ok(())
 }

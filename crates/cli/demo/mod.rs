@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Demo) -> Result<(), Failed> {
     let config = Config::from_text("demo.toml", &text, &|_| None, &crate::serve::overrides(&given))
         .map_err(|found| Failed::input(found.render(false)))?;
     let at = &args.listen;
-    println!(
+    say!(
         "The demo's application answers at http://{origin}, its policy is {policy}.
 
 Try, in another terminal:

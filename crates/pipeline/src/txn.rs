@@ -187,16 +187,13 @@ impl Txn {
 
     /// Makes the key from what the hash hook added and, unless it took all upon itself, url and host.
     pub(crate) fn build_key(&mut self, with_url_and_host: bool) {
-        let scene = self.scene.as_deref().expect(SCENE_IS_HERE);
-        self.key.clear();
-        if !scene.key.is_empty() {
-            self.key.add(scene.key.bytes());
-        }
+        let scene = self.scene.as_deref_mut().expect(SCENE_IS_HERE);
         if with_url_and_host {
-            self.key.add(scene.req.url.as_bytes());
-            let host = scene.req.headers.get("host").unwrap_or_default();
-            self.key.add(&copal_semantics::key::normalise_host(host));
+            // Says nothing but lookup; what it does is to add the two.
+            let _lookup = copal_policy::builtin::hash(scene);
         }
+        self.key.clear();
+        self.key.add(scene.key.bytes());
     }
 }
 

@@ -136,6 +136,11 @@ pub(crate) fn decode(value: i64, data: &[Action]) -> Option<Action> {
 }
 
 impl ActionKind {
+    /// The hook of the step that this action alone leads to.
+    pub(crate) fn hook(self) -> Option<crate::hooks::Hook> {
+        (self == ActionKind::Pipe).then_some(crate::hooks::Hook::Pipe)
+    }
+
     /// How it is written in a script.
     #[must_use]
     pub const fn written(self) -> &'static str {

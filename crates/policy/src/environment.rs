@@ -1,6 +1,7 @@
 //! What a policy is compiled against: the names in the configuration, the limits, health and randomness from outside.
 
 use crate::acl::Acl;
+use crate::action::ActionKind;
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +30,8 @@ pub struct Environment {
     pub backends: Vec<String>,
     /// The names of the directors.
     pub directors: Vec<String>,
+    /// Actions that the host cannot carry out: a policy that uses one is refused at load.
+    pub unavailable: Vec<ActionKind>,
     /// What one hook may do.
     pub limits: Limits,
     /// Which backends can serve.
@@ -43,6 +46,7 @@ impl Default for Environment {
             acls: BTreeMap::new(),
             backends: Vec::new(),
             directors: Vec::new(),
+            unavailable: Vec::new(),
             limits: Limits::default(),
             health: Arc::new(AllHealthy),
             // The standard library seeds its hash maps from the operating system; that seed serves here too.

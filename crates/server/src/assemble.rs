@@ -9,7 +9,7 @@ use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::{Core, Settings};
-use copal_policy::{Acl, Diagnostics, Environment, Health, Limits, Policy};
+use copal_policy::{Acl, ActionKind, Diagnostics, Environment, Health, Limits, Policy};
 use copal_store::{Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::sync::Arc;
@@ -165,6 +165,8 @@ pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Res
         acls,
         backends: config.backends.iter().map(|backend| backend.name.clone()).collect(),
         directors: config.directors.iter().map(|director| director.name.clone()).collect(),
+        // The tunnel and the switch between policies are not in this version; a policy that wants them is told so at load.
+        unavailable: vec![ActionKind::Pipe, ActionKind::Policy],
         limits: Limits {
             operations: limits.operations,
             call_depth: limits.call_depth,

@@ -24,7 +24,7 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool) -> Box<Scene> {
     }
     scene.bereq = scene.req.clone();
     let headers = &mut scene.bereq.headers;
-    hop_by_hop::strip(headers);
+    hop_by_hop::strip_request(headers);
     headers.remove("expect");
     if cacheable {
         for name in ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"] {

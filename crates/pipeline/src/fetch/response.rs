@@ -20,8 +20,8 @@ pub(super) async fn run(job: &mut Job) -> Next {
     let scene = job.scene.as_deref().expect(super::SCENE_IS_HERE);
     let events = job.events.clone();
     let mut interim = |head| {
-        if let Some(events) = &events {
-            // A client that is slow to take hints does without them.
+        // A client that is slow to take hints does without them; the last place is kept for the final head.
+        if let Some(events) = events.as_ref().filter(|events| events.capacity() > 1) {
             let _full = events.try_send(Event::Interim(head));
         }
     };

@@ -29,7 +29,11 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     finish_head(txn);
     if txn.policy.has(Hook::Deliver) {
         if let Source::Object(object) = &body {
-            let vars = super::hit::object_vars(txn, object);
+            let mut vars = super::hit::object_vars(txn, object);
+            if !txn.verdict.outcome.is_hit() {
+                // Others may have hit what this request has just fetched: for this one it is a miss all the same.
+                vars.hits = 0;
+            }
             txn.scene_mut().resp_vars.hits = vars.hits;
             txn.scene_mut().obj = Some(vars);
         }

@@ -167,6 +167,10 @@ impl Check<'_> {
                     self.report(&parsed.file, place_of(parsed, name, params.len()), message, Some(help));
                     continue;
                 }
+                if self.env.unavailable.iter().any(|kind| kind.hook() == Some(hook)) {
+                    let message = format!("the hook `{name}` is not available in this version");
+                    self.report(&parsed.file, place_of(parsed, name, params.len()), message, None);
+                }
                 hooks = hooks.with(hook);
                 if !body.is_empty() {
                     runs = runs.with(hook);

@@ -134,6 +134,10 @@ impl Walker<'_> {
                 );
             }
             (Some(kind), Some(hook)) => {
+                if self.env.unavailable.contains(&kind) {
+                    let message = format!("`{}` is not available in this version", kind.written());
+                    return self.report(at, message, None);
+                }
                 let legal = hook.row().actions;
                 if !legal.contains(&kind) {
                     let message = format!("`{}` cannot return `{}`", hook.name(), kind.written());

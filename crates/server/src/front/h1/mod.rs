@@ -16,8 +16,10 @@ use crate::drain::Drain;
 use bytes::{Buf, BytesMut};
 use copal_observe::counters::Counter;
 use copal_pipeline::{Txn, Worker};
+use copal_semantics::RequestHead;
 use copal_wire::{BodyFraming, HeadScan, WireError, WireLimits, framing};
 use half::Half;
+use http::Version;
 use sink::Sink;
 use source::Source;
 use std::net::SocketAddr;
@@ -102,6 +104,9 @@ where
         };
         let persistent = framing::persistent(txn.req().version, &txn.req().headers);
         sink.begin(txn.req().version, persistent && !drain.is_on());
+        if expects_continue(txn.req(), framing) {
+            sink.await_continue();
+        }
         let mut source = Source::new(&mut reader, &mut buf, framing, &limits);
         copal_pipeline::serve(&worker, &mut txn, &mut source, &mut sink).await;
         let body_over = source.skip_rest(DRAIN_BYTES_MAX, sink.closes()).await;
@@ -113,6 +118,13 @@ where
         }
     }
     linger(&mut reader, sink).await;
+}
+
+/// RFC 9110 §10.1.1: in HTTP/1.0, and without a body, the expectation means nothing.
+fn expects_continue(req: &RequestHead, framing: BodyFraming) -> bool {
+    !framing.is_empty()
+        && req.version == Version::HTTP_11
+        && req.headers.list("expect").any(|e| e.eq_ignore_ascii_case(b"100-continue"))
 }
 
 enum Head {

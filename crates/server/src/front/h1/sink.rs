@@ -24,6 +24,8 @@ pub(super) struct Sink<W> {
     chunked: bool,
     /// No request can follow.
     close: bool,
+    /// The client waits for 100 before it sends its body.
+    awaits_continue: bool,
     /// The client takes the end of the connection for the end of the body.
     until_close: bool,
     /// The connection must be cut, not closed: its body is not complete.
@@ -40,6 +42,7 @@ impl<W: Half> Sink<W> {
             version: Version::HTTP_11,
             chunked: false,
             close: false,
+            awaits_continue: false,
             until_close: false,
             cut: false,
             body_bytes: 0,
@@ -50,6 +53,7 @@ impl<W: Half> Sink<W> {
     pub(super) fn begin(&mut self, version: Version, persistent: bool) {
         self.version = version;
         self.close = !persistent;
+        self.awaits_continue = false;
         self.chunked = false;
         self.until_close = false;
         self.body_bytes = 0;
@@ -57,6 +61,12 @@ impl<W: Half> Sink<W> {
         if self.out.capacity() > BUFFER_KEPT_BYTES {
             self.out = Vec::with_capacity(1024);
         }
+    }
+
+    /// The client sends its body after a 100. Answered without one, it may send the body or leave it out (RFC 9110
+    /// §10.1.1): what it sends next could be either, so nothing more is read from it.
+    pub(super) fn await_continue(&mut self) {
+        self.awaits_continue = true;
     }
 
     pub(super) fn closes(&self) -> bool {
@@ -107,11 +117,13 @@ impl<W: Half> ResponseSink for Sink<W> {
             // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
             return Ok(());
         }
+        self.awaits_continue &= head.status != 100;
         encode::response_head(head, &mut self.out);
         self.write(&[], &[]).await
     }
 
     fn start(&mut self, head: &ResponseHead, plan: BodyPlan) {
+        self.close |= self.awaits_continue;
         encode::status_line(head, &mut self.out);
         head.headers.write_wire(&mut self.out);
         match plan {

@@ -1,0 +1,39 @@
+//! The cache as its users meet it: who waits for whom, what is served stale, what goes when it is told to, and the
+//! commands, logs and signals around it.
+
+mod access_log;
+mod backends;
+mod ceiling;
+mod coalescing;
+mod commands;
+mod grace;
+mod listeners;
+mod policy;
+mod purge;
+mod reconnect;
+mod revalidation;
+mod signals;
+mod uncacheable;
+mod variants;
+
+use crate::wire::{COPAL, builder, echo, front, front_with};
+use copal_testkit::{Client, Proxy};
+use std::time::Duration;
+
+/// For what should happen at once.
+const SOON: Duration = Duration::from_secs(20);
+
+/// `n` clients that have sent a GET for the same, and not yet read.
+fn crowd(proxy: &Proxy, n: usize, path: &str) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..n).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET", path, &[], b"");
+    }
+    clients
+}
+
+/// Waits until no fetch runs any more.
+#[track_caller]
+fn settled(proxy: &Proxy) {
+    proxy.wait_stat("fetches_running", |n| n == 0, SOON);
+}

@@ -1,0 +1,131 @@
+//! PURGE by request and by command: all variants, their number, and who may.
+
+use super::{COPAL, builder, front, front_with};
+use copal_testkit::{Origin, Proxy, Reply};
+use std::process::Command;
+
+const LOCAL: &str = "[acl]\nlocal = [\"127.0.0.0/8\"]\n[purge]\nacl = \"local\"";
+
+fn languages() -> Origin {
+    Origin::start(|seen| {
+        let language = seen.header("Accept-Language").unwrap_or("none").to_owned();
+        Reply::ok(language).header("Vary", "Accept-Language").header("Cache-Control", "max-age=60")
+    })
+}
+
+fn fill(proxy: &Proxy) {
+    let mut client = proxy.client();
+    for language in ["de", "en", "fr"] {
+        client.get("/page", &[("Accept-Language", language)]);
+    }
+    client.get("/other", &[]);
+}
+
+#[test]
+fn purge_drops_all_variants_and_says_how_many() {
+    let origin = languages();
+    let proxy = front_with(&origin, LOCAL);
+    fill(&proxy);
+    let mut client = proxy.client();
+    let purged = client.request("PURGE", "/page", &[], b"");
+    assert_eq!((purged.status, purged.text().trim()), (200, "purged 3"));
+    assert_eq!(proxy.stat("objects"), 1, "the other page stays");
+    let again = client.request("PURGE", "/page", &[], b"");
+    assert_eq!((again.status, again.text().trim()), (200, "purged 0"));
+    for language in ["de", "en", "fr"] {
+        assert_eq!(client.get("/page", &[("Accept-Language", language)]).text(), language);
+    }
+    assert_eq!((origin.count_of("/page"), origin.count_of("/other")), (6, 1));
+    let counted = ["purges", "purged_objects", "purges_refused"].map(|name| proxy.stat(name));
+    assert_eq!(counted, [2, 3, 0]);
+}
+
+#[test]
+fn purge_is_for_one_host_and_never_reaches_the_origin() {
+    let origin = languages();
+    let proxy = front_with(&origin, LOCAL);
+    fill(&proxy);
+    let mut client = proxy.client();
+    let elsewhere = client.request("PURGE", "/page", &[("Host", "other.example")], b"");
+    assert_eq!((elsewhere.status, elsewhere.text().trim()), (200, "purged 0"));
+    assert_eq!((proxy.stat("objects"), origin.requests().iter().filter(|seen| seen.method == "PURGE").count()), (4, 0));
+}
+
+#[test]
+fn who_is_not_on_the_list_gets_403_and_without_a_list_it_is_405() {
+    let origin = languages();
+    for (toml, status) in [
+        ("[acl]\nlocal = [\"127.0.0.0/8\", \"!127.0.0.1\"]\n[purge]\nacl = \"local\"", 403),
+        ("[acl]\nlocal = [\"192.0.2.0/24\"]\n[purge]\nacl = \"local\"", 403),
+        ("", 405),
+    ] {
+        let proxy = front_with(&origin, toml);
+        fill(&proxy);
+        let mut client = proxy.client();
+        // X-Forwarded-For is anybody's claim.
+        let refused = client.request("PURGE", "/page", &[("X-Forwarded-For", "192.0.2.1")], b"");
+        assert_eq!((refused.status, refused.complete), (status, true), "{toml}");
+        assert_eq!(client.get("/page", &[("Accept-Language", "de")]).text(), "de", "the connection goes on");
+        assert_eq!((proxy.stat("objects"), proxy.stat("purges_refused"), proxy.stat("purges")), (4, 1, 0), "{toml}");
+    }
+    assert!(origin.requests().iter().all(|seen| seen.method == "GET"));
+}
+
+#[test]
+fn a_policy_that_passes_everything_does_not_let_a_purge_through() {
+    let origin = languages();
+    let proxy = builder(&origin, "").policy("fn recv(req) { return pass(); }").start();
+    assert_eq!(copal_testkit::client::request(proxy.addr(), "PURGE", "/page", &[], b"").status, 405);
+    assert_eq!(origin.count(), 0);
+}
+
+#[test]
+fn what_is_purged_while_it_is_fetched_is_not_served_to_later_requests() {
+    let gate = copal_testkit::Gate::closed();
+    let reply = Reply::stream().header("Cache-Control", "max-age=60").chunk("old").wait(&gate).end_chunks();
+    let origin = Origin::start(move |_| reply.clone());
+    let proxy = front_with(&origin, LOCAL);
+    let mut client = proxy.client();
+    client.send("GET", "/page", &[], b"");
+    let mut response = client.read_head();
+    let purged = copal_testkit::client::request(proxy.addr(), "PURGE", "/page", &[], b"");
+    assert_eq!(purged.text().trim(), "purged 1");
+    let mut later = proxy.client();
+    later.send("GET", "/page", &[], b"");
+    origin.wait_for(2, super::SOON);
+    gate.release();
+    client.read_body(&mut response);
+    assert_eq!((response.text().as_str(), response.complete), ("old", true), "who had begun gets the whole");
+    assert!(later.read_response().complete);
+}
+
+#[test]
+fn the_purge_command_drops_what_the_request_would() {
+    let origin = languages();
+    let proxy = front(&origin);
+    fill(&proxy);
+    let purge = |url: &str| {
+        let admin = format!("unix:{}", proxy.admin().display());
+        let output = Command::new(COPAL).args(["purge", url, "--admin", &admin]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(purge("http://test.example/page"), (Some(0), "3 objects purged\n".into()));
+    assert_eq!(purge("http://test.example/page"), (Some(0), "0 objects purged\n".into()));
+    assert_eq!(purge("http://TEST.example/other"), (Some(0), "1 object purged\n".into()));
+    assert_eq!(purge("no url").0, Some(1));
+    assert_eq!(proxy.stat("objects"), 0);
+}
+
+#[test]
+fn a_soft_purge_keeps_the_object_for_grace() {
+    let origin = Origin::start(|_| Reply::ok("page").header("Cache-Control", "max-age=60, stale-while-revalidate=60"));
+    let proxy = front(&origin);
+    let _ = copal_testkit::get(proxy.addr(), "/page", &[]);
+    let admin = format!("unix:{}", proxy.admin().display());
+    let output =
+        Command::new(COPAL).args(["purge", "--soft", "http://test.example/page", "--admin", &admin]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1 object made stale\n");
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "page");
+    assert_eq!(proxy.stat("hits_grace"), 1);
+    origin.wait_for(2, super::SOON);
+}

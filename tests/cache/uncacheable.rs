@@ -1,0 +1,115 @@
+//! What turns out not to be cacheable holds nobody up: all waiters go at once, and the next ones do not wait at all.
+
+use super::{SOON, builder, crowd, front, front_with};
+use copal_testkit::{Gate, Origin, Proxy, Reply};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const N: usize = 20;
+
+/// Answers the first request when `first` opens and all others when `others` does; each with a body of its own.
+fn gated(first: &Gate, others: &Gate, head: &'static str) -> Origin {
+    let reply = |gate: &Gate| Reply::raw("").wait(gate);
+    let (first, others) = (reply(first), reply(others));
+    let count = AtomicUsize::new(0);
+    Origin::start(move |_| {
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        let reply = if n == 0 { first.clone() } else { others.clone() };
+        reply.send(format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 5\r\n\r\n{n:05}"))
+    })
+}
+
+/// The waiters are all at the origin at the same time, while none of them has been answered.
+#[track_caller]
+fn all_waiters_go_at_once(head: &'static str, policy: &str) -> Proxy {
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let origin = gated(&first, &others, head);
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut clients = crowd(&proxy, N, "/own");
+    proxy.wait_stat("coalesce_waits", |n| n == i64::try_from(N).unwrap() - 1, SOON);
+    assert_eq!(origin.count(), 1);
+    first.release();
+    origin.wait_for(N, SOON);
+    others.release();
+    let mut bodies: Vec<String> = clients.iter_mut().map(|client| client.read_response().text()).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!((bodies.len(), origin.count()), (N, N), "each has an answer of its own");
+    proxy
+}
+
+#[test]
+fn an_uncacheable_answer_releases_all_waiters_at_once() {
+    let proxy = all_waiters_go_at_once("Cache-Control: no-store\r\n", "");
+    let counted = ["hits_coalesced", "objects", "misses", "fetches_uncacheable"].map(|name| proxy.stat(name));
+    assert_eq!(counted, [0, 0, 20, 20]);
+    assert_eq!(proxy.stat("hit_for_miss"), 19);
+}
+
+#[test]
+fn so_does_a_cookie_and_a_private_answer_and_one_without_a_lifetime() {
+    all_waiters_go_at_once("Cache-Control: max-age=60\r\nSet-Cookie: a=b\r\n", "");
+    all_waiters_go_at_once("Cache-Control: private, max-age=60\r\n", "");
+    all_waiters_go_at_once("Vary: *\r\nCache-Control: max-age=60\r\n", "");
+}
+
+#[test]
+fn so_does_a_policy_that_says_pass() {
+    let policy = "fn backend_response(bereq, beresp) { return pass(duration(\"60s\")); }";
+    all_waiters_go_at_once("Cache-Control: max-age=60\r\n", policy);
+}
+
+#[test]
+fn after_that_nobody_waits_while_the_marker_lasts() {
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let origin = gated(&first, &others, "Cache-Control: no-store\r\n");
+    let proxy = front(&origin);
+    first.release();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/own", &[]).text(), "00000");
+    let mut clients = crowd(&proxy, N, "/own");
+    origin.wait_for(N + 1, SOON);
+    assert_eq!((proxy.stat("coalesce_waits"), proxy.stat("hit_for_miss")), (0, 20));
+    others.release();
+    for client in &mut clients {
+        let response = client.read_response();
+        assert!(response.header("Cache-Status").unwrap().contains("hit-for-miss"), "{response:?}");
+    }
+}
+
+#[test]
+fn a_marker_goes_when_the_answer_has_become_cacheable() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        let lifetime = if count.fetch_add(1, Ordering::SeqCst) == 0 { "no-store" } else { "max-age=60" };
+        Reply::ok("x").header("Cache-Control", lifetime)
+    });
+    let proxy = front(&origin);
+    for _ in 0..5 {
+        let _ = copal_testkit::get(proxy.addr(), "/x", &[]);
+    }
+    assert_eq!((origin.count(), proxy.stat("objects")), (2, 1));
+}
+
+#[test]
+fn a_marker_ends_after_its_time() {
+    let origin = Origin::start(|_| Reply::ok("x").header("Cache-Control", "no-store"));
+    let proxy = front_with(&origin, "[cache]\nhit_for_miss = \"0s\"");
+    for _ in 0..3 {
+        let _ = copal_testkit::get(proxy.addr(), "/x", &[]);
+    }
+    assert_eq!((origin.count(), proxy.stat("hit_for_miss")), (3, 0));
+}
+
+#[test]
+fn pass_for_a_time_passes_for_that_time() {
+    let origin = super::echo();
+    let policy = "fn backend_response(bereq, beresp) { if bereq.url == \"/p\" { return pass(duration(\"60s\")); } }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        assert_eq!(client.get("/p", &[]).text(), "/p");
+    }
+    assert_eq!(client.get("/other", &[]).text(), "/other");
+    assert_eq!(origin.count_of("/p"), 3);
+    let counted = ["hit_for_pass", "passes", "misses", "objects"].map(|name| proxy.stat(name));
+    assert_eq!(counted, [2, 2, 2, 1]);
+}

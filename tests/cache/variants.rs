@@ -1,0 +1,67 @@
+//! One URL, several answers: variants by Vary.
+
+use super::{SOON, builder, crowd, front};
+use copal_testkit::{Origin, Reply};
+
+fn languages() -> Origin {
+    Origin::start(|seen| {
+        let language = seen.header("Accept-Language").unwrap_or("none").to_owned();
+        Reply::ok(language).header("Vary", "Accept-Language").header("Cache-Control", "max-age=60")
+    })
+}
+
+#[test]
+fn each_variant_is_fetched_once_and_given_to_its_own() {
+    let origin = languages();
+    let proxy = front(&origin);
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        for language in ["de", "en", "fr"] {
+            assert_eq!(client.get("/", &[("Accept-Language", language)]).text(), language);
+        }
+        assert_eq!(client.get("/", &[]).text(), "none");
+    }
+    assert_eq!((origin.count(), proxy.stat("objects"), proxy.stat("hits_fresh")), (4, 4, 8));
+}
+
+#[test]
+fn those_who_wait_for_another_variant_get_their_own() {
+    let origin = languages();
+    let held = origin.hold("/");
+    let proxy = front(&origin);
+    let mut clients = crowd(&proxy, 1, "/");
+    origin.wait_for(1, SOON);
+    let languages = ["de", "en", "de", "en", "de"];
+    for language in languages {
+        let mut client = proxy.client();
+        client.send("GET", "/", &[("Accept-Language", language)], b"");
+        clients.push(client);
+    }
+    proxy.wait_stat("coalesce_waits", |n| n >= 5, SOON);
+    held.release();
+    let bodies: Vec<String> = clients.iter_mut().map(|client| client.read_response().text()).collect();
+    assert_eq!(bodies, ["none", "de", "en", "de", "en", "de"]);
+}
+
+#[test]
+fn vary_matches_the_request_as_the_policy_left_it() {
+    let origin = languages();
+    let policy = "fn recv(req) { req.http[\"accept-language\"] = if req.http[\"accept-language\"] == \"de-AT\" { \"de\" } else { \"en\" }; }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    for (sent, got) in [("de-AT", "de"), ("en-GB", "en"), ("fr", "en"), ("de-AT", "de")] {
+        assert_eq!(client.get("/", &[("Accept-Language", sent)]).text(), got);
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn the_number_of_variants_is_bounded() {
+    let origin = languages();
+    let proxy = super::front_with(&origin, "[limits]\nvariants = 4");
+    let mut client = proxy.client();
+    for i in 0..20 {
+        assert_eq!(client.get("/", &[("Accept-Language", &format!("l{i}"))]).text(), format!("l{i}"));
+    }
+    assert!(proxy.stat("objects") <= 4, "{}", proxy.stat("objects"));
+}

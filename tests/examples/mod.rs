@@ -1,0 +1,102 @@
+//! vcl-examples/: each folder's own files run in the real binary, and every claim of its README holds.
+
+mod anonymous_cookies;
+mod bypass_parameter;
+mod error_page;
+mod grace_and_probes;
+mod purge_acl;
+mod redirects;
+mod request_id;
+mod round_robin_weights;
+mod security_headers;
+mod static_404;
+
+use copal_testkit::{Origin, Proxy, Response, proxy::Builder};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const COPAL: &str = env!("CARGO_BIN_EXE_copal");
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vcl-examples").join(name)
+}
+
+/// Copal with the `copal.toml` and `policy.rhai` of that example, as they lie in its folder.
+fn copal(name: &str) -> Builder {
+    Proxy::builder(COPAL).arg("--config").arg(folder(name).join("copal.toml"))
+}
+
+/// The same in front of `origin`.
+fn start(name: &str, origin: &Origin) -> Proxy {
+    copal(name).env("APP", origin.addr().to_string()).start()
+}
+
+/// The Cache-Status that Copal gave.
+fn cache_status(response: &Response) -> &str {
+    response.header("Cache-Status").expect("every response has a Cache-Status")
+}
+
+fn is_hit(response: &Response) -> bool {
+    cache_status(response).starts_with("copal; hit")
+}
+
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(folder("")).expect("vcl-examples/ is part of the project");
+    let folders = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn copal_check_is_content_with_every_example() {
+    for name in names() {
+        let config = folder(&name).join("copal.toml");
+        let out = Command::new(COPAL).arg("check").arg("--config").arg(config).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.is_empty(), "{name}: {}\n{said}", out.status);
+        let found = String::from_utf8_lossy(&out.stdout);
+        assert!(found.contains(&format!("{name}/policy.rhai")), "{name}: the policy is checked too: {found}");
+    }
+}
+
+#[test]
+fn every_example_has_its_files_its_place_in_the_index_and_a_test() {
+    let names = names();
+    assert!(names.len() >= 10, "{names:?}");
+    let index = fs::read_to_string(folder("README.md")).unwrap();
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/examples");
+    for (i, name) in names.iter().enumerate() {
+        let (number, subject) = name.split_once('-').unwrap();
+        assert_eq!(number, format!("{:02}", i + 1), "{name}: numbers follow one another");
+        for file in ["README.md", "idiom.vcl", "policy.rhai", "copal.toml"] {
+            let text = fs::read_to_string(folder(name).join(file)).unwrap_or_else(|e| panic!("{name}/{file}: {e}"));
+            assert!(!text.trim().is_empty(), "{name}/{file} is empty");
+        }
+        assert!(fs::read_to_string(folder(name).join("idiom.vcl")).unwrap().starts_with("vcl 4.1;\n"), "{name}");
+        assert!(index.contains(&format!("[{name}]({name}/)")), "{name} is not in the index");
+        let module = subject.replace('-', "_");
+        let test = fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
+        assert!(test.contains("#[test]") && test.contains(&format!("\"{name}\"")), "{name} has no test of its own");
+        assert!(include_str!("mod.rs").contains(&format!("mod {module};")), "{module}.rs does not run");
+    }
+}
+
+#[test]
+fn every_readme_explains_the_code_that_its_policy_has() {
+    for name in names() {
+        let read = |file: &str| fs::read_to_string(folder(&name).join(file)).unwrap();
+        let (readme, policy, config) = (read("README.md"), read("policy.rhai"), read("copal.toml"));
+        for line in readme.lines().filter(|line| line.starts_with("| `")) {
+            let cell = line.split(" | ").next().unwrap().trim_start_matches('|').trim();
+            // Code spans, of one or two backquotes; `…` in one leaves something out.
+            let code = cell.trim_matches('`').trim();
+            let parts = code.split('…').map(str::trim).filter(|part| !part.is_empty());
+            for part in parts {
+                assert!(policy.contains(part) || config.contains(part), "{name}: the README explains {part:?}");
+            }
+        }
+        assert!(readme.contains(&format!("vcl-examples/{name}/copal.toml")), "{name}: how to try it");
+    }
+}
