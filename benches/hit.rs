@@ -142,7 +142,10 @@ fn hit(c: &mut Criterion) {
     });
     for (name, policy) in [
         ("a whole hit, built-in policy", Policy::builtin()),
-        ("a whole hit, two hooks", Policy::compile("bench", POLICY, Arc::new(Environment::default())).expect("a policy")),
+        (
+            "a whole hit, two hooks",
+            Policy::compile("bench", POLICY, Arc::new(Environment::default())).expect("a policy"),
+        ),
     ] {
         let worker = worker(policy);
         runtime.block_on(fill(&worker));

@@ -1,3 +1,4 @@
 //! End-to-end tests.
+mod cache;
 mod examples;
 mod wire;

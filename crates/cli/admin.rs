@@ -29,9 +29,8 @@ pub(crate) fn ask(reach: &Reach, method: &Method, path: &str) -> Result<String, 
                 .to_owned(),
         ),
     };
-    let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, exchange(&address, method, path, token.as_deref())).await
-    });
+    let answer = runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, exchange(&address, method, path, token.as_deref())).await });
     match answer {
         Ok(Ok((StatusCode::OK, body))) => Ok(body),
         Ok(Ok((status, body))) => Err(Failed::input(format!("copal: {}", reason(status, &body)))),
@@ -50,7 +49,12 @@ fn reason(status: StatusCode, body: &str) -> String {
     }
 }
 
-async fn exchange(address: &str, method: &Method, path: &str, token: Option<&str>) -> Result<(StatusCode, String), String> {
+async fn exchange(
+    address: &str,
+    method: &Method,
+    path: &str,
+    token: Option<&str>,
+) -> Result<(StatusCode, String), String> {
     match address.strip_prefix("unix:") {
         Some(path_of_socket) => {
             let stream = tokio::net::UnixStream::connect(path_of_socket).await.map_err(|e| e.to_string())?;
@@ -67,7 +71,8 @@ async fn send<S>(stream: S, method: &Method, path: &str, token: Option<&str>) ->
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header("host", "admin");
     if let Some(token) = token {

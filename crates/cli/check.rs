@@ -1,8 +1,8 @@
 //! `copal check`: is the configuration right, and the policy?
 
+use crate::Failed;
 use crate::args::Check;
 use crate::serve::overrides;
-use crate::Failed;
 use copal_config::Config;
 use copal_server::AssembleError;
 use serde_json::json;
@@ -28,7 +28,12 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
         say!("[]");
     } else {
         let policy = config.policy.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
-        say!("ok: {} listeners, {} backends, {} directors, policy {policy}", config.listen.len(), config.backends.len(), config.directors.len());
+        say!(
+            "ok: {} listeners, {} backends, {} directors, policy {policy}",
+            config.listen.len(),
+            config.backends.len(),
+            config.directors.len()
+        );
     }
     Ok(())
 }

@@ -14,6 +14,10 @@ pub(crate) fn run(args: &Purge) -> Result<(), Failed> {
     }
     let value: serde_json::Value = serde_json::from_str(&answer).map_err(Failed::state)?;
     let count = value["purged"].as_u64().unwrap_or(0);
-    say!("{count} {} {}", if count == 1 { "object" } else { "objects" }, if args.soft { "made stale" } else { "purged" });
+    say!(
+        "{count} {} {}",
+        if count == 1 { "object" } else { "objects" },
+        if args.soft { "made stale" } else { "purged" }
+    );
     Ok(())
 }

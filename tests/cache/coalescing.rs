@@ -6,7 +6,8 @@ use copal_testkit::{Gate, Origin, Reply};
 #[test]
 fn fifty_requests_for_a_cold_page_are_one_request_at_the_origin() {
     let gate = Gate::closed();
-    let reply = Reply::stream().header("Cache-Control", "max-age=60").chunk("first").wait(&gate).chunk("second").end_chunks();
+    let reply =
+        Reply::stream().header("Cache-Control", "max-age=60").chunk("first").wait(&gate).chunk("second").end_chunks();
     let origin = Origin::start(move |_| reply.clone());
     let held = origin.hold("/slow");
     let proxy = front(&origin);
@@ -38,7 +39,11 @@ fn one_request_says_that_it_fetched_and_the_others_that_they_were_collapsed_into
     held.release();
     let lines: Vec<String> =
         clients.iter_mut().map(|client| client.read_response().header("Cache-Status").unwrap().to_owned()).collect();
-    assert_eq!(lines.iter().filter(|line| line.contains("fwd=uri-miss") && line.contains("stored")).count(), 1, "{lines:?}");
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("fwd=uri-miss") && line.contains("stored")).count(),
+        1,
+        "{lines:?}"
+    );
     assert_eq!(lines.iter().filter(|line| line.contains("collapsed")).count(), 4, "{lines:?}");
 }
 
@@ -60,7 +65,8 @@ fn a_fetch_goes_on_when_the_client_that_caused_it_leaves_before_the_answer() {
 #[test]
 fn a_fetch_goes_on_when_the_client_that_caused_it_leaves_in_the_middle_of_the_body() {
     let gate = Gate::closed();
-    let reply = Reply::stream().header("Cache-Control", "max-age=60").chunk("first").wait(&gate).chunk("second").end_chunks();
+    let reply =
+        Reply::stream().header("Cache-Control", "max-age=60").chunk("first").wait(&gate).chunk("second").end_chunks();
     let origin = Origin::start(move |_| reply.clone());
     let proxy = front(&origin);
     let mut leaver = proxy.client();

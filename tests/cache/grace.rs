@@ -147,7 +147,9 @@ fn a_backend_known_to_be_sick_is_not_asked_and_stale_is_served_at_once() {
 fn a_policy_sets_grace_and_may_give_up_a_refresh_that_failed() {
     let status = Arc::new(AtomicU16::new(200));
     let now = Arc::clone(&status);
-    let origin = Origin::start(move |_| Reply::status(now.load(Ordering::SeqCst), "page").header("Cache-Control", "max-age=10").header("Age", 10));
+    let origin = Origin::start(move |_| {
+        Reply::status(now.load(Ordering::SeqCst), "page").header("Cache-Control", "max-age=10").header("Age", 10)
+    });
     let policy = "fn backend_response(bereq, beresp) {\n if bereq.is_bgfetch && beresp.status >= 500 { return abandon(); }\n\
                   beresp.grace = duration(\"6h\"); }";
     let proxy = builder(&origin, "").policy(policy).start();

@@ -27,8 +27,14 @@ fn a_304_keeps_the_body_and_renews_the_head() {
         let response = client.get("/page", &[]);
         assert_eq!((response.status, response.text().as_str()), (200, "the body"));
         assert_eq!(response.all("X-Rev"), [n.to_string().as_str()], "the new head");
-        assert_eq!((response.all("X-Once").as_slice(), response.header("Content-Type")), (&["kept"][..], Some("text/x-test")));
-        assert_eq!((response.all("ETag").as_slice(), response.all("Content-Length").as_slice()), (&["\"v1\""][..], &["8"][..]));
+        assert_eq!(
+            (response.all("X-Once").as_slice(), response.header("Content-Type")),
+            (&["kept"][..], Some("text/x-test"))
+        );
+        assert_eq!(
+            (response.all("ETag").as_slice(), response.all("Content-Length").as_slice()),
+            (&["\"v1\""][..], &["8"][..])
+        );
     }
     assert_eq!((origin.count(), proxy.stat("fetches_304"), proxy.stat("objects")), (4, 3, 1));
     assert_eq!(origin.requests()[1].header("If-None-Match"), Some("\"v1\""));

@@ -39,7 +39,9 @@ fn a_malformed_chunk_in_an_upload_is_400_and_never_a_whole_request() {
 fn a_client_that_leaves_in_the_middle_of_its_upload_makes_no_request_of_it() {
     let origin = echo();
     let proxy = front(&origin);
-    for start in [format!("{CHUNKED}5\r\nhello\r\n"), "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhello".into()] {
+    for start in
+        [format!("{CHUNKED}5\r\nhello\r\n"), "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhello".into()]
+    {
         let mut client = proxy.client();
         client.send_raw(start);
         proxy.wait_stat("passes", |n| n > 0, super::A_MOMENT * 100);

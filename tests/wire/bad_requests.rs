@@ -118,7 +118,8 @@ fn a_head_beyond_its_size_is_431_whole_or_not() {
 fn the_default_head_size_takes_30_kib_and_not_33() {
     let origin = echo();
     let proxy = front_with(&origin, "");
-    let head = |n: usize| format!("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {}\r\n\r\n", "x".repeat(n * 1024));
+    let head =
+        |n: usize| format!("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {}\r\n\r\n", "x".repeat(n * 1024));
     assert_eq!(refused(&proxy, head(30)).status, 200);
     assert_eq!(refused(&proxy, head(33)).status, 431);
     assert_eq!(origin.count(), 1);

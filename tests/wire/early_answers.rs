@@ -11,7 +11,9 @@ use std::time::Duration;
 fn early_hints_reach_the_client_before_the_final_answer() {
     let gate = copal_testkit::Gate::closed();
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
-    let reply = Reply::raw(hints).wait(&gate).send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nhello");
+    let reply = Reply::raw(hints)
+        .wait(&gate)
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nhello");
     let origin = Origin::start(move |seen| if seen.path == "/in-step" { Reply::ok("/in-step") } else { reply.clone() });
     let proxy = front(&origin);
     let mut client = proxy.client();
@@ -29,7 +31,8 @@ fn early_hints_reach_the_client_before_the_final_answer() {
 #[test]
 fn a_flood_of_hints_does_not_lose_the_answer() {
     let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(14);
-    let origin = Origin::start(move |_| Reply::raw(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")));
+    let origin =
+        Origin::start(move |_| Reply::raw(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")));
     let proxy = front(&origin);
     for method in ["GET", "POST"] {
         let response = copal_testkit::client::request(proxy.addr(), method, "/", &[], b"");
@@ -77,7 +80,11 @@ fn a_refusal_before_the_upload_is_over_reaches_the_client() {
         client.send("POST", "/up", &[("Content-Length", "100000000")], b"");
         client.send_raw(vec![b'x'; 10_000]);
         let response = client.read_response();
-        assert_eq!((response.status, response.text().as_str(), response.complete), (413, "big", true), "reads on: {read_on}");
+        assert_eq!(
+            (response.status, response.text().as_str(), response.complete),
+            (413, "big", true),
+            "reads on: {read_on}"
+        );
         drop(client);
         assert!(thread.join().unwrap() < 100_000_000);
     }

@@ -22,8 +22,12 @@ fn everything() -> Origin {
     Origin::start(|seen| match seen.path.as_str() {
         "/dead" => Reply::hang_up(),
         "/private" => Reply::ok("mine").header("Cache-Control", "no-store"),
-        "/dated" => Reply::ok("old").header("Cache-Control", "max-age=60").header("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
-        "/mixed" => Reply::ok("x").header("Via", "1.0 inner").header("Cache-Status", "inner; hit").header("X-Request-Id", "no"),
+        "/dated" => {
+            Reply::ok("old").header("Cache-Control", "max-age=60").header("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
+        }
+        "/mixed" => {
+            Reply::ok("x").header("Via", "1.0 inner").header("Cache-Status", "inner; hit").header("X-Request-Id", "no")
+        }
         _ => Reply::ok("page").header("Cache-Control", "max-age=60").header("ETag", "\"1\""),
     })
 }
@@ -64,7 +68,9 @@ fn via_cache_status_and_request_id_are_on_every_response() {
         let line = response.header("Cache-Status").unwrap();
         assert!(line.contains(cache_status), "{what}: {line}");
     }
-    for (bytes, status) in [("GET / HTTP/1.1\r\n\r\n", 400), ("\r\n\r\n\r\n\r\n", 400), ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405)] {
+    for (bytes, status) in
+        [("GET / HTTP/1.1\r\n\r\n", 400), ("\r\n\r\n\r\n\r\n", 400), ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405)]
+    {
         let mut client = proxy.client();
         client.send_raw(bytes);
         let response = client.read_response();
@@ -122,7 +128,8 @@ fn the_origin_is_told_of_the_client_and_of_the_proxy() {
     let _ = copal_testkit::get(proxy.addr(), "/a", &[("X-Forwarded-For", "192.0.2.1"), ("Via", "1.1 edge")]);
     let seen = &origin.requests()[0];
     assert_eq!(seen.header("X-Forwarded-For"), Some("192.0.2.1, 127.0.0.1"));
-    let via: Vec<_> = seen.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case("via")).map(|(_, v)| v.as_str()).collect();
+    let via: Vec<_> =
+        seen.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case("via")).map(|(_, v)| v.as_str()).collect();
     assert_eq!(via, ["1.1 edge", "1.1 copal"]);
 }
 

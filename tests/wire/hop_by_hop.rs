@@ -3,12 +3,14 @@
 use super::front;
 use copal_testkit::{Origin, Reply};
 
-const OF_A_CONNECTION: &[&str] = &["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "X-Named"];
+const OF_A_CONNECTION: &[&str] =
+    &["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "X-Named"];
 
 fn origin() -> Origin {
     Origin::start(|seen| {
         let lifetime = if seen.path == "/stored" { "max-age=60" } else { "no-store" };
-        let reply = Reply::ok("hello").header("Cache-Control", lifetime).header("Connection", "x-named, Keep-Alive, etag");
+        let reply =
+            Reply::ok("hello").header("Cache-Control", lifetime).header("Connection", "x-named, Keep-Alive, etag");
         let reply = reply.header("X-Named", "secret").header("Keep-Alive", "timeout=5").header("ETag", "\"1\"");
         let reply = reply.header("Proxy-Connection", "keep-alive").header("Trailer", "X").header("Upgrade", "h2c");
         reply.header("Proxy-Authenticate", "Basic").header("TE", "trailers").header("X-End-To-End", "kept")
@@ -41,7 +43,11 @@ fn the_clients_connection_fields_do_not_reach_the_origin() {
             assert_eq!(seen.header(name), None, "{name} of {} {}", seen.method, seen.path);
         }
         assert_eq!(seen.header("X-End-To-End"), Some("kept"));
-        assert_eq!((seen.header("Host"), seen.header("Cookie")), (Some("test.example"), Some("a=b")), "not by naming them");
+        assert_eq!(
+            (seen.header("Host"), seen.header("Cookie")),
+            (Some("test.example"), Some("a=b")),
+            "not by naming them"
+        );
         assert!(seen.header("X-Forwarded-For").is_some());
     }
 }
@@ -51,7 +57,9 @@ fn the_origins_connection_fields_do_not_reach_the_client() {
     let origin = origin();
     let proxy = front(&origin);
     let mut client = proxy.client();
-    for (method, path) in [("GET", "/stored"), ("GET", "/stored"), ("HEAD", "/stored"), ("GET", "/passing"), ("POST", "/x")] {
+    for (method, path) in
+        [("GET", "/stored"), ("GET", "/stored"), ("HEAD", "/stored"), ("GET", "/passing"), ("POST", "/x")]
+    {
         let response = client.request(method, path, &[], b"");
         for name in OF_A_CONNECTION.iter().chain(&["Proxy-Authenticate"]) {
             assert_eq!(response.header(name), None, "{name} in the answer to {method} {path}");
@@ -72,7 +80,9 @@ fn the_origin_is_asked_with_one_host_and_no_framing_of_the_client() {
 
 #[test]
 fn trailers_of_a_response_come_through_after_its_body() {
-    let origin = Origin::start(|_| Reply::stream().chunk("hi").send("0\r\nX-Sum: 1\r\n\r\n").header("Cache-Control", "no-store"));
+    let origin = Origin::start(|_| {
+        Reply::stream().chunk("hi").send("0\r\nX-Sum: 1\r\n\r\n").header("Cache-Control", "no-store")
+    });
     let proxy = front(&origin);
     let response = copal_testkit::get(proxy.addr(), "/x", &[]);
     assert_eq!((response.text().as_str(), response.complete), ("hi", true));

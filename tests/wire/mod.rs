@@ -3,10 +3,10 @@
 mod bad_bodies;
 mod bad_requests;
 mod connections;
+mod early_answers;
 mod every_response;
 mod forms;
 mod hop_by_hop;
-mod early_answers;
 mod origin_faults;
 mod origin_framing;
 mod slow_clients;

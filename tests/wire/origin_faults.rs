@@ -54,9 +54,28 @@ fn head_faults(path: &str) -> Reply {
 }
 
 const HEAD_FAULTS: &[&str] = &[
-    "/hang-up", "/reset", "/garbage", "/half-head", "/http-0-9", "/bare-lf", "/space-colon", "/folded", "/nul", "/status",
-    "/status-word", "/version", "/two-lengths", "/negative", "/not-a-length", "/coding", "/chunked-1-0", "/headers", "/huge-head",
-    "/interims", "/switch", "/304",
+    "/hang-up",
+    "/reset",
+    "/garbage",
+    "/half-head",
+    "/http-0-9",
+    "/bare-lf",
+    "/space-colon",
+    "/folded",
+    "/nul",
+    "/status",
+    "/status-word",
+    "/version",
+    "/two-lengths",
+    "/negative",
+    "/not-a-length",
+    "/coding",
+    "/chunked-1-0",
+    "/headers",
+    "/huge-head",
+    "/interims",
+    "/switch",
+    "/304",
 ];
 
 #[test]
@@ -86,7 +105,9 @@ fn a_pass_that_fails_is_502_too_and_the_connection_goes_on() {
 #[test]
 fn an_origin_that_never_answers_is_504_and_not_stored() {
     let origin = Origin::start(|seen| match seen.path.as_str() {
-        "/drip" => Reply::raw("").send_slowly("HTTP/1.1 200 OK\r\nX: and so on, ", 3, Duration::from_millis(100)).never(),
+        "/drip" => {
+            Reply::raw("").send_slowly("HTTP/1.1 200 OK\r\nX: and so on, ", 3, Duration::from_millis(100)).never()
+        }
         _ => Reply::silence(),
     });
     let proxy = front_with(&origin, IMPATIENT);
@@ -134,9 +155,20 @@ fn body_faults(path: &str) -> Reply {
 }
 
 const BODY_FAULTS: &[&str] = &[
-    "/sized/short", "/sized/reset", "/sized/stall", "/chunked/short", "/chunked/half-end", "/chunked/cut-chunk",
-    "/chunked/reset", "/chunked/stall", "/chunked/bad-size", "/chunked/bad-end", "/chunked/bare-lf", "/chunked/bad-trailer",
-    "/close/reset", "/close/stall",
+    "/sized/short",
+    "/sized/reset",
+    "/sized/stall",
+    "/chunked/short",
+    "/chunked/half-end",
+    "/chunked/cut-chunk",
+    "/chunked/reset",
+    "/chunked/stall",
+    "/chunked/bad-size",
+    "/chunked/bad-end",
+    "/chunked/bare-lf",
+    "/chunked/bad-trailer",
+    "/close/reset",
+    "/close/stall",
 ];
 
 #[track_caller]

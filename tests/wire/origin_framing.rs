@@ -11,13 +11,17 @@ fn odd(path: &str) -> Reply {
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n\
              5\r\nhello\r\n0\r\n\r\n",
         ),
-        "/twice" => {
-            Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nhello")
-        }
+        "/twice" => Reply::raw(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nhello",
+        ),
         "/list" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nCache-Control: max-age=60\r\n\r\nhello"),
-        "/too-much" => Reply::ok("hello").header("Cache-Control", "max-age=60").send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+        "/too-much" => Reply::ok("hello")
+            .header("Cache-Control", "max-age=60")
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
         "/204" => Reply::raw("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\nCache-Control: max-age=60\r\n\r\nevil"),
-        "/204-chunked" => Reply::raw("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"),
+        "/204-chunked" => {
+            Reply::raw("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n")
+        }
         "/304" => Reply::raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil"),
         "/head" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
         other => Reply::ok(other.to_owned()).header("Cache-Control", "no-store"),

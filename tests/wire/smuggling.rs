@@ -71,7 +71,8 @@ fn a_request_inside_a_body_stays_a_body() {
 fn a_client_that_expected_100_and_got_a_refusal_is_not_read_on_from() {
     // RFC 9110 §10.1.1: such a client may send its body or leave it out. What comes next is either, so nothing is taken.
     let origin = echo();
-    let proxy = super::builder(&origin, "").policy("fn recv(req) { if req.method == \"POST\" { return synth(403); } }").start();
+    let proxy =
+        super::builder(&origin, "").policy("fn recv(req) { if req.method == \"POST\" { return synth(403); } }").start();
     let mut client = proxy.client();
     client.send("POST", "/refused", &[("Expect", "100-continue"), ("Content-Length", "37")], b"");
     assert_eq!(client.read_response().status, 403);

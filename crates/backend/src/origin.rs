@@ -99,6 +99,10 @@ pub struct OriginRow {
     pub latency_us_sum: u64,
     /// How many response heads that sum is of.
     pub latency_count: u64,
+    /// Health probes sent.
+    pub probes: u64,
+    /// Health probes that failed.
+    pub probes_failed: u64,
     /// One character per place of the probe window, oldest first: `.` not probed yet, `x` failed, `X` good.
     pub probe_history: String,
 }
@@ -146,6 +150,10 @@ impl Origin {
 
     /// Takes in the outcome of one probe; `Err` holds the reason. Nothing happens when the origin has no probe.
     pub fn record_probe(&self, outcome: Result<(), String>) -> Option<Transition> {
+        if self.options.probe.is_some() {
+            self.tally.probes.fetch_add(1, Relaxed);
+            self.tally.probes_failed.fetch_add(u64::from(outcome.is_err()), Relaxed);
+        }
         self.health.record(outcome)
     }
 
@@ -169,6 +177,8 @@ impl Origin {
             failures_by_kind: t.failures_by_kind(),
             latency_us_sum: t.latency_us_sum.load(Relaxed),
             latency_count: t.latency_count.load(Relaxed),
+            probes: t.probes.load(Relaxed),
+            probes_failed: t.probes_failed.load(Relaxed),
             probe_history: self.health.history(),
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) requests: AtomicU64,
     pub(crate) latency_us_sum: AtomicU64,
     pub(crate) latency_count: AtomicU64,
+    pub(crate) probes: AtomicU64,
+    pub(crate) probes_failed: AtomicU64,
     failures: [AtomicU64; CLASSES.len()],
 }
 

@@ -20,7 +20,12 @@ pub(crate) fn run(args: &Demo) -> Result<(), Failed> {
         "[cache]\nsize = \"64MiB\"\n\n[backend.app]\naddress = \"{origin}\"\nprobe = {{ path = \"/healthz/\", interval = \"1s\", timeout = \"500ms\", window = 4, threshold = 2, initial = 2 }}\n\n\
          [acl]\npurgers = [\"127.0.0.0/8\", \"::1\"]\n\n[purge]\nacl = \"purgers\"\n"
     );
-    let given = Given { listen: vec![args.listen.clone()], policy: Some(policy.clone()), admin: Some(format!("unix:{}", admin.display())), ..Given::default() };
+    let given = Given {
+        listen: vec![args.listen.clone()],
+        policy: Some(policy.clone()),
+        admin: Some(format!("unix:{}", admin.display())),
+        ..Given::default()
+    };
     let config = Config::from_text("demo.toml", &text, &|_| None, &crate::serve::overrides(&given))
         .map_err(|found| Failed::input(found.render(false)))?;
     let at = &args.listen;

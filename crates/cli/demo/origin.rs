@@ -43,7 +43,8 @@ async fn serve(listener: std::net::TcpListener) {
                 async move { Ok::<_, Infallible>(answer(&app, &request).await) }
             });
             // A connection that breaks off is no matter of the demo's.
-            let _broken = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _broken =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }

@@ -14,7 +14,12 @@ use std::sync::Arc;
 const STEPS_MAX: u32 = 1000;
 
 /// Serves the request that stands in `txn`: from recv until its response has been sent, or sending has failed.
-pub async fn serve<R: RequestSource, W: ResponseSink>(worker: &Arc<Worker>, txn: &mut Txn, source: &mut R, sink: &mut W) {
+pub async fn serve<R: RequestSource, W: ResponseSink>(
+    worker: &Arc<Worker>,
+    txn: &mut Txn,
+    source: &mut R,
+    sink: &mut W,
+) {
     worker.count(Counter::ClientRequests);
     let running = worker.core.counters.hold(Counter::ClientRequestsRunning);
     txn.begin(worker);
@@ -27,7 +32,9 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(worker: &Arc<Worker>, txn:
             Step::Lookup => steps::lookup::run(worker, txn).await,
             Step::Hit(found) => steps::hit::run(worker, txn, found),
             Step::Miss(missing) => steps::miss::run(worker, txn, missing, source, sink).await,
-            Step::Pass { hit_for_pass, reason } => steps::pass::run(worker, txn, hit_for_pass, reason, source, sink).await,
+            Step::Pass { hit_for_pass, reason } => {
+                steps::pass::run(worker, txn, hit_for_pass, reason, source, sink).await
+            }
             Step::Purge => steps::purge::run(worker, txn),
             Step::Synth(page) => steps::synth::run(worker, txn, page),
             Step::Deliver(delivery) => steps::deliver::run(worker, txn, delivery, source, sink).await,

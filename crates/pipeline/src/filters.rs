@@ -34,11 +34,11 @@ pub(crate) struct Parts {
 pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
     let is_head = txn.req().method == Method::HEAD;
     let length = match body {
-        Source::Object(object) => object.body().len_known(),
+        Source::Object(object, _) => object.body().len_known(),
         Source::Transit { length, .. } => *length,
         Source::Made(bytes) => Some(bytes.len() as u64),
     };
-    let from_cache = matches!(body, Source::Object(_));
+    let from_cache = matches!(body, Source::Object(..));
     if from_cache && (is_head || txn.req().method == Method::GET) {
         let now = txn.now;
         let scene = txn.scene_mut();

@@ -142,7 +142,11 @@ pub const FETCH_EDGES: &[Edge<FetchStep>] = &[
     (F::BackendRefresh, F::Retry, "retry"),
     (F::BackendRefresh, F::Done, "abandon"),
     (F::BackendResponse, F::Body, "deliver or pass"),
-    (F::BackendResponse, F::BackendError, "error, fail, a fault of the policy, or a failure with a stale object at hand"),
+    (
+        F::BackendResponse,
+        F::BackendError,
+        "error, fail, a fault of the policy, or a failure with a stale object at hand",
+    ),
     (F::BackendResponse, F::Retry, "retry"),
     (F::BackendResponse, F::Done, "abandon"),
     (F::Body, F::Done, "complete, failed, or nobody left to read"),
@@ -193,7 +197,9 @@ mod tests {
         let edges: HashSet<_> = FETCH_EDGES.iter().map(|(f, t, _)| (f, t)).collect();
         assert_eq!(edges.len(), FETCH_EDGES.len());
         assert!(CLIENT_EDGES.iter().all(|(f, _, _)| *f == C::Recv || CLIENT_EDGES.iter().any(|(_, t, _)| t == f)));
-        assert!(FETCH_EDGES.iter().all(|(f, _, _)| *f == F::BackendFetch || FETCH_EDGES.iter().any(|(_, t, _)| t == f)));
+        assert!(
+            FETCH_EDGES.iter().all(|(f, _, _)| *f == F::BackendFetch || FETCH_EDGES.iter().any(|(_, t, _)| t == f))
+        );
     }
 
     #[test]

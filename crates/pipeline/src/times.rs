@@ -9,7 +9,12 @@ use copal_semantics::reuse::StoredTimes;
 use copal_store::Times;
 
 /// For the store: what the policy left, and what the rules said where the policy said nothing.
-pub(crate) fn to_store(vars: &BackendResponseVars, fresh: &Freshness, ttl_by_policy: bool, response_time: Time) -> Times {
+pub(crate) fn to_store(
+    vars: &BackendResponseVars,
+    fresh: &Freshness,
+    ttl_by_policy: bool,
+    response_time: Time,
+) -> Times {
     let grace_by_policy = vars.grace != fresh.grace || vars.stale_if_error != fresh.stale_if_error;
     Times {
         response_time,

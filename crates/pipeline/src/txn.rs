@@ -34,7 +34,15 @@ pub struct Verdict {
 
 impl Default for Verdict {
     fn default() -> Self {
-        Verdict { outcome: Outcome::Error, fwd: None, fwd_status: None, stored: false, collapsed: false, reason: None, ttl: None }
+        Verdict {
+            outcome: Outcome::Error,
+            fwd: None,
+            fwd_status: None,
+            stored: false,
+            collapsed: false,
+            reason: None,
+            ttl: None,
+        }
     }
 }
 

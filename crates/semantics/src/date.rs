@@ -119,13 +119,21 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 /// copal_semantics::date::write(copal_semantics::Time::from_secs(784_111_777), &mut out);
 /// assert_eq!(out, b"Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
-#[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more")]
 pub fn write(at: Time, out: &mut Vec<u8>) {
+    out.extend_from_slice(&to_imf_fixdate(at));
+}
+
+/// The 29 bytes that [`write`] writes.
+#[must_use]
+#[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more")]
+pub fn to_imf_fixdate(at: Time) -> [u8; 29] {
     use std::io::Write as _;
+    let mut out = [b' '; 29];
     let secs = at.as_secs().clamp(0, LAST) as u64;
     let date = httpdate::HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(secs));
-    // Writing to a Vec cannot fail.
-    let _infallible = write!(out, "{date}");
+    // The format always has that many bytes.
+    let _fits = write!(&mut out[..], "{date}");
+    out
 }
 
 /// The same as text of its own.

@@ -20,6 +20,7 @@ pub mod hop_by_hop;
 pub mod invalidation;
 pub mod key;
 pub mod message;
+pub mod packed;
 pub mod partial;
 pub mod proxy_status;
 pub mod query;

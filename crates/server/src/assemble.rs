@@ -134,7 +134,9 @@ fn backends(config: &Config) -> Result<Arc<Backends>, BackendsError> {
 
 fn address(address: &copal_config::Address) -> copal_backend::Address {
     match address {
-        copal_config::Address::Tcp(addr) => copal_backend::Address::Tcp { host: addr.ip().to_string(), port: addr.port() },
+        copal_config::Address::Tcp(addr) => {
+            copal_backend::Address::Tcp { host: addr.ip().to_string(), port: addr.port() }
+        }
         copal_config::Address::Host { host, port } => copal_backend::Address::Tcp { host: host.clone(), port: *port },
         copal_config::Address::Unix(path) => copal_backend::Address::Unix(path.clone()),
     }

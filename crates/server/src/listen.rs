@@ -27,8 +27,12 @@ pub struct ListenError {
 impl ListenError {
     fn new(address: &impl ToString, error: io::Error) -> Self {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "\n  another process listens there: stop it, or choose another address with --listen",
-            io::ErrorKind::PermissionDenied => "\n  ports below 1024 and system folders need privileges: choose another, or grant CAP_NET_BIND_SERVICE",
+            io::ErrorKind::AddrInUse => {
+                "\n  another process listens there: stop it, or choose another address with --listen"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "\n  ports below 1024 and system folders need privileges: choose another, or grant CAP_NET_BIND_SERVICE"
+            }
             io::ErrorKind::AddrNotAvailable => "\n  no interface of this machine has that address",
             _ => "",
         };
@@ -86,7 +90,10 @@ fn tcp_socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
 pub(crate) fn bind_unix(path: &Path, workers: usize) -> io::Result<Bound> {
     if let Ok(meta) = std::fs::symlink_metadata(path) {
         if !meta.file_type().is_socket() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of that name, and it is no socket"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file of that name, and it is no socket",
+            ));
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());

@@ -88,7 +88,12 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     }
     unlink.extend(controls.unix_paths());
     let workers = start_workers(&core, doors, &drain)?;
-    let signals = Signals::new(Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file), drain, workers, config.drain_timeout);
+    let signals = Signals::new(
+        Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file),
+        drain,
+        workers,
+        config.drain_timeout,
+    );
     let mut server = Server::new_with_opt_and_conf(None, chassis());
     server.add_service(Control { core: Arc::clone(&core), controls: Some(controls), reloader: signals.reloader() });
     server.bootstrap();
@@ -105,7 +110,12 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
 
 /// pingora's own settings: no daemon, no files; draining is ours, so it need not wait.
 fn chassis() -> ServerConf {
-    ServerConf { threads: 1, grace_period_seconds: Some(0), graceful_shutdown_timeout_seconds: Some(0), ..ServerConf::default() }
+    ServerConf {
+        threads: 1,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    }
 }
 
 fn start_workers(core: &Arc<Core>, doors: Vec<Vec<Door>>, drain: &Drain) -> Result<Vec<JoinHandle<()>>, ServeError> {

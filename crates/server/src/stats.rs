@@ -9,13 +9,17 @@ use std::time::Duration;
 /// The figures of a process that has been up for `uptime`.
 pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
     let rows = core.backends.rows();
-    let (mut opened, mut open) = (0, 0);
+    let (mut opened, mut open, mut probes, mut probes_failed) = (0, 0, 0, 0);
     for row in &rows {
         opened += row.connections_opened;
         open += row.connections_open;
+        probes += row.probes;
+        probes_failed += row.probes_failed;
     }
     let store = core.store.stats();
     let backends = rows.into_iter().map(backend_row).collect();
+    // Known by its length before it came, or only as it grew.
+    let refused = u64::try_from(core.counters.get(Counter::StoreRefused)).unwrap_or(0) + store.outgrown;
     let mut stats = Stats::collect(&core.counters, &core.latencies, uptime, policy, core.settings.size, backends);
     for (counter, value) in [
         (Counter::Objects, store.objects),
@@ -24,6 +28,9 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
         (Counter::Expiries, store.expiries),
         (Counter::BackendConnectionsOpen, open),
         (Counter::BackendConnectionsOpened, opened),
+        (Counter::Probes, probes),
+        (Counter::ProbesFailed, probes_failed),
+        (Counter::StoreRefused, refused),
     ] {
         stats.set(counter, i64::try_from(value).unwrap_or(i64::MAX));
     }

@@ -55,7 +55,17 @@ async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drai
                         let server = stream.local_addr().unwrap_or(local);
                         let (reader, writer) = stream.into_split();
                         let ends = Ends { client, server, hostname: Arc::clone(&hostname) };
-                        spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), Arc::clone(&limits), drain.clone()));
+                        spawn(
+                            &worker,
+                            h1::connection(
+                                reader,
+                                writer,
+                                ends,
+                                Arc::clone(&worker),
+                                Arc::clone(&limits),
+                                drain.clone(),
+                            ),
+                        );
                     }
                     Err(error) => accept_failed(&error).await,
                 }
@@ -70,7 +80,17 @@ async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drai
                     Ok((stream, _)) => {
                         let (reader, writer) = stream.into_split();
                         let ends = Ends { client: nobody, server: nobody, hostname: Arc::clone(&hostname) };
-                        spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), Arc::clone(&limits), drain.clone()));
+                        spawn(
+                            &worker,
+                            h1::connection(
+                                reader,
+                                writer,
+                                ends,
+                                Arc::clone(&worker),
+                                Arc::clone(&limits),
+                                drain.clone(),
+                            ),
+                        );
                     }
                     Err(error) => accept_failed(&error).await,
                 }

@@ -1,15 +1,15 @@
 //! Measures the memory per stored object: `cargo run --release -p copal-store --example rss [objects] [--hit]`.
 //!
-//! Bodies of 1 KB, heads of 300 bytes, keys of about 50. Prints resident bytes per object beyond the body, what the
+//! Bodies of 1 KB, typical heads of 300 bytes, keys of about 50. Prints resident bytes per object beyond the body, what the
 //! store's own ledger says, and the time per insert and lookup. `--hit` reads each object once before measuring.
 
 use bytes::Bytes;
+use copal_semantics::ResponseHead;
 use copal_semantics::time::{Span, Time};
 use copal_store::{KeyBuf, NewObject, Store, StoreOptions, Times};
 use std::sync::Arc;
 
 const BODY: usize = 1024;
-const HEAD: usize = 300;
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -18,7 +18,7 @@ pub(crate) async fn main() {
     let count = args.iter().find_map(|a| a.parse().ok()).unwrap_or(200_000u64);
     let store = Store::new(StoreOptions { size: 8 << 30, ..StoreOptions::default() });
     let mut key = KeyBuf::default();
-    let head = [b'h'; HEAD];
+    let (head, received) = head();
     let now = Time::from_secs(1_700_000_000);
     let mut keys = 0;
     fill(&store, &mut key, &head, now, u64::MAX).await;
@@ -47,13 +47,34 @@ pub(crate) async fn main() {
     store.run_expiry(now);
     let per_object = (resident() - before) / count;
     let key_bytes = keys / count;
-    println!("{count} objects, {found} found; body {BODY}, head {HEAD}, key {key_bytes} bytes");
+    let packed = head.len();
+    println!("{count} objects, {found} found; body {BODY}, head {received} (packed {packed}), key {key_bytes} bytes");
     println!("resident beyond the body:           {} bytes per object", per_object as usize - BODY);
-    println!("resident beyond body, head and key: {} bytes", per_object as usize - BODY - HEAD - key_bytes as usize);
+    println!("resident beyond body, packed head and key: {} bytes", per_object as usize - BODY - packed - key_bytes as usize);
     println!("the ledger charges for that:        {} bytes", copal_store::OBJECT_OVERHEAD_BYTES);
-    let beyond = per_object as usize - BODY - HEAD - key_bytes as usize;
+    let beyond = per_object as usize - BODY - packed - key_bytes as usize;
     assert!(beyond as u64 <= copal_store::OBJECT_OVERHEAD_BYTES, "the ledger charges too little");
     println!("ledger in all: {} bytes per object; insert {insert} ns, lookup {lookup} ns", store.stats().bytes / count);
+}
+
+/// A head as application servers send it, packed, and its length as received.
+fn head() -> (Box<[u8]>, usize) {
+    let head = ResponseHead::new(
+        200,
+        [
+            ("Server", "gunicorn"),
+            ("Date", "Sat, 21 Nov 2026 10:00:00 GMT"),
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Cache-Control", "max-age=3600"),
+            ("ETag", "\"d41d8cd98f00b204e9800998ecf8427e\""),
+            ("Last-Modified", "Fri, 20 Nov 2026 08:30:00 GMT"),
+            ("Vary", "Accept-Encoding"),
+            ("X-Frame-Options", "DENY"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "same-origin"),
+        ],
+    );
+    (head.encode(), head.headers.wire_len())
 }
 
 fn name(key: &mut KeyBuf, n: u64) {

@@ -17,7 +17,7 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
                 guard.publish(&stale);
             }
             let event = Event::Response(Box::new(Fetched {
-                body: FetchedBody::Object(stale),
+                body: FetchedBody::Object(stale, None),
                 stored: false,
                 outcome: Some(Outcome::HitStaleError),
                 reason: Some(why),

@@ -4,8 +4,8 @@
 use super::{Answer, Failure, Job, Next};
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, ObjectVars};
-use copal_semantics::validation::{self, Freshening};
 use copal_semantics::ResponseHead;
+use copal_semantics::validation::{self, Freshening};
 
 pub(super) fn run(job: &mut Job, mut answer: Box<Answer>) -> Next {
     job.count(Counter::Fetches304);
@@ -15,7 +15,8 @@ pub(super) fn run(job: &mut Job, mut answer: Box<Answer>) -> Next {
     let mut stored = ResponseHead::default();
     stored.decode(stale.head());
     if job.policy.has(Hook::BackendRefresh) {
-        job.scene_mut().obj = Some(ObjectVars { head: stored.clone(), hits: u64::from(stale.hits()), ..ObjectVars::default() });
+        job.scene_mut().obj =
+            Some(ObjectVars { head: stored.clone(), hits: u64::from(stale.hits()), ..ObjectVars::default() });
     }
     match validation::freshens(&stored, &job.scene().beresp) {
         Freshening::Update(_) => {}

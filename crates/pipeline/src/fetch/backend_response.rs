@@ -18,7 +18,8 @@ use copal_store::{BodyWriter, Kind, NewObject, Object};
 use std::sync::Arc;
 
 pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
-    let fresh = freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
+    let fresh =
+        freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
     let origin = job.origin.clone();
     let uncacheable = !job.cacheable;
     let vars = &mut job.scene_mut().beresp_vars;
@@ -43,9 +44,11 @@ pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
         }
         Action::Deliver => decide(job, &fresh, true),
         Action::PassFor(ttl) => Decision::Pass { kind: Kind::HitForPass, ttl, reason: Reason::Policy },
-        Action::Pass => {
-            Decision::Pass { kind: Kind::HitForPass, ttl: job.worker.core.settings.hit_for_miss, reason: Reason::Policy }
-        }
+        Action::Pass => Decision::Pass {
+            kind: Kind::HitForPass,
+            ttl: job.worker.core.settings.hit_for_miss,
+            reason: Reason::Policy,
+        },
         Action::Retry => return Next::Retry,
         Action::Abandon => return job.abandon("backend_response"),
         Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
@@ -62,9 +65,16 @@ pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
 }
 
 enum Decision {
-    Store { reason: Reason, times: copal_store::Times },
+    Store {
+        reason: Reason,
+        times: copal_store::Times,
+    },
     /// A marker is left so that the next requests do not wait for each other.
-    Pass { kind: Kind, ttl: Span, reason: Reason },
+    Pass {
+        kind: Kind,
+        ttl: Span,
+        reason: Reason,
+    },
 }
 
 /// RFC 5861 §4: an answer of 500, 502, 503 or 504 counts as an error that a stale object covers.
@@ -110,7 +120,9 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
 fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decision) -> Next {
     let head = job.scene().beresp.clone();
     let (object, stored, reason) = match decision {
-        Decision::Store { reason, times } => (job.worker.core.store.refresh(stale, &head.encode(), times), true, reason),
+        Decision::Store { reason, times } => {
+            (job.worker.core.store.refresh(stale, &head.encode(), times), true, reason)
+        }
         Decision::Pass { reason, .. } => {
             // It may be used for this request but not kept: a successor that is stale from its birth, off the shelf.
             let mut times = to_store(&job.scene().beresp_vars, fresh, false, job.response_time);
@@ -123,7 +135,7 @@ fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decisi
     if let Some(guard) = job.guard.take() {
         if stored { guard.publish(&object) } else { guard.uncacheable() }
     }
-    job.reply(FetchedBody::Object(object), stored, Some(reason), Some(304));
+    job.reply(FetchedBody::Object(object, None), stored, Some(reason), Some(304));
     Next::Done
 }
 
@@ -141,13 +153,18 @@ fn take(job: &mut Job, exchange: Exchange, decision: Decision) -> Next {
                 job.scene_mut().beresp.headers.remove("set-cookie");
             }
             let (object, writer) = store(job, times, length);
+            job.count(Counter::Stores);
             if let Some(guard) = job.guard.take() {
                 guard.publish(&object);
             }
-            job.reply(FetchedBody::Object(Arc::clone(&object)), true, Some(reason), None);
+            // The client's place at the body is taken before the first byte comes: should the object be evicted meanwhile, it
+            // still gets all of it.
+            let reader = object.body().reader();
+            job.reply(FetchedBody::Object(Arc::clone(&object), reader), true, Some(reason), None);
             Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: Some(object) }))
         }
         Decision::Store { .. } => {
+            job.count(Counter::StoreRefused);
             let hit_for_miss = job.worker.core.settings.hit_for_miss;
             pass_through(job, exchange, length, bodiless, (Kind::HitForMiss, hit_for_miss, Reason::TooLarge))
         }

@@ -34,8 +34,8 @@ use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, Policy, Scene};
 use copal_semantics::ResponseHead;
-use copal_semantics::reason::Reason;
 use copal_semantics::Time;
+use copal_semantics::reason::Reason;
 use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, Reader};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -77,7 +77,7 @@ pub(crate) struct Fetched {
 }
 
 pub(crate) enum FetchedBody {
-    Object(Arc<Object>),
+    Object(Arc<Object>, Option<Reader>),
     Transit { head: ResponseHead, reader: Reader, length: Option<u64> },
 }
 
@@ -185,7 +185,12 @@ impl Next {
 }
 
 /// Begins a fetch for the client of `txn`; what it has to say comes through the channel.
-pub(crate) fn start(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose, upload: Option<(Pieces, crate::io::RequestBody)>) -> mpsc::Receiver<Event> {
+pub(crate) fn start(
+    worker: &Arc<Worker>,
+    txn: &Txn,
+    purpose: Purpose,
+    upload: Option<(Pieces, crate::io::RequestBody)>,
+) -> mpsc::Receiver<Event> {
     let (events, listener) = mpsc::channel(EVENTS_MAX);
     let mut job = job(worker, txn, purpose);
     job.events = Some(events);
@@ -316,9 +321,9 @@ fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Uploa
     txn.backend = backend;
     txn.error = error;
     let body = match body {
-        FetchedBody::Object(object) => {
+        FetchedBody::Object(object, reader) => {
             txn.verdict.ttl = Some(crate::times::stored(&object.times()).ttl_left(txn.now));
-            Source::Object(object)
+            Source::Object(object, reader)
         }
         FetchedBody::Transit { head, reader, length } => {
             txn.verdict.ttl = None;

@@ -54,7 +54,9 @@ pub(super) async fn run(job: &mut Job) -> Next {
     let answer = Box::new(Answer { exchange: Some(exchange), renewed: None });
     match status {
         304 if job.conditional => Next::BackendRefresh(answer),
-        304 if job.cacheable => Next::BackendError(Failure::BadAnswer("the origin answered 304 to an unconditional request")),
+        304 if job.cacheable => {
+            Next::BackendError(Failure::BadAnswer("the origin answered 304 to an unconditional request"))
+        }
         _ => Next::BackendResponse(answer),
     }
 }

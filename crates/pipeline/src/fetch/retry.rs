@@ -8,7 +8,8 @@ pub(super) fn run(job: &mut Job) -> Next {
     let spent = job.upload.as_ref().is_some_and(super::Pieces::touched);
     if retries >= job.worker.core.settings.max_retries || spent {
         job.retries_over = true;
-        let text = if spent { "no retry: the request body is already spent" } else { "no more retries: [policy] max_retries" };
+        let text =
+            if spent { "no retry: the request body is already spent" } else { "no more retries: [policy] max_retries" };
         return Next::BackendError(Failure::Policy { status: 503, reason: text.to_owned() });
     }
     job.count(Counter::FetchRetries);

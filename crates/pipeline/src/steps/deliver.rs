@@ -23,12 +23,12 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     sink: &mut W,
 ) -> Step {
     let Delivery { body, mut upload } = delivery;
-    if let Source::Object(object) = &body {
+    if let Source::Object(object, _) = &body {
         read_head(txn, object);
     }
     finish_head(txn);
     if txn.policy.has(Hook::Deliver) {
-        if let Source::Object(object) = &body {
+        if let Source::Object(object, _) = &body {
             let mut vars = super::hit::object_vars(txn, object);
             if !txn.verdict.outcome.is_hit() {
                 // Others may have hit what this request has just fetched: for this one it is a miss all the same.
@@ -126,16 +126,17 @@ async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -
             }
             sink.end(&Headers::new()).await?;
         }
-        (Source::Object(object), Segments::Whole) => {
+        (Source::Object(object, reader), Segments::Whole) => {
             if let Some(whole) = object.body().whole_slice() {
                 sink.data(whole).await?;
                 sink.end(&Headers::new()).await?;
             } else {
-                send_all(sink, object.body().reader()).await?;
+                send_all(sink, reader.or_else(|| object.body().reader())).await?;
             }
         }
         (Source::Transit { reader, .. }, Segments::Whole) => send_all(sink, Some(reader)).await?,
-        (Source::Object(object), Segments::Parts(parts)) => {
+        // The reader from the start goes on holding the body while its parts are sent.
+        (Source::Object(object, _held), Segments::Parts(parts)) => {
             for part in parts {
                 if !part.before.is_empty() {
                     sink.data(&part.before).await?;
@@ -194,4 +195,3 @@ async fn send_while_uploading<R: RequestSource, W: ResponseSink>(
         () = upload.pump(source) => sending.await,
     }
 }
-

@@ -13,7 +13,7 @@ use copal_store::Object;
 use std::sync::Arc;
 
 pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
-    let Found { object, refresh } = found;
+    let Found { object, reader, refresh } = found;
     if txn.policy.has(Hook::Hit) {
         let mut vars = object_vars(txn, &object);
         vars.head.decode(object.head());
@@ -36,7 +36,7 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
                 worker.count(Counter::BackgroundFetches);
                 fetch::refresh_in_background(worker, txn, guard, Arc::clone(&object));
             }
-            Step::Deliver(Delivery { body: Source::Object(object), upload: None })
+            Step::Deliver(Delivery { body: Source::Object(object, reader), upload: None })
         }
         Action::Miss => {
             txn.verdict.fwd = Some(Fwd::Request);
@@ -44,7 +44,8 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
             Step::Miss(Missing { guard: refresh, stale: Some(object), hit_for_miss: false })
         }
         Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Pass },
-        other => common_action(worker, txn, Hook::Hit, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other)),
+        other => common_action(worker, txn, Hook::Hit, other)
+            .unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other)),
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) async fn run(worker: &Worker, txn: &mut Txn) -> Step {
         let stale = match found.map(|object| judge(worker, txn, object, directives.as_ref())) {
             Some(Judged::Settled(step)) => return step,
             Some(Judged::Stale(object)) => Some(object),
+            Some(Judged::Gone) => {
+                txn.waits = WAITS_MAX;
+                None
+            }
             None => None,
         };
         if directives.as_ref().is_some_and(|d| d.only_if_cached) {
@@ -54,14 +58,20 @@ fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
 enum Judged {
     Settled(Step),
     Stale(Arc<Object>),
+    /// Its body has begun to pass by: it is as if there were none, and waiting is no use.
+    Gone,
 }
 
 fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option<&RequestDirectives>) -> Judged {
     let times = object.times();
     match object.kind() {
         Kind::Cacheable => {}
-        Kind::HitForMiss if crate::times::stored(&times).ttl_left(txn.now).is_negative() => return Judged::Stale(object),
-        Kind::HitForPass if crate::times::stored(&times).ttl_left(txn.now).is_negative() => return Judged::Stale(object),
+        Kind::HitForMiss if crate::times::stored(&times).ttl_left(txn.now).is_negative() => {
+            return Judged::Stale(object);
+        }
+        Kind::HitForPass if crate::times::stored(&times).ttl_left(txn.now).is_negative() => {
+            return Judged::Stale(object);
+        }
         Kind::HitForMiss => {
             worker.count(Counter::HitForMiss);
             txn.scene_mut().req_vars.is_hitmiss = true;
@@ -87,7 +97,12 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
                 match reuse(&crate::times::stored(&times), txn.now, directives, grace_cap, false) {
                     Reuse::Grace(why) => {
                         txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
-                        return Judged::Settled(hit(txn, Outcome::HitStaleError, why, Found { object, refresh: None }));
+                        return Judged::Settled(hit(
+                            txn,
+                            Outcome::HitStaleError,
+                            why,
+                            Found { object, reader: None, refresh: None },
+                        ));
                     }
                     other => other,
                 }
@@ -96,19 +111,29 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
     };
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
     match judged {
-        // What another request's fetch is still bringing in is read along.
-        Reuse::Fresh(why) if !object.body().is_complete() => {
-            txn.verdict.collapsed = true;
-            Judged::Settled(hit(txn, Outcome::Coalesced, why, Found { object, refresh: None }))
+        // What another request's fetch is still bringing in is read along, if its beginning is still to be had.
+        Reuse::Fresh(why) if !object.body().is_complete() => match object.body().reader() {
+            Some(reader) => {
+                txn.verdict.collapsed = true;
+                Judged::Settled(hit(
+                    txn,
+                    Outcome::Coalesced,
+                    why,
+                    Found { object, reader: Some(reader), refresh: None },
+                ))
+            }
+            None => Judged::Gone,
+        },
+        Reuse::Fresh(why) => {
+            Judged::Settled(hit(txn, Outcome::Hit, why, Found { object, reader: None, refresh: None }))
         }
-        Reuse::Fresh(why) => Judged::Settled(hit(txn, Outcome::Hit, why, Found { object, refresh: None })),
         Reuse::Grace(why) => {
             let refresh = match claim(worker, txn, Some(&object)) {
                 Claim::Fetch(guard) => Some(guard),
                 // Somebody renews it, or just has.
                 Claim::Wait(_) | Claim::Full | Claim::Appeared(_) => None,
             };
-            Judged::Settled(hit(txn, Outcome::HitGrace, why, Found { object, refresh }))
+            Judged::Settled(hit(txn, Outcome::HitGrace, why, Found { object, reader: None, refresh }))
         }
         Reuse::OnError(why) | Reuse::Revalidate(why) => {
             txn.verdict.fwd = Some(Fwd::Stale);
@@ -146,7 +171,9 @@ async fn wait_or_fetch(worker: &Worker, txn: &mut Txn, stale: Option<Arc<Object>
         return alone(stale);
     }
     let waiter = match claim(worker, txn, stale.as_ref()) {
-        Claim::Fetch(guard) => return Waited::Go(Step::Miss(Missing { guard: Some(guard), stale, hit_for_miss: false })),
+        Claim::Fetch(guard) => {
+            return Waited::Go(Step::Miss(Missing { guard: Some(guard), stale, hit_for_miss: false }));
+        }
         Claim::Full => return alone(stale),
         Claim::Appeared(object) => {
             txn.waits += 1;
@@ -195,7 +222,7 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
         Reuse::Grace(why) => {
             // The fetch failed and the stale object was handed out instead.
             txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
-            return Waited::Go(hit(txn, Outcome::HitStaleError, why, Found { object, refresh: None }));
+            return Waited::Go(hit(txn, Outcome::HitStaleError, why, Found { object, reader: None, refresh: None }));
         }
         // RFC 9111 §4: what was requested before the response came may be answered with it, even when its lifetime is
         // over at once; what must be validated may not.
@@ -206,6 +233,11 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
         Reuse::OnError(why) | Reuse::Revalidate(why) | Reuse::Unusable(why) => why,
     };
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
+    let reader = object.body().reader();
+    if reader.is_none() && !object.body().is_complete() {
+        txn.waits = WAITS_MAX;
+        return Waited::LookAgain;
+    }
     txn.verdict.collapsed = true;
-    Waited::Go(hit(txn, Outcome::Coalesced, why, Found { object, refresh: None }))
+    Waited::Go(hit(txn, Outcome::Coalesced, why, Found { object, reader, refresh: None }))
 }

@@ -58,6 +58,8 @@ impl Step {
 /// An object that may be delivered.
 pub(crate) struct Found {
     pub(crate) object: Arc<Object>,
+    /// A place at the body of an object that is still arriving, taken while there was one to be had.
+    pub(crate) reader: Option<Reader>,
     /// The right to renew it in the background, when it is stale and nobody else does.
     pub(crate) refresh: Option<FetchGuard>,
 }
@@ -98,8 +100,8 @@ pub(crate) struct Delivery {
 
 /// Where the body of a response comes from.
 pub(crate) enum Source {
-    /// A stored object; its head is read from it.
-    Object(Arc<Object>),
+    /// A stored object; its head is read from it. The reader, if its body is still arriving.
+    Object(Arc<Object>, Option<Reader>),
     /// A response that streams through; its head is in the scene.
     Transit { reader: Reader, length: Option<u64> },
     /// Made here; its head is in the scene.

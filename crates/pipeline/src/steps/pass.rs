@@ -28,14 +28,17 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     match action {
         Action::Default | Action::Fetch => {}
         other => {
-            return common_action(worker, txn, Hook::Pass, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Pass, &other));
+            return common_action(worker, txn, Hook::Pass, other)
+                .unwrap_or_else(|other| unavailable(worker, txn, Hook::Pass, &other));
         }
     }
     worker.count(Counter::Passes);
     txn.verdict.outcome = if hit_for_pass { Outcome::HitForPass } else { Outcome::Pass };
     txn.verdict.fwd = Some(if reason == Reason::Method { Fwd::Method } else { Fwd::Bypass });
     txn.verdict.reason = Some(reason);
-    if source.kind() != RequestBody::None && txn.req().headers.list("expect").any(|e| e.eq_ignore_ascii_case(b"100-continue")) {
+    if source.kind() != RequestBody::None
+        && txn.req().headers.list("expect").any(|e| e.eq_ignore_ascii_case(b"100-continue"))
+    {
         // RFC 9110 §10.1.1: a proxy may answer for the origin; the body is wanted, since it will be sent on.
         let go_on = ResponseHead { status: 100, ..ResponseHead::default() };
         if sink.interim(&go_on).await.is_err() {

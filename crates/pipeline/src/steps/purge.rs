@@ -19,7 +19,10 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
         Err(fault) => return policy_fault(&fault),
     };
     match action {
-        Action::Default => Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(200, "Purged") }),
-        other => common_action(worker, txn, Hook::Purge, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other)),
+        Action::Default => {
+            Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(200, "Purged") })
+        }
+        other => common_action(worker, txn, Hook::Purge, other)
+            .unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other)),
     }
 }

@@ -31,7 +31,11 @@ impl Api {
 
     fn stats(&self) -> Stats {
         let core = &self.core;
-        crate::stats::collect(core, core.policy.load().name(), copal_observe::clock::ticks().saturating_duration_since(self.started))
+        crate::stats::collect(
+            core,
+            core.policy.load().name(),
+            copal_observe::clock::ticks().saturating_duration_since(self.started),
+        )
     }
 
     fn may(&self, request: &Request<Incoming>) -> bool {
@@ -46,7 +50,10 @@ impl Api {
 /// The answer to an admin request.
 pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
     if !api.may(request) {
-        return error(StatusCode::UNAUTHORIZED, "this needs the header `Authorization: Bearer TOKEN` with the token of [admin] token_file");
+        return error(
+            StatusCode::UNAUTHORIZED,
+            "this needs the header `Authorization: Bearer TOKEN` with the token of [admin] token_file",
+        );
     }
     let query = request.uri().query().unwrap_or_default();
     let path = request.uri().path();
@@ -63,7 +70,10 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
             }
         }
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
-        _ => error(StatusCode::NOT_FOUND, "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /reload"),
+        _ => error(
+            StatusCode::NOT_FOUND,
+            "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /reload",
+        ),
     }
 }
 
@@ -115,7 +125,10 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = bytes
+            .get(i + 1..i + 3)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match (bytes[i], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);

@@ -43,7 +43,8 @@ pub(crate) fn bind(config: &Config) -> Result<Controls, ServeError> {
     let token = match &config.admin.token_file {
         None => None,
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(control(&format!("[admin] token_file {}", file.display())))?;
+            let text =
+                std::fs::read_to_string(file).map_err(control(&format!("[admin] token_file {}", file.display())))?;
             Some(Arc::from(text.trim()))
         }
     };
@@ -54,7 +55,9 @@ pub(crate) fn bind(config: &Config) -> Result<Controls, ServeError> {
     }
     let metrics = match &config.metrics {
         None => None,
-        Some(metrics) => Some(bind_one(&metrics.listen).map_err(control(&format!("[metrics] listen {}", metrics.listen)))?),
+        Some(metrics) => {
+            Some(bind_one(&metrics.listen).map_err(control(&format!("[metrics] listen {}", metrics.listen)))?)
+        }
     };
     Ok(Controls { admin, metrics, token })
 }
@@ -73,7 +76,9 @@ fn bind_one(address: &Address) -> io::Result<Socket> {
             }
             crate::listen::Bound::Tcp(..) => Err(io::ErrorKind::InvalidInput.into()),
         },
-        Address::Host { .. } => Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs an IP address, not a name")),
+        Address::Host { .. } => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs an IP address, not a name"))
+        }
     }
 }
 
@@ -82,7 +87,9 @@ impl Controls {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![match &self.admin {
             Socket::Tcp(_, local) => format!("copal: admin at http://{local} (copal stat -1 --admin {local})"),
-            Socket::Unix(_, path) => format!("copal: admin at unix:{0} (copal stat -1 --admin unix:{0})", path.display()),
+            Socket::Unix(_, path) => {
+                format!("copal: admin at unix:{0} (copal stat -1 --admin unix:{0})", path.display())
+            }
         }];
         match &self.metrics {
             Some(Socket::Tcp(_, local)) => lines.push(format!("copal: metrics at http://{local}/metrics")),

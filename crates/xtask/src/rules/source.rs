@@ -11,7 +11,8 @@ pub(crate) fn clock(tree: &Tree) -> Vec<Finding> {
     let mut out = Vec::new();
     for source in tree.sources().filter(|source| source.path != CLOCK && room(source.path) != "xtask") {
         // tokio's Instant is the runtime's timer, for deadlines; the one that tells the time is the standard library's.
-        let timers = source.code().any(|(_, text, _)| text.starts_with("use tokio::time::") && code::has_word(text, "Instant"));
+        let timers =
+            source.code().any(|(_, text, _)| text.starts_with("use tokio::time::") && code::has_word(text, "Instant"));
         for (line, text, test) in source.code() {
             let plain: String = text.split_whitespace().collect();
             for call in ["SystemTime::now", "Instant::now"] {

@@ -64,8 +64,14 @@ pub(crate) struct Ends {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn connection<R, W>(mut reader: R, writer: W, ends: Ends, worker: Arc<Worker>, limits: Arc<FrontLimits>, drain: Drain)
-where
+pub(crate) async fn connection<R, W>(
+    mut reader: R,
+    writer: W,
+    ends: Ends,
+    worker: Arc<Worker>,
+    limits: Arc<FrontLimits>,
+    drain: Drain,
+) where
     R: AsyncRead + Unpin + Send,
     W: Half,
 {
@@ -137,7 +143,12 @@ enum Head {
     Bad(WireError),
 }
 
-async fn next_head<R: AsyncRead + Unpin>(reader: &mut R, buf: &mut BytesMut, limits: &FrontLimits, first: bool) -> Head {
+async fn next_head<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    buf: &mut BytesMut,
+    limits: &FrontLimits,
+    first: bool,
+) -> Head {
     let mut scan = HeadScan::default();
     let mut deadline = None;
     loop {
@@ -150,7 +161,8 @@ async fn next_head<R: AsyncRead + Unpin>(reader: &mut R, buf: &mut BytesMut, lim
             deadline.get_or_insert_with(|| Instant::now() + limits.head_timeout);
         }
         // A fresh connection has the time of a head for its first byte: connecting and saying nothing is no request.
-        let until = deadline.unwrap_or_else(|| Instant::now() + if first { limits.head_timeout } else { limits.idle_timeout });
+        let until =
+            deadline.unwrap_or_else(|| Instant::now() + if first { limits.head_timeout } else { limits.idle_timeout });
         buf.reserve(READ_BYTES);
         match timeout_at(until, reader.read_buf(buf)).await {
             Ok(Ok(0)) | Ok(Err(_)) => return Head::None,

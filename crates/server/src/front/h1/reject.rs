@@ -1,6 +1,7 @@
 //! Requests that never reach the pipeline: malformed, oversize, too slow. One answer, then the connection closes.
 
 use super::Ends;
+use super::half::Half;
 use super::sink::Sink;
 use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::Counter;
@@ -8,7 +9,6 @@ use copal_pipeline::Worker;
 use copal_pipeline::io::{BodyPlan, ResponseSink};
 use copal_semantics::{Headers, ResponseHead};
 use copal_wire::WireError;
-use super::half::Half;
 
 /// Answers a malformed request.
 pub(super) async fn bad_request<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Sink<W>, error: WireError) {

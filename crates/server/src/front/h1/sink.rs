@@ -1,13 +1,13 @@
 //! The response on its way out: the head is held back until the first bytes of the body, so that a small response is one
 //! system call.
 
+use super::half::Half;
 use copal_pipeline::io::{BodyPlan, ClientGone, ResponseSink};
 use copal_semantics::{Headers, ResponseHead};
 use copal_wire::encode;
 use http::Version;
 use std::io::IoSlice;
 use std::time::Duration;
-use super::half::Half;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 

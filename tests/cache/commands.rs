@@ -1,0 +1,170 @@
+//! The commands beside `serve`: check, stat, and the metrics page.
+
+use super::{COPAL, builder, echo};
+use copal_testkit::{Client, TempDir};
+use std::process::{Command, Output};
+
+fn check(dir: &TempDir, toml: &str, rhai: &str) -> Output {
+    let config = dir.write("copal.toml", toml);
+    let policy = dir.write("policy.rhai", rhai);
+    Command::new(COPAL).arg("check").arg("--config").arg(config).arg("--policy").arg(policy).output().unwrap()
+}
+
+/// `copal check` ends with 1 and says on stderr all of `parts`.
+#[track_caller]
+fn is_wrong(toml: &str, rhai: &str, parts: &[&str]) {
+    let output = check(&TempDir::new(), toml, rhai);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{toml}\n{rhai}\n{said}");
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+const BACKEND: &str = "[backend.app]\naddress = \"127.0.0.1:8000\"\n";
+
+#[test]
+fn check_finds_faults_in_the_configuration_and_names_what_was_meant() {
+    let with = |more: &str| format!("{BACKEND}{more}");
+    for (toml, parts) in [
+        (with("[cache]\nsise = \"1GiB\"\n"), &["copal.toml:4:1", "sise = \"1GiB\"", "`size`"][..]),
+        (with("[cahce]\nsize = \"1GiB\"\n"), &["copal.toml:3:2", "`cache`"]),
+        (with("[cache]\nsize = \"1GiBi\"\n"), &["copal.toml:4:8"]),
+        (with("[cache]\nttl = \"5 parsecs\"\n"), &["copal.toml:4:7"]),
+        (with("[cache]\nttl = 5\n"), &["copal.toml:4:7"]),
+        (with("[director.d]\nbackends = [\"ap\"]\n"), &["copal.toml:4:13", "`app`"]),
+        (with("[purge]\nacl = \"nobody\"\n"), &["copal.toml:4:7", "nobody"]),
+        (with("[cache]\nsize = \"1GiB\"\nsize = \"2GiB\"\n"), &["copal.toml:5:1"]),
+        (with("[backend.app]\naddress = \"127.0.0.1:1\"\n"), &["copal.toml:3:"]),
+        (with("[acl]\na = [\"300.0.0.1\"]\n"), &["copal.toml:4:6"]),
+        ("[backend.app]\n".to_owned(), &["copal.toml:1:", "address"]),
+        (with("[[["), &["copal.toml:3:"]),
+    ] {
+        is_wrong(&toml, "", parts);
+    }
+}
+
+#[test]
+fn check_finds_faults_in_the_policy_and_names_what_was_meant() {
+    for (rhai, parts) in [
+        ("fn recv(req) {\n    req.http.remove(\"a\"\n}\n", &["policy.rhai:3:1"][..]),
+        ("fn recve(req) { }\n", &["policy.rhai:1:", "recv"]),
+        ("fn recv(req, more) { }\n", &["policy.rhai:1:"]),
+        ("fn recv(req) {\n    req.ulr = \"/\";\n}\n", &["policy.rhai:2:9", "url"]),
+        ("fn recv(req) { return deliver(); }\n", &["policy.rhai:1:"]),
+        ("fn recv(req) { req.backend = backend(\"ap\"); }\n", &["policy.rhai:1:", "app"]),
+        ("fn recv(req) { if req.url.matches(\"(\") { } }\n", &["policy.rhai:1:"]),
+    ] {
+        is_wrong(BACKEND, rhai, parts);
+    }
+}
+
+#[test]
+fn check_is_silent_about_what_is_right_but_for_one_line() {
+    let output = check(&TempDir::new(), BACKEND, "fn recv(req) { }");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("ok: "));
+}
+
+#[test]
+fn check_as_json_and_with_the_resolved_values() {
+    let dir = TempDir::new();
+    let run = |toml: &str, flag: &str| {
+        let config = dir.write("copal.toml", toml);
+        let output = Command::new(COPAL).args(["check", flag, "--config"]).arg(config).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = run("[cahce]\n", "--json");
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(code == Some(1) && found.as_array().is_some_and(|list| !list.is_empty()), "{text}");
+    let (code, text) = run(BACKEND, "--resolved");
+    assert!(code == Some(0) && text.contains("cache.size = ") && text.contains("backend.app.address"), "{text}");
+}
+
+#[test]
+fn serve_refuses_to_start_with_what_check_refuses() {
+    let origin = echo();
+    let exited = builder(&origin, "[cahce]").try_start().unwrap_err();
+    assert_eq!(exited.status.and_then(|status| status.code()), Some(1));
+    assert!(exited.stderr.contains("`cache`") && exited.stderr.contains("copal.toml:"), "{}", exited.stderr);
+    let exited = builder(&origin, "").policy("fn recv(req) { oops }").try_start().unwrap_err();
+    assert_eq!(exited.status.and_then(|status| status.code()), Some(1));
+    assert!(exited.stderr.contains("policy.rhai:1:"), "{}", exited.stderr);
+}
+
+#[test]
+fn stat_prints_the_hit_ratio_and_every_counter() {
+    let origin = echo();
+    let proxy = super::front(&origin);
+    let mut client = proxy.client();
+    for _ in 0..4 {
+        client.get("/page", &[]);
+    }
+    let stat = |more: &[&str]| {
+        let admin = format!("unix:{}", proxy.admin().display());
+        let output = Command::new(COPAL).args(["stat", "-1", "--admin", &admin]).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = stat(&[]);
+    assert!(text.contains("75.0 % (3 hits, 1 misses)"), "{text}");
+    for (name, value) in [("hits_fresh", "3"), ("misses", "1"), ("objects", "1"), ("stores", "1")] {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap_or_default();
+        assert_eq!(line.split_whitespace().nth(1), Some(value), "{name}: {line}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&stat(&["--json"])).unwrap();
+    assert_eq!(json["counters"]["hits_fresh"].as_i64(), Some(3));
+}
+
+#[test]
+fn stat_without_a_proxy_says_so_and_how_to_name_one() {
+    let output = Command::new(COPAL).args(["stat", "-1", "--admin", "unix:/nowhere/copal.sock"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && said.contains("/nowhere/copal.sock") && said.contains("--admin"),
+        "{said}"
+    );
+}
+
+#[test]
+fn metrics_are_prometheus_text_of_the_same_counters() {
+    let origin = echo();
+    let proxy = builder(&origin, "[metrics]\nlisten = \"127.0.0.1:0\"").start();
+    let line = proxy.wait_log("metrics on http://");
+    let (_, rest) = line.split_once("http://").unwrap();
+    let addr = rest.split('/').next().unwrap().parse().unwrap();
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        client.get("/page", &[]);
+    }
+    let page = copal_testkit::get(addr, "/metrics", &[]);
+    let text = page.text();
+    assert!(
+        page.status == 200 && page.header("Content-Type").is_some_and(|kind| kind.contains("openmetrics")),
+        "{page:?}"
+    );
+    for wanted in
+        ["copal_hits_fresh_total 2\n", "copal_misses_total 1\n", "copal_objects 1\n", "copal_fetches_total 1\n"]
+    {
+        assert!(text.contains(wanted), "no {wanted:?} in:\n{text}");
+    }
+    assert!(text.contains("copal_request_duration_seconds") && text.contains("backend=\"app\""), "{text}");
+    assert_eq!(copal_testkit::get(addr, "/other", &[]).status, 404);
+}
+
+#[test]
+fn the_admin_socket_takes_nonsense_without_harm() {
+    let origin = echo();
+    let proxy = super::front(&origin);
+    for nonsense in [
+        "\x16\x03\x01\r\n\r\n",
+        "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+        "DELETE /stats HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut client = Client::connect_unix(&proxy.admin()).unwrap();
+        client.send_raw(nonsense);
+        assert!(client.read_response().status >= 400);
+    }
+    assert_eq!(proxy.stat("client_requests"), 0);
+}

@@ -1,0 +1,149 @@
+//! Policies at work: restart and retry with their limits, pages and redirects, and faults that cost one request.
+
+use super::{SOON, builder, echo};
+use copal_testkit::{Origin, Reply};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[test]
+fn a_request_may_start_over_and_only_so_often() {
+    let origin = echo();
+    let policy = "fn recv(req) { if req.url == \"/loop\" || req.restarts < 2 { req.http[\"x-round\"] = req.restarts; return restart(); } }";
+    let proxy = builder(&origin, "[policy]\nmax_restarts = 3").policy(policy).start();
+    let response = copal_testkit::get(proxy.addr(), "/page", &[]);
+    assert_eq!((response.text().as_str(), proxy.stat("restarts")), ("/page", 2));
+    assert_eq!(origin.requests()[0].header("X-Round"), Some("1"));
+    let response = copal_testkit::get(proxy.addr(), "/loop", &[]);
+    assert_eq!((response.status, proxy.stat("restarts"), origin.count()), (503, 5, 1));
+}
+
+#[test]
+fn deliver_and_hit_may_start_over_too() {
+    let origin = echo();
+    let policy = "fn deliver(req, resp) { if req.url == \"/a\" { req.url = \"/b\"; return restart(); } }\n\
+                  fn hit(req, obj) { if req.url == \"/c\" { req.url = \"/d\"; return restart(); } }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/a", &[]).text(), "/b");
+    assert_eq!(copal_testkit::get(proxy.addr(), "/c", &[]).text(), "/c");
+    assert_eq!(copal_testkit::get(proxy.addr(), "/c", &[]).text(), "/d");
+}
+
+/// Fails that often and then answers.
+fn failing(times: usize) -> Origin {
+    let count = AtomicUsize::new(0);
+    Origin::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        n if n < times => Reply::status(503, "busy"),
+        _ => Reply::ok("at last").header("Cache-Control", "max-age=60"),
+    })
+}
+
+#[test]
+fn a_fetch_may_be_retried_and_only_so_often() {
+    let policy = "fn backend_response(bereq, beresp) { if beresp.status == 503 { return retry(); } }";
+    let origin = failing(2);
+    let proxy = builder(&origin, "").policy(policy).start();
+    let response = copal_testkit::get(proxy.addr(), "/page", &[]);
+    assert_eq!((response.status, response.text().as_str()), (200, "at last"));
+    assert_eq!((origin.count(), proxy.stat("fetch_retries"), proxy.stat("fetches")), (3, 2, 1));
+
+    let origin = failing(100);
+    let proxy = builder(&origin, "[policy]\nmax_retries = 3").policy(policy).start();
+    let response = copal_testkit::get(proxy.addr(), "/page", &[]);
+    assert_eq!((response.status, origin.count(), proxy.stat("fetch_retries")), (503, 4, 3));
+    assert_eq!(proxy.stat("objects"), 0);
+}
+
+#[test]
+fn an_upload_that_is_spent_is_not_retried() {
+    let origin = failing(1);
+    let policy = "fn backend_response(bereq, beresp) { if beresp.status == 503 { return retry(); } }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let response = copal_testkit::client::request(proxy.addr(), "POST", "/up", &[], b"once");
+    assert_eq!((response.status, origin.count()), (503, 1));
+}
+
+#[test]
+fn backend_error_may_retry_elsewhere_or_make_the_page() {
+    let dead = Origin::start(|_| Reply::hang_up());
+    let live = echo();
+    let toml = format!("[backend.spare]\naddress = \"{}\"", live.addr());
+    let policy = "fn backend_error(bereq, beresp) {\n if bereq.url == \"/page\" && bereq.retries == 0 { bereq.backend = \"spare\"; return retry(); }\n\
+                  beresp.status = 500; beresp.http[\"x-own\"] = \"yes\"; beresp.body = \"our own page\"; }";
+    let proxy = builder(&dead, &toml).policy(policy).start();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "/page");
+    let own = copal_testkit::get(proxy.addr(), "/other", &[]);
+    assert_eq!((own.status, own.text().as_str(), own.header("X-Own")), (500, "our own page", Some("yes")));
+    assert_eq!((dead.count(), live.count()), (2, 1));
+}
+
+#[test]
+fn pages_and_redirects_are_made_without_the_origin() {
+    let origin = echo();
+    let policy = "fn recv(req) { if req.url == \"/tea\" { return synth(418, \"Tea\"); }\n if req.url == \"/old\" { return redirect(301, \"https://new.example/x\"); }\n\
+                  if req.url == \"/own\" { return synth(1404); } }\n\
+                  fn synth(req, resp) { if resp.status == 1404 { resp.body = \"gone fishing\"; resp.http[\"content-type\"] = \"text/x-own\"; } }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    let tea = client.get("/tea", &[]);
+    assert_eq!((tea.status, tea.reason.as_str()), (418, "Tea"));
+    let old = client.get("/old", &[]);
+    assert_eq!((old.status, old.header("Location")), (301, Some("https://new.example/x")));
+    let own = client.get("/own", &[]);
+    assert_eq!(
+        (own.status, own.text().as_str(), own.header("Content-Type")),
+        (404, "gone fishing", Some("text/x-own"))
+    );
+    assert_eq!(client.request("HEAD", "/own", &[], b"").header("Content-Length"), Some("12"));
+    assert_eq!((origin.count(), proxy.stat("synths")), (0, 4));
+}
+
+#[test]
+fn a_fault_of_the_policy_is_503_for_its_own_request_counted_and_logged_with_its_place() {
+    let origin = echo();
+    let policy = "fn recv(req) {\n    if req.url == \"/divide\" {\n        let x = 1 / 0;\n    }\n    if req.url == \"/spin\" { loop { } }\n}\n\
+                  fn backend_response(bereq, beresp) {\n    if bereq.url == \"/deep\" { throw \"no\"; }\n}\n\
+                  fn deliver(req, resp) {\n    if req.url == \"/late\" { let a = [1]; return a[7]; }\n}\n";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    for (path, place, faults) in [
+        ("/divide", "policy.rhai:3:", 1),
+        ("/spin", "policy.rhai:5:", 2),
+        ("/deep", "policy.rhai:8:", 3),
+        ("/late", "policy.rhai:11:", 4),
+    ] {
+        let response = client.get(path, &[]);
+        assert_eq!((response.status, response.complete), (503, true), "{path}");
+        proxy.wait_log(place);
+        assert_eq!(proxy.stat("policy_errors"), faults, "{path}");
+        assert_eq!(client.get("/fine", &[]).text(), "/fine", "the connection and the others go on");
+    }
+    assert_eq!((proxy.stat("policy_limits_hit"), origin.count_of("/fine")), (1, 1));
+    assert_eq!(origin.count_of("/divide") + origin.count_of("/spin"), 0);
+}
+
+#[test]
+fn a_waiter_is_released_when_the_policy_fails_the_fetch() {
+    let origin = echo();
+    let held = origin.hold("/page");
+    let proxy = builder(&origin, "").policy("fn backend_response(bereq, beresp) { throw \"no\"; }").start();
+    let mut clients = super::crowd(&proxy, 5, "/page");
+    proxy.wait_stat("coalesce_waits", |n| n == 4, SOON);
+    held.release();
+    for client in &mut clients {
+        assert_eq!(client.read_response().status, 503);
+    }
+}
+
+#[test]
+fn a_policy_cannot_break_the_framing() {
+    let origin = echo();
+    let policy = "fn recv(req) { if req.url == \"/in\" { req.http[\"x-bad\"] = \"a\\r\\nX-Injected: 1\"; } if req.url == \"/url\" { req.url = \"/a b\\r\\nX: y\"; } }\n\
+                  fn deliver(req, resp) { if req.url == \"/out\" { resp.http[\"x-bad\"] = \"a\\r\\nX-Injected: 1\"; } resp.http[\"content-length\"] = 1; resp.http[\"transfer-encoding\"] = \"x\"; }";
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    for path in ["/in", "/url", "/out", "/page", "/page"] {
+        let response = client.get(path, &[]);
+        assert!(response.complete && response.header("X-Injected").is_none(), "{path}: {response:?}");
+        assert!(response.all("Content-Length").len() <= 1, "{path}: {response:?}");
+    }
+    assert!(origin.requests().iter().all(|seen| seen.header("X-Injected").is_none() && seen.header("X").is_none()));
+}
