@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COPAL = os.path.abspath(os.environ["COPAL"])
 SERVER_CORE, LOAD_CORE = "0", "1"
 CONNECTIONS = 64
+# The most that storing all objects may take.
+STORE_SECONDS = 240
 TICK = os.sysconf("SC_CLK_TCK")
 # What browsers send, without Accept-Encoding: nobody compresses here.
 HEADERS = {
@@ -64,11 +66,14 @@ def free_port():
         return s.getsockname()[1]
 
 
-def get(port, path, headers=None):
+def get(port, path):
     """One request on a connection of its own: (status, headers, body)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path, headers=headers or HEADERS)
+        connection.putrequest("GET", path, skip_accept_encoding=True)
+        for name, value in HEADERS.items():
+            connection.putheader(name, value)
+        connection.endheaders()
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
@@ -122,17 +127,23 @@ def rss_bytes(pid):
     return total
 
 
-def load(port, seconds, path=PAGE, script=None, args=()):
-    """Runs wrk; how many requests were answered. Any that were not 200 end the benchmark."""
+def wrk(port, seconds, script=None, args=()):
+    """Starts wrk for that long."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     for name, value in HEADERS.items():
         command += ["-H", f"{name}: {value}"]
     if script:
         command += ["-s", os.path.join(HERE, script)]
-    command += [f"http://127.0.0.1:{port}{path}"]
-    if args:
-        command += ["--", *map(str, args)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60).stdout
+    command += [f"http://127.0.0.1:{port}{PAGE}", "--", *map(str, args)]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started.append(child)
+    return child
+
+
+def answered(child):
+    """Waits for wrk to end; how many requests were answered. Any that were not 200 end the benchmark."""
+    out = child.communicate(timeout=60)[0]
+    started.remove(child)
     match = re.search(r"(\d+) requests in", out)
     if not match or "Non-2xx" in out or "Socket errors" in out:
         sys.exit(f"the load failed:\n{out}")
@@ -169,7 +180,7 @@ class Server:
 
     def warm_up(self):
         get(self.port, PAGE)
-        load(self.port, 1)
+        answered(wrk(self.port, 1))
         status, headers, body = get(self.port, PAGE)
         if status != 200 or len(body) != origin_module.BODY_BYTES or not self.hit(headers):
             sys.exit(f"{self.name} does not answer from its cache: {status} {headers.items()}")
@@ -254,7 +265,7 @@ def hits(servers, work, origin_port, rounds, seconds):
     for number in range(1, rounds + 1):
         for name, server in running.items():
             begun = cpu_seconds(server.child.pid)
-            served = load(server.port, seconds)
+            served = answered(wrk(server.port, seconds))
             micros[name].append((cpu_seconds(server.child.pid) - begun) / served * 1e6)
         line = "  ".join(f"{name} {values[-1]:.2f}" for name, values in micros.items())
         print(f"  round {number}: {line}  (CPU µs/request)", flush=True)
@@ -273,7 +284,7 @@ def hits(servers, work, origin_port, rounds, seconds):
 
 def memory(servers, work, origin_port, objects):
     head = origin_module.response(b"/objects/000000001.html").split(b"\r\n\r\n")[0]
-    print(f"\nMemory per object: {objects} distinct objects of 1 KB, heads of {len(head) + 4} bytes, keys of 23 + host")
+    print(f"\nMemory per object: {objects} distinct objects of 1 KB, heads of {len(head) + 4} bytes, URLs of 23 bytes")
     for name in ("nginx", "haproxy"):
         if name in servers:
             print(f"  {name}: left out, " + ("its objects are files" if name == "nginx" else "its memory is taken at start"))
@@ -284,10 +295,14 @@ def memory(servers, work, origin_port, objects):
         server.warm_up()
         time.sleep(1)
         had, before = server.objects(), rss_bytes(server.child.pid)
-        load(server.port, 240, script="distinct.lua", args=[objects])
+        loader = wrk(server.port, STORE_SECONDS, "distinct.lua", [objects])
+        while loader.poll() is None and server.objects() - had < objects:
+            time.sleep(0.5)
+        loader.send_signal(signal.SIGINT)
+        answered(loader)
         time.sleep(3)
         stored, after = server.objects() - had, rss_bytes(server.child.pid)
-        if abs(stored - objects) > CONNECTIONS:
+        if stored != objects:
             sys.exit(f"{name} has stored {stored} objects, not {objects}")
         beyond = (after - before) / stored - origin_module.BODY_BYTES
         print(f"  {name:8} {stored} stored, RSS {before >> 10} KiB -> {after >> 10} KiB: {beyond:.0f} bytes per object beyond its body", flush=True)
@@ -318,6 +333,9 @@ def main():
         if args.only != "hits":
             memory(servers, work, origin_port, args.objects)
     finally:
+        # A second signal must not cut the cleaning up short.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         stop_all()
         shutil.rmtree(work, ignore_errors=True)
 

@@ -33,13 +33,12 @@ fn json_tells_all_that_is_known_of_a_request() {
     let mut client = proxy.client();
     client.get(
         "/page?q=1",
-        &[("X-Request-Id", "id-1"), ("User-Agent", "test \"quoted\" \u{7f}\\"), ("Referer", "http://a/")],
+        &[("X-Request-Id", "id-1"), ("User-Agent", "test \"quoted\" \\"), ("Referer", "http://a/")],
     );
     client.get("/page?q=1", &[]);
     client.get("/tea", &[]);
     client.get("/dead", &[]);
     client.request("POST", "/page?q=1", &[], b"x");
-    super::front(&origin);
     let log: Vec<serde_json::Value> =
         lines(&proxy.dir().join("access.log"), 5).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = |i: usize, name: &str| log[i][name].as_str().unwrap_or_default().to_owned();

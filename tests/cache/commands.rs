@@ -131,7 +131,7 @@ fn stat_without_a_proxy_says_so_and_how_to_name_one() {
 fn metrics_are_prometheus_text_of_the_same_counters() {
     let origin = echo();
     let proxy = builder(&origin, "[metrics]\nlisten = \"127.0.0.1:0\"").start();
-    let line = proxy.wait_log("metrics on http://");
+    let line = proxy.wait_log("metrics at http://");
     let (_, rest) = line.split_once("http://").unwrap();
     let addr = rest.split('/').next().unwrap().parse().unwrap();
     let mut client = proxy.client();

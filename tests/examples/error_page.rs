@@ -56,11 +56,11 @@ fn a_passing_fault_is_not_seen_at_all() {
 }
 
 #[test]
-fn an_application_that_is_gone_gets_our_page_and_503() {
+fn an_application_that_is_gone_gets_our_page_and_502() {
     let mut origin = Origin::start(|_| Reply::ok("never"));
     let proxy = start(NAME, &origin);
     origin.stop();
-    assert_our_page(&client::get(proxy.addr(), "/nothing", &[]), 503, "Back soon");
+    assert_our_page(&client::get(proxy.addr(), "/nothing", &[]), 502, "Back soon");
 }
 
 #[test]

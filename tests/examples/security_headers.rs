@@ -53,7 +53,7 @@ fn misses_hits_passes_errors_and_own_pages_are_hardened() {
     assert_hardened(&own);
     origin.stop();
     let error = client::get(proxy.addr(), "/other", &[]);
-    assert_eq!(error.status, 503);
+    assert_eq!(error.status, 502);
     assert_hardened(&error);
 }
 

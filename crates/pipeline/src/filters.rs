@@ -54,10 +54,9 @@ pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
                 return Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing };
             }
         }
-        if !is_head && scene.resp.status == 200 && scene.req.headers.contains("range") {
-            if let Some(parts) = ranges(worker, txn, length) {
-                return parts;
-            }
+        let wants_parts = !is_head && scene.resp.status == 200 && scene.req.headers.contains("range");
+        if let Some(parts) = wants_parts.then(|| ranges(worker, txn, length)).flatten() {
+            return parts;
         }
     }
     let status = txn.scene().resp.status % 1000;

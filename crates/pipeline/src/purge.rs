@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub fn purge_url(core: &Arc<Core>, url: &str, mode: PurgeMode) -> Result<u64, String> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(url);
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if host.is_empty() {
+    if host.is_empty() || url.bytes().any(|b| b <= b' ' || b == 0x7f) {
         return Err(format!("`{url}` names no host: use http://host/path"));
     }
     let worker = crate::core::Worker { core: Arc::clone(core), pool: Arc::new(Pool::default()) };

@@ -3,8 +3,11 @@
 use copal_semantics::{Headers, vary};
 use smallvec::SmallVec;
 
+/// Takes the bytes of one field.
+type Feed<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// Feeds the values of the named fields of `headers`, as the store asks for them.
-pub(crate) fn values(headers: &Headers) -> impl Fn(&[Box<str>], &mut dyn FnMut(&[u8])) + '_ {
+pub(crate) fn values(headers: &Headers) -> impl Fn(&[Box<str>], Feed<'_>) + '_ {
     move |names, feed| {
         for name in names {
             let mut form = SmallVec::<[u8; 256]>::new();

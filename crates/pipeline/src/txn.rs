@@ -188,9 +188,13 @@ impl Txn {
     /// # Errors
     /// The policy's fault. It is counted and logged here.
     pub(crate) fn hook(&mut self, worker: &Worker, hook: Hook) -> Result<Action, Box<Fault>> {
-        run_hook(worker, &self.policy, hook, &mut self.scene).inspect_err(|fault| {
+        let result = run_hook(worker, &self.policy, hook, &mut self.scene).inspect_err(|fault| {
             self.error = Some(fault.to_string());
-        })
+        });
+        if matches!(hook, Hook::Deliver | Hook::Synth) && self.policy.has(hook) {
+            self.close |= crate::words::leave_framing_to_the_front(&mut self.scene_mut().resp.headers);
+        }
+        result
     }
 
     /// Makes the key from what the hash hook added and, unless it took all upon itself, url and host.

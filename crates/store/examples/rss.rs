@@ -50,7 +50,10 @@ pub(crate) async fn main() {
     let packed = head.len();
     println!("{count} objects, {found} found; body {BODY}, head {received} (packed {packed}), key {key_bytes} bytes");
     println!("resident beyond the body:           {} bytes per object", per_object as usize - BODY);
-    println!("resident beyond body, packed head and key: {} bytes", per_object as usize - BODY - packed - key_bytes as usize);
+    println!(
+        "resident beyond body, packed head and key: {} bytes",
+        per_object as usize - BODY - packed - key_bytes as usize
+    );
     println!("the ledger charges for that:        {} bytes", copal_store::OBJECT_OVERHEAD_BYTES);
     let beyond = per_object as usize - BODY - packed - key_bytes as usize;
     assert!(beyond as u64 <= copal_store::OBJECT_OVERHEAD_BYTES, "the ledger charges too little");

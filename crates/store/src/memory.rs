@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes charged for each object beyond its key, head and body: structures, the moka entry, the expiry wheel and
 /// malloc's own. Measured by `examples/rss.rs` with the system allocator.
-pub const OBJECT_OVERHEAD_BYTES: u64 = 560;
+pub const OBJECT_OVERHEAD_BYTES: u64 = 576;
 
 /// Bytes charged for each Vary index beyond key, names and variants: the same moka entry and the index itself.
 pub(crate) const INDEX_OVERHEAD_BYTES: u64 = 560;

@@ -4,10 +4,11 @@ use crate::response::{Buffer, Response, is_reset};
 use crate::wait::PATIENCE;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::TcpSocket;
 
 /// One connection. Everything that takes longer than its patience (20 s unless set) panics.
 #[derive(Debug)]
@@ -24,7 +25,18 @@ impl Client<TcpStream> {
     #[must_use]
     pub fn connect(addr: SocketAddr) -> Client {
         let stream = TcpStream::connect_timeout(&addr, PATIENCE);
-        let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}"));
+        Client::over(stream.unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}")))
+    }
+
+    /// Connects over TCP from that address: on loopback, all of 127.0.0.0/8 is ours.
+    #[track_caller]
+    #[must_use]
+    pub fn connect_from(source: Ipv4Addr, addr: SocketAddr) -> Client {
+        let stream = bound(source, addr);
+        Client::over(stream.unwrap_or_else(|error| panic!("cannot connect to {addr} from {source}: {error}")))
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("a connected socket takes options");
         let client = Client { stream, buffer: Buffer::default(), to_head: false };
         client.patience(PATIENCE);
@@ -160,6 +172,19 @@ impl<S: Read + Write + Debug> Client<S> {
         }
         assert!(self.buffer.bytes.is_empty(), "more bytes came: {:?}", String::from_utf8_lossy(&self.buffer.bytes));
     }
+}
+
+/// The standard library cannot bind a socket before it connects it.
+fn bound(source: Ipv4Addr, addr: SocketAddr) -> io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let connected = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        tokio::time::timeout(PATIENCE, socket.connect(addr)).await?
+    });
+    let stream = connected?.into_std()?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// GETs on a connection of its own.

@@ -12,4 +12,4 @@ call_command("migrate", verbosity=0)
 from django.contrib.auth.models import User  # noqa: E402 (needs Django set up)
 
 for name in ("alice", "bob"):
-    User.objects.create_user(name, password=f"{name}'s password")
+    User.objects.create_user(name, password=f"{name}-secret")

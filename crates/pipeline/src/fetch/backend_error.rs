@@ -11,25 +11,22 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
     count(job, &failure);
     tracing::warn!(target: "copal::fetch", url = %job.scene().bereq.url, backend = %job.origin, "{text}");
-    if failure.stale_covers() {
-        if let Some((stale, why)) = job.usable_stale() {
-            if let Some(guard) = job.guard.take() {
-                guard.publish(&stale);
-            }
-            let event = Event::Response(Box::new(Fetched {
-                body: FetchedBody::Object(stale, None),
-                stored: false,
-                outcome: Some(Outcome::HitStaleError),
-                reason: Some(why),
-                fwd_status: failure.answered(),
-                backend: job.origin.clone(),
-                error: Some(text),
-            }));
-            job.tell(event);
-            return Next::Done;
-        }
+    let stale = if failure.stale_covers() { job.usable_stale() } else { None };
+    let Some((stale, why)) = stale else { return page(job, &failure, text) };
+    if let Some(guard) = job.guard.take() {
+        guard.publish(&stale);
     }
-    page(job, &failure, text)
+    let event = Event::Response(Box::new(Fetched {
+        body: FetchedBody::Object(stale, None),
+        stored: false,
+        outcome: Some(Outcome::HitStaleError),
+        reason: Some(why),
+        fwd_status: failure.answered(),
+        backend: job.origin.clone(),
+        error: Some(text),
+    }));
+    job.tell(event);
+    Next::Done
 }
 
 fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
@@ -67,7 +64,7 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
     let core = &job.worker.core;
     let (reader, writer) = core.store.transit_body(core.settings.transit_window as u64);
     let event = Event::Response(Box::new(Fetched {
-        body: FetchedBody::Transit { head, reader, length: Some(length) },
+        body: FetchedBody::Transit { head: Box::new(head), reader, length: Some(length) },
         stored: false,
         outcome: Some(Outcome::Error),
         reason: None,

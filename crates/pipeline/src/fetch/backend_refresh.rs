@@ -7,7 +7,7 @@ use copal_policy::{Action, Hook, ObjectVars};
 use copal_semantics::ResponseHead;
 use copal_semantics::validation::{self, Freshening};
 
-pub(super) fn run(job: &mut Job, mut answer: Box<Answer>) -> Next {
+pub(super) fn run(job: &mut Job, mut answer: Answer) -> Next {
     job.count(Counter::Fetches304);
     let Some(stale) = job.stale.clone() else {
         return Next::BackendError(Failure::BadAnswer("a 304 without an object to renew"));

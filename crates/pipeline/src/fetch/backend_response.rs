@@ -17,7 +17,7 @@ use copal_semantics::{ResponseHead, Span};
 use copal_store::{BodyWriter, Kind, NewObject, Object};
 use std::sync::Arc;
 
-pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
+pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
     let fresh =
         freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
     let origin = job.origin.clone();
@@ -54,7 +54,7 @@ pub(super) fn run(job: &mut Job, answer: Box<Answer>) -> Next {
         Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
         other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
     };
-    let Answer { exchange, renewed } = *answer;
+    let Answer { exchange, renewed } = answer;
     match renewed {
         Some(stale) => renew(job, &stale, &fresh, decision),
         None => match exchange {
@@ -140,7 +140,7 @@ fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decisi
 }
 
 /// A response with a body: to the store and its readers, or to one client.
-fn take(job: &mut Job, exchange: Exchange, decision: Decision) -> Next {
+fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
     let length = match exchange.framing {
         BodyFraming::None => Some(0),
         BodyFraming::Length(n) => Some(n),
@@ -200,7 +200,7 @@ fn vary_names(head: &ResponseHead) -> Vec<Box<str>> {
 
 fn pass_through(
     job: &mut Job,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     length: Option<u64>,
     bodiless: bool,
     (kind, ttl, reason): (Kind, Span, Reason),
@@ -216,7 +216,7 @@ fn pass_through(
     let head = job.scene().beresp.clone();
     // The length of a response to HEAD is what the origin declared, not what comes.
     let declared = if bodiless { job.declared_length } else { length };
-    job.reply(FetchedBody::Transit { head, reader, length: declared }, false, Some(reason), None);
+    job.reply(FetchedBody::Transit { head: Box::new(head), reader, length: declared }, false, Some(reason), None);
     Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: None }))
 }
 

@@ -58,7 +58,7 @@ pub(crate) enum Purpose {
 /// What the waiting client hears of its fetch.
 pub(crate) enum Event {
     /// An interim response.
-    Interim(ResponseHead),
+    Interim(Box<ResponseHead>),
     /// The final head, and where the body comes from.
     Response(Box<Fetched>),
     /// The policy gave up without an answer.
@@ -78,7 +78,7 @@ pub(crate) struct Fetched {
 
 pub(crate) enum FetchedBody {
     Object(Arc<Object>, Option<Reader>),
-    Transit { head: ResponseHead, reader: Reader, length: Option<u64> },
+    Transit { head: Box<ResponseHead>, reader: Reader, length: Option<u64> },
 }
 
 /// Everything that a fetch carries along.
@@ -112,8 +112,8 @@ pub(crate) struct Job {
 pub(crate) enum Next {
     BackendFetch,
     Response,
-    BackendRefresh(Box<Answer>),
-    BackendResponse(Box<Answer>),
+    BackendRefresh(Answer),
+    BackendResponse(Answer),
     Body(Box<Transfer>),
     BackendError(Failure),
     Retry,
@@ -123,7 +123,7 @@ pub(crate) enum Next {
 /// An origin's answer; the head stands in `scene.beresp`.
 pub(crate) struct Answer {
     /// `None`: there is no body to read (a 304 that renewed an object).
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
     /// The stored object that a 304 has renewed.
     renewed: Option<Arc<Object>>,
 }
@@ -136,7 +136,7 @@ pub(crate) struct Transfer {
 }
 
 pub(crate) enum From {
-    Origin(Exchange),
+    Origin(Box<Exchange>),
     Page(bytes::Bytes),
 }
 
@@ -154,7 +154,12 @@ impl Job {
             let now = self.worker.core.clock.now();
             self.scene_mut().now = now;
         }
-        run_hook(&self.worker, &self.policy, hook, &mut self.scene).map_err(|fault| Failure::Script(fault.to_string()))
+        let result = run_hook(&self.worker, &self.policy, hook, &mut self.scene);
+        if self.policy.has(hook) {
+            // That the client's connection should end is for deliver to say.
+            let _not_here = crate::words::leave_framing_to_the_front(&mut self.scene_mut().beresp.headers);
+        }
+        result.map_err(|fault| Failure::Script(fault.to_string()))
     }
     fn count(&self, counter: Counter) {
         self.worker.count(counter);
@@ -328,7 +333,7 @@ fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Uploa
         FetchedBody::Transit { head, reader, length } => {
             txn.verdict.ttl = None;
             let scene = txn.scene_mut();
-            scene.resp = head;
+            scene.resp = *head;
             scene.obj = None;
             scene.resp_vars.hits = 0;
             Source::Transit { reader, length }

@@ -22,7 +22,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
     let mut interim = |head| {
         // A client that is slow to take hints does without them; the last place is kept for the final head.
         if let Some(events) = events.as_ref().filter(|events| events.capacity() > 1) {
-            let _full = events.try_send(Event::Interim(head));
+            let _full = events.try_send(Event::Interim(Box::new(head)));
         }
     };
     let body = match (job.upload.as_mut(), job.upload_kind) {
@@ -51,7 +51,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
     head.headers.remove("content-length");
     let status = head.status;
     job.scene_mut().beresp = head;
-    let answer = Box::new(Answer { exchange: Some(exchange), renewed: None });
+    let answer = Answer { exchange: Some(Box::new(exchange)), renewed: None };
     match status {
         304 if job.conditional => Next::BackendRefresh(answer),
         304 if job.cacheable => {

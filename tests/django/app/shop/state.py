@@ -17,10 +17,6 @@ def count(name):
         file.write(b".")
 
 
-def runs():
-    return {file.name: file.stat().st_size for file in (settings.STATE_DIR / "runs").iterdir()}
-
-
 def held(name):
     hold = settings.STATE_DIR / "hold" / name
     until = time.monotonic() + PATIENCE

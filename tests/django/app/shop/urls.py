@@ -19,7 +19,6 @@ urlpatterns = [
     path("slow/", views.slow),
     path("stream/", views.stream),
     path("upload/", views.upload),
-    path("runs/", views.runs),
     path("healthz/", views.healthz),
     path("static/<path:path>", serve, {"insecure": True}),
 ]

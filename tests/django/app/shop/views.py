@@ -127,9 +127,5 @@ def upload(request):
     return JsonResponse({"sha256": digest.hexdigest(), "length": length, "chunked": chunked})
 
 
-def runs(request):
-    return JsonResponse(state.runs())
-
-
 def healthz(request):
     return HttpResponse("well")
