@@ -1,4 +1,5 @@
-"""The origin of the benchmark: 1 KB under every path, cacheable, with a head as applications send it.
+"""The origin of the benchmark: 1 KB under every path, cacheable, with a head as applications send it; paths that begin
+with /varied/ have a Vary in it.
 
 python3 origin.py PORT; GET /requests?host=H tells how many requests came with that Host.
 """
@@ -20,10 +21,11 @@ def response(path):
     if DATE[0] != now:
         DATE[:] = [now, formatdate(now, usegmt=True)]
     body = path.ljust(BODY_BYTES, b".")[:BODY_BYTES]
+    vary = "Vary: Accept-Encoding" if path.startswith(b"/varied/") else "Referrer-Policy: same-origin"
     head = (
         f"HTTP/1.1 200 OK\r\nDate: {DATE[1]}\r\nServer: gunicorn\r\nContent-Type: text/html; charset=utf-8\r\n"
         f"Content-Length: {BODY_BYTES}\r\nCache-Control: max-age=3600\r\nETag: \"{hash(path) & 0xffffffffffffffff:016x}\"\r\n"
-        "Last-Modified: Mon, 02 Nov 2020 09:30:00 GMT\r\nVary: Accept-Encoding\r\n"
+        f"Last-Modified: Mon, 02 Nov 2020 09:30:00 GMT\r\n{vary}\r\n"
         "X-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\n\r\n"
     )
     return head.encode() + body

@@ -31,7 +31,7 @@ HEADERS = {
     "Accept-Language": "en-US,en;q=0.5",
     "Cookie": "_ga=GA1.1.1234567890.1700000000; theme=dark",
 }
-PAGE = "/page/1.html"
+PAGES = {"": "/page/1.html", "with Vary: Accept-Encoding": "/varied/page/1.html"}
 
 started = []
 
@@ -127,14 +127,14 @@ def rss_bytes(pid):
     return total
 
 
-def wrk(port, seconds, script=None, args=()):
+def wrk(port, seconds, path, script=None, args=()):
     """Starts wrk for that long."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     for name, value in HEADERS.items():
         command += ["-H", f"{name}: {value}"]
     if script:
         command += ["-s", os.path.join(HERE, script)]
-    command += [f"http://127.0.0.1:{port}{PAGE}", "--", *map(str, args)]
+    command += [f"http://127.0.0.1:{port}{path}", "--", *map(str, args)]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     started.append(child)
     return child
@@ -178,10 +178,10 @@ class Server:
     def hit(self, headers):
         return headers.get("X-Cache") == "HIT"
 
-    def warm_up(self):
-        get(self.port, PAGE)
-        answered(wrk(self.port, 1))
-        status, headers, body = get(self.port, PAGE)
+    def warm_up(self, page):
+        get(self.port, page)
+        answered(wrk(self.port, 1, page))
+        status, headers, body = get(self.port, page)
         if status != 200 or len(body) != origin_module.BODY_BYTES or not self.hit(headers):
             sys.exit(f"{self.name} does not answer from its cache: {status} {headers.items()}")
 
@@ -255,23 +255,24 @@ def installed():
     return servers
 
 
-def hits(servers, work, origin_port, rounds, seconds):
-    print(f"\nCPU per hit: {rounds} rounds × {seconds} s each, {CONNECTIONS} connections, 1 KB from {PAGE}")
-    running = {name: kind(name, work, origin_port) for name, kind in servers.items()}
+def hits(servers, work, origin_port, args, kind):
+    page = PAGES[kind]
+    print(f"\nCPU per hit {kind}: {args.rounds} rounds × {args.seconds} s each, {CONNECTIONS} connections, 1 KB from {page}")
+    running = {name: start_one(name, work, origin_port) for name, start_one in servers.items()}
     for server in running.values():
-        server.warm_up()
+        server.warm_up(page)
     micros = {name: [] for name in running}
     before = {name: server.fetched() for name, server in running.items()}
-    for number in range(1, rounds + 1):
+    for number in range(1, args.rounds + 1):
         for name, server in running.items():
             begun = cpu_seconds(server.child.pid)
-            served = answered(wrk(server.port, seconds))
+            served = answered(wrk(server.port, args.seconds, page))
             micros[name].append((cpu_seconds(server.child.pid) - begun) / served * 1e6)
         line = "  ".join(f"{name} {values[-1]:.2f}" for name, values in micros.items())
         print(f"  round {number}: {line}  (CPU µs/request)", flush=True)
     for name, server in running.items():
         fetched = server.fetched()
-        if fetched != before[name] or not server.hit(get(server.port, PAGE)[1]):
+        if fetched != before[name] or not server.hit(get(server.port, page)[1]):
             sys.exit(f"{name} asked the origin {fetched - before[name]} times during the load")
         print(f"  {name}: every request was a hit ({fetched} requests to the origin in all, none during the load)")
         stop(server.child)
@@ -282,9 +283,12 @@ def hits(servers, work, origin_port, rounds, seconds):
         print(f"  {name:8} {statistics.median(values):14.2f} {ratio}")
 
 
-def memory(servers, work, origin_port, objects):
-    head = origin_module.response(b"/objects/000000001.html").split(b"\r\n\r\n")[0]
-    print(f"\nMemory per object: {objects} distinct objects of 1 KB, heads of {len(head) + 4} bytes, URLs of 23 bytes")
+def memory(servers, work, origin_port, args, kind):
+    prefix = "/varied/" if kind else "/objects/"
+    example = f"{prefix}000000001.html".encode()
+    head = origin_module.response(example).split(b"\r\n\r\n")[0]
+    sizes = f"heads of {len(head) + 4} bytes, URLs of {len(example)}"
+    print(f"\nMemory per object {kind}: {args.objects} distinct objects of 1 KB, {sizes}")
     for name in ("nginx", "haproxy"):
         if name in servers:
             print(f"  {name}: left out, " + ("its objects are files" if name == "nginx" else "its memory is taken at start"))
@@ -292,20 +296,21 @@ def memory(servers, work, origin_port, objects):
         if name not in servers:
             continue
         server = servers[name](name, work, origin_port)
-        server.warm_up()
+        server.warm_up(PAGES[kind])
         time.sleep(1)
         had, before = server.objects(), rss_bytes(server.child.pid)
-        loader = wrk(server.port, STORE_SECONDS, "distinct.lua", [objects])
-        while loader.poll() is None and server.objects() - had < objects:
+        loader = wrk(server.port, STORE_SECONDS, PAGES[kind], "distinct.lua", [args.objects, prefix])
+        while loader.poll() is None and server.objects() - had < args.objects:
             time.sleep(0.5)
         loader.send_signal(signal.SIGINT)
         answered(loader)
         time.sleep(3)
         stored, after = server.objects() - had, rss_bytes(server.child.pid)
-        if stored != objects:
-            sys.exit(f"{name} has stored {stored} objects, not {objects}")
+        if stored != args.objects:
+            sys.exit(f"{name} has stored {stored} objects, not {args.objects}")
         beyond = (after - before) / stored - origin_module.BODY_BYTES
-        print(f"  {name:8} {stored} stored, RSS {before >> 10} KiB -> {after >> 10} KiB: {beyond:.0f} bytes per object beyond its body", flush=True)
+        grown = f"RSS {before >> 10} KiB -> {after >> 10} KiB"
+        print(f"  {name:8} {stored} stored, {grown}: {beyond:.0f} bytes per object beyond its body", flush=True)
         stop(server.child)
 
 
@@ -328,10 +333,11 @@ def main():
         origin_port, log = free_port(), os.path.join(work, "origin.log")
         child = start([sys.executable, os.path.join(HERE, "origin.py"), str(origin_port)], LOAD_CORE, log)
         wait_for(origin_port, "the origin", child, log)
-        if args.only != "memory":
-            hits(servers, work, origin_port, args.rounds, args.seconds)
-        if args.only != "hits":
-            memory(servers, work, origin_port, args.objects)
+        for kind in PAGES:
+            if args.only != "memory":
+                hits(servers, work, origin_port, args, kind)
+            if args.only != "hits":
+                memory(servers, work, origin_port, args, kind)
     finally:
         # A second signal must not cut the cleaning up short.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -31,10 +31,8 @@ fn json_tells_all_that_is_known_of_a_request() {
     let origin = origin();
     let proxy = logging(&origin, "json");
     let mut client = proxy.client();
-    client.get(
-        "/page?q=1",
-        &[("X-Request-Id", "id-1"), ("User-Agent", "test \"quoted\" \\"), ("Referer", "http://a/")],
-    );
+    client
+        .get("/page?q=1", &[("X-Request-Id", "id-1"), ("User-Agent", "test \"quoted\" \\"), ("Referer", "http://a/")]);
     client.get("/page?q=1", &[]);
     client.get("/tea", &[]);
     client.get("/dead", &[]);

@@ -153,10 +153,11 @@ fn a_policy_sets_grace_and_may_give_up_a_refresh_that_failed() {
     let policy = "fn backend_response(bereq, beresp) {\n if bereq.is_bgfetch && beresp.status >= 500 { return abandon(); }\n\
                   beresp.grace = duration(\"6h\"); }";
     let proxy = builder(&origin, "").policy(policy).start();
-    for wanted in [200, 500, 500, 500] {
+    for (n, wanted) in [(1, 200), (2, 500), (3, 500), (4, 500)] {
         status.store(wanted, Ordering::SeqCst);
         let response = copal_testkit::get(proxy.addr(), "/page", &[]);
         assert_eq!(response.status, 200);
+        origin.wait_for(n, SOON);
         settled(&proxy);
     }
     assert_eq!((proxy.stat("hits_grace"), origin.count()), (3, 4));

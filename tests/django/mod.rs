@@ -38,9 +38,6 @@ fn deliver(req, resp) {
 }
 "#;
 
-/// Probes that see an outage, and its end, within a fraction of a second.
-const PROBE: &str = r#"probe = { path = "/healthz/", interval = "200ms", timeout = "2s", window = 4, threshold = 2 }"#;
-
 /// Copal in front of the application, about to start. `toml` goes on within `[backend.app]`; sections may follow.
 fn builder(site: &Site, toml: &str) -> proxy::Builder {
     let config = format!("[backend.app]\naddress = \"{}\"\n{toml}\n", site.addr());

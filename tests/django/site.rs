@@ -85,7 +85,8 @@ impl Site {
     /// Starts gunicorn again, on the same port and with the same state; returns when it listens.
     #[track_caller]
     pub(super) fn restart(&mut self) {
-        self.end();
+        // Until the last worker is gone, its socket takes connections that nobody will serve.
+        self.kill();
         let log = self.dir.join("gunicorn.log");
         let file = File::create(&log).expect("a file can be made in a directory that was made");
         let mut command = self.command("gunicorn");

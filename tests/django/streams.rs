@@ -79,8 +79,8 @@ fn a_stream_goes_on_for_the_next_visitor_when_the_one_who_began_it_leaves() {
     let proxy = front(&site);
     let hold = site.hold("stream");
     drop(begin(&proxy, "/stream/"));
-    proxy.wait_stat("client_requests_running", |n| n == 0, wait::PATIENCE);
     drop(hold);
+    proxy.wait_stat("aborted_deliveries", |n| n == 1, wait::PATIENCE);
     site.wait_runs("stream_end", 1);
     proxy.wait_stat("fetches_running", |n| n == 0, wait::PATIENCE);
     let stored = get(proxy.addr(), "/stream/", &[]);

@@ -134,4 +134,5 @@ fn soak_with_wrk() {
     println!("{report:?}");
     assert!(report.right > 1000, "{report:?}");
     assert_eq!((report.wrong, report.hung), (0, 0), "{report:?}");
+    assert!(report.spliced <= report.cut, "{report:?}");
 }

@@ -9,7 +9,7 @@ function setup(thread)
 end
 
 function init(args)
-  right, wrong, failed, purged, round, first_wrong = 0, 0, 0, 0, 0, ""
+  right, spliced, wrong, failed, purged, round, first_wrong = 0, 0, 0, 0, 0, 0, ""
   math.randomseed(id * 7919)
 end
 
@@ -32,15 +32,37 @@ local function sum(start, text)
   return total
 end
 
+-- Is it the page of that URL, whole and unharmed?
+local function verify(url, body)
+  local of, said, filler = body:match("^([^\n]*)\n(%d+)\n(.*)$")
+  return of == url and tonumber(said) == sum(sum(7, url), filler)
+end
+
+-- After a cut body wrk keeps what came of it and puts the next answer on that connection behind it. So a page may have a
+-- beginning that is not its own, at most as often as wrk has counted a read error; tests/soak/wrk.rs sees to that. The
+-- load of our own knows no such leftovers.
+local function verify_spliced(url, body)
+  local at = body:find(url .. "\n", 2, true)
+  while at do
+    if verify(url, body:sub(at)) then return true end
+    at = body:find(url .. "\n", at + 1, true)
+  end
+  return false
+end
+
 local function judge(status, headers, body)
-  if status >= 502 and status <= 504 then failed = failed + 1 return end
-  if body:sub(1, 7) == "purged " then purged = purged + 1 return end
-  local url, said, filler = body:match("^([^\n]*)\n(%d+)\n(.*)$")
-  if status == 200 and url and url == (headers["x-url"] or headers["X-Url"]) and tonumber(said) == sum(sum(7, url), filler) then
+  local url = headers["x-url"] or headers["X-Url"]
+  if status >= 502 and status <= 504 then
+    failed = failed + 1
+  elseif status == 200 and body:match("purged %d+\n$") then
+    purged = purged + 1
+  elseif status == 200 and url and verify(url, body) then
     right = right + 1
+  elseif status == 200 and url and verify_spliced(url, body) then
+    spliced = spliced + 1
   else
     wrong = wrong + 1
-    first_wrong = status .. " " .. tostring(headers["x-url"] or headers["X-Url"]) .. " " .. body:sub(1, 80)
+    first_wrong = status .. " " .. tostring(url) .. " " .. body:sub(1, 80)
   end
 end
 
@@ -49,12 +71,12 @@ function response(status, headers, body)
 end
 
 function done(summary, latency, requests)
-  local total = { right = 0, wrong = 0, failed = 0, purged = 0 }
+  local total = { right = 0, spliced = 0, wrong = 0, failed = 0, purged = 0 }
   for _, thread in ipairs(threads) do
     for name, n in pairs(total) do total[name] = n + thread:get(name) end
     if thread:get("first_wrong") ~= "" then print("first wrong: " .. thread:get("first_wrong")) end
   end
   for name, n in pairs(total) do print("soak " .. name .. " " .. n) end
   print("soak hung " .. summary.errors.timeout)
-  print(string.format("soak errors: connect %d, read %d, write %d", summary.errors.connect, summary.errors.read, summary.errors.write))
+  print("soak cut " .. summary.errors.read)
 end

@@ -8,7 +8,11 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) right: u64,
+    /// Right as well, behind the leftovers of a cut body: an oddity of wrk.
+    pub(super) spliced: u64,
     pub(super) wrong: u64,
+    /// Bodies that were visibly cut.
+    pub(super) cut: u64,
     /// Answers that took longer than 20 s.
     pub(super) hung: u64,
     /// All that wrk printed.
@@ -29,5 +33,12 @@ pub(super) fn run(addr: SocketAddr, connections: u64, during: Duration) -> Optio
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("soak {name} ")));
         line.and_then(|n| n.trim().parse().ok()).unwrap_or_else(|| panic!("wrk said no {name}:\n{text}"))
     };
-    Some(Report { right: number("right"), wrong: number("wrong"), hung: number("hung"), text: text.clone() })
+    Some(Report {
+        right: number("right"),
+        spliced: number("spliced"),
+        wrong: number("wrong"),
+        cut: number("cut"),
+        hung: number("hung"),
+        text: text.clone(),
+    })
 }

@@ -6,7 +6,7 @@ use crate::step::{ClientStep, client_edge_is_legal};
 use crate::steps::{self, Step};
 use crate::txn::Txn;
 use copal_observe::access_log::{Outcome, Record};
-use copal_observe::counters::Counter;
+use copal_observe::counters::{Counter, Counters};
 use std::sync::Arc;
 
 /// Steps that one request may take: enough for the most restarts that can be configured. A bound, so that no mistake in
@@ -21,7 +21,7 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
     sink: &mut W,
 ) {
     worker.count(Counter::ClientRequests);
-    let running = worker.core.counters.hold(Counter::ClientRequestsRunning);
+    let running = Running::new(&worker.core.counters);
     txn.begin(worker);
     let mut step = Step::Recv;
     for _ in 0..STEPS_MAX {
@@ -42,12 +42,31 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
             Step::Done => break,
         };
         assert!(client_edge_is_legal(from, step.name()), "no edge from {} to {}", from.name(), step.name().name());
+        #[cfg(test)]
+        crate::edge_tests::saw(from.name(), step.name().name());
         if step.name() == ClientStep::Done {
             break;
         }
     }
     drop(running);
     finish(worker, txn, sink.body_bytes());
+}
+
+/// Keeps the gauge of running requests right, also when a step panics. Borrows: an `Arc` cloned per request would be a
+/// cache line that all threads write to.
+struct Running<'a>(&'a Counters);
+
+impl<'a> Running<'a> {
+    fn new(counters: &'a Counters) -> Self {
+        counters.inc(Counter::ClientRequestsRunning);
+        Running(counters)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.dec(Counter::ClientRequestsRunning);
+    }
 }
 
 /// Counts and logs a request that is over.

@@ -10,6 +10,8 @@
 
 pub mod core;
 mod driver;
+#[cfg(test)]
+mod edge_tests;
 mod fetch;
 mod filters;
 pub mod io;

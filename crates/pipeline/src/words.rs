@@ -33,7 +33,9 @@ mod tests {
     #[test]
     fn a_policy_writes_no_framing_but_may_ask_for_the_end_of_the_connection() {
         let mut headers: Headers =
-            [("Content-length", "1"), ("X", "y"), ("Connection", "x, Close"), ("transfer-encoding", "z")].into_iter().collect();
+            [("Content-length", "1"), ("X", "y"), ("Connection", "x, Close"), ("transfer-encoding", "z")]
+                .into_iter()
+                .collect();
         assert!(leave_framing_to_the_front(&mut headers));
         assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["X"]);
         assert!(!leave_framing_to_the_front(&mut headers));

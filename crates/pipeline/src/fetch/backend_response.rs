@@ -97,6 +97,10 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
     if vars.uncacheable {
         return no(Reason::Policy);
     }
+    if scene.beresp.status == 206 {
+        // An answer to a range that nobody asked for: a part is never kept as the whole (RFC 9111 §3.3).
+        return no(Reason::Partial);
+    }
     let ttl_by_policy = vars.ttl != fresh.ttl;
     let reason = if explicit {
         Reason::Policy

@@ -261,6 +261,8 @@ async fn run(mut job: Job) {
             Next::Done => break,
         };
         assert!(fetch_edge_is_legal(from, next.name()), "no edge from {} to {}", from.name(), next.name().name());
+        #[cfg(test)]
+        crate::edge_tests::saw(from.name(), next.name().name());
         if next.name() == FetchStep::Done {
             break;
         }
