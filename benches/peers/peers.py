@@ -255,9 +255,13 @@ def installed():
     return servers
 
 
+def title(kind):
+    return f" {kind}" if kind else ""
+
+
 def hits(servers, work, origin_port, args, kind):
     page = PAGES[kind]
-    print(f"\nCPU per hit {kind}: {args.rounds} rounds × {args.seconds} s each, {CONNECTIONS} connections, 1 KB from {page}")
+    print(f"\nCPU per hit{title(kind)}: {args.rounds} rounds × {args.seconds} s each, {CONNECTIONS} connections, 1 KB from {page}")
     running = {name: start_one(name, work, origin_port) for name, start_one in servers.items()}
     for server in running.values():
         server.warm_up(page)
@@ -288,7 +292,7 @@ def memory(servers, work, origin_port, args, kind):
     example = f"{prefix}000000001.html".encode()
     head = origin_module.response(example).split(b"\r\n\r\n")[0]
     sizes = f"heads of {len(head) + 4} bytes, URLs of {len(example)}"
-    print(f"\nMemory per object {kind}: {args.objects} distinct objects of 1 KB, {sizes}")
+    print(f"\nMemory per object{title(kind)}: {args.objects} distinct objects of 1 KB, {sizes}")
     for name in ("nginx", "haproxy"):
         if name in servers:
             print(f"  {name}: left out, " + ("its objects are files" if name == "nginx" else "its memory is taken at start"))

@@ -63,6 +63,7 @@ fn a_connection_that_the_origin_closed_while_idle_is_not_used() {
     for n in 1..=5 {
         assert_eq!(client::request(proxy.addr(), "POST", "/x", &[], b"body").text(), "x");
         assert_eq!(origin.count(), n);
+        proxy.wait_stat("backend_connections_open", |n| n == 0, SOON);
     }
 }
 

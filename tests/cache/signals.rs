@@ -103,7 +103,7 @@ fn the_drain_has_a_deadline() {
     proxy.stop(Duration::from_secs(10));
     stuck.read_body(&mut response);
     assert!(!response.complete, "what was cut off does not look whole");
-    assert!(proxy.stderr().contains("deadline"), "{}", proxy.stderr());
+    proxy.wait_log("deadline");
 }
 
 #[test]
@@ -119,4 +119,17 @@ fn a_response_while_draining_says_that_its_connection_closes() {
     assert_eq!(slow[0].read_response().text(), "/slow");
     slow[0].assert_closed();
     assert!(proxy.wait_exit(SOON).success());
+}
+
+#[test]
+fn a_signal_right_after_the_first_line_is_obeyed_in_order() {
+    let origin = echo();
+    for _ in 0..5 {
+        let mut proxy = builder(&origin, "").policy(OLD).start();
+        proxy.signal(Signal::Hup);
+        proxy.wait_stat("policy_reloads", |n| n == 1, SOON);
+        assert!(proxy.stop(SOON).success());
+        let mut proxy = front_with(&origin, "");
+        assert!(proxy.stop(SOON).success());
+    }
 }

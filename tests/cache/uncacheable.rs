@@ -26,6 +26,7 @@ fn all_waiters_go_at_once(head: &'static str, policy: &str) -> Proxy {
     let proxy = builder(&origin, "").policy(policy).start();
     let mut clients = crowd(&proxy, N, "/own");
     proxy.wait_stat("coalesce_waits", |n| n == i64::try_from(N).unwrap() - 1, SOON);
+    origin.wait_for(1, SOON);
     assert_eq!(origin.count(), 1);
     first.release();
     origin.wait_for(N, SOON);

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The ceiling on the store.
-const SIZE_MIB: u64 = 32;
+const SIZE_MIB: u64 = 8;
 /// What Copal may need beside its store, stated: the process itself, what the allocator holds free or in pages that are
 /// partly used, and bodies that clients still read after their eviction.
 const OVERHEAD_MIB: u64 = 64;

@@ -8,7 +8,7 @@ use crate::assemble::{self, AssembleError, LOG_FLUSH};
 use crate::drain::Drain;
 use crate::listen::{self, Bound, ListenError};
 use crate::reload::Reloader;
-use crate::signals::Signals;
+use crate::signals::{Heard, Signals};
 use crate::worker::{self, Door, Socket};
 use async_trait::async_trait;
 use copal_backend::Pool;
@@ -56,6 +56,7 @@ pub enum ServeError {
 /// Whatever keeps it from starting; nothing is left behind then.
 pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let core = assemble::core(&config)?;
+    let heard = Heard::install().map_err(|error| ServeError::Control { what: "signals".to_owned(), error })?;
     let config = Arc::new(config);
     let drain = Drain::default();
     let mut bound = Vec::new();
@@ -89,6 +90,7 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     unlink.extend(controls.unix_paths());
     let workers = start_workers(&core, doors, &drain)?;
     let signals = Signals::new(
+        heard,
         Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file),
         drain,
         workers,

@@ -14,8 +14,33 @@ const INTERRUPT_DRAIN: Duration = Duration::from_secs(1);
 /// How often the draining looks whether the workers are done.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The signals that are listened for, from [`Heard::install`] on.
+pub(crate) struct Heard {
+    hangup: Option<Signal>,
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    quit: Option<Signal>,
+}
+
+impl Heard {
+    /// Installs the handlers. To be done before anybody is told that the proxy listens: until then a SIGHUP would end it
+    /// and a SIGTERM cut off what runs. What comes before [`Signals`] waits is kept for it.
+    pub(crate) fn install() -> std::io::Result<Heard> {
+        // Handlers are the process's and not a runtime's; this one is only asked for its signal driver.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _within = runtime.enter();
+        Ok(Heard {
+            hangup: listen_for(SignalKind::hangup()),
+            terminate: listen_for(SignalKind::terminate()),
+            interrupt: listen_for(SignalKind::interrupt()),
+            quit: listen_for(SignalKind::quit()),
+        })
+    }
+}
+
 /// Waits for signals on pingora's main runtime and carries them out.
 pub(crate) struct Signals {
+    heard: Mutex<Option<Heard>>,
     reloader: Reloader,
     drain: Drain,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -23,8 +48,14 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    pub(crate) fn new(reloader: Reloader, drain: Drain, workers: Vec<JoinHandle<()>>, drain_timeout: Duration) -> Self {
-        Signals { reloader, drain, workers: Mutex::new(workers), drain_timeout }
+    pub(crate) fn new(
+        heard: Heard,
+        reloader: Reloader,
+        drain: Drain,
+        workers: Vec<JoinHandle<()>>,
+        drain_timeout: Duration,
+    ) -> Self {
+        Signals { heard: Mutex::new(Some(heard)), reloader, drain, workers: Mutex::new(workers), drain_timeout }
     }
 
     pub(crate) fn reloader(&self) -> Reloader {
@@ -68,10 +99,9 @@ async fn next(signal: &mut Option<Signal>) {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let mut hangup = listen_for(SignalKind::hangup());
-        let mut terminate = listen_for(SignalKind::terminate());
-        let mut interrupt = listen_for(SignalKind::interrupt());
-        let mut quit = listen_for(SignalKind::quit());
+        let heard = self.heard.lock().ok().and_then(|mut heard| heard.take());
+        let Heard { mut hangup, mut terminate, mut interrupt, mut quit } =
+            heard.unwrap_or(Heard { hangup: None, terminate: None, interrupt: None, quit: None });
         let within = loop {
             tokio::select! {
                 () = next(&mut hangup) => self.reloader.reload_in_background(),
