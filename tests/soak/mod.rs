@@ -5,8 +5,8 @@
 //!      every body names its URL and carries a checksum      memory is watched
 //! ```
 //!
-//! The short test is one of the set. The long ones are run by `make soak`: they need some 3,000 file descriptors
-//! (`ulimit -n 8192`) and take `COPAL_SOAK_SECONDS` (60) each.
+//! The short test is one of the set. The long ones are run by `make soak`, one after the other: each takes
+//! `COPAL_SOAK_SECONDS` (60) and some 3,000 file descriptors (`ulimit -n 8192`).
 
 mod load;
 mod origin;
@@ -17,6 +17,7 @@ use crate::wire::COPAL;
 use copal_testkit::{Proxy, wait};
 use load::Tally;
 use origin::Unsteady;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -37,7 +38,10 @@ fn proxy(origin: &Unsteady) -> Proxy {
     );
     let policy = "fn recv(req) { if req.url.starts_with(\"/pass/\") { return pass(); } }\n\
                   fn deliver(req, resp) { resp.http[\"x-url\"] = req.url; }";
-    Proxy::builder(COPAL).config(&toml).policy(policy).env("COPAL_LOG", "error").start()
+    // `make soak` names the release build.
+    let binary = std::env::var_os("COPAL_BIN").map_or_else(|| COPAL.into(), PathBuf::from);
+    let binary = binary.canonicalize().unwrap_or_else(|error| panic!("COPAL_BIN {}: {error}", binary.display()));
+    Proxy::builder(binary).config(&toml).policy(policy).env("COPAL_LOG", "error").start()
 }
 
 /// Runs `load` while the origin comes and goes and memory is watched, and checks what must hold whatever the load saw.

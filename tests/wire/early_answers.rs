@@ -56,10 +56,9 @@ fn hasty(answer: &'static str, read_on: bool) -> (SocketAddr, JoinHandle<usize>)
         }
         stream.write_all(answer.as_bytes()).unwrap();
         let mut more = 0;
-        while read_on {
-            match stream.read(&mut piece) {
-                Ok(n) if n > 0 => more += n,
-                Ok(_) | Err(_) => break,
+        if read_on {
+            while let Ok(n @ 1..) = stream.read(&mut piece) {
+                more += n;
             }
         }
         more

@@ -187,6 +187,9 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
     Arc::new(Worker { core: Arc::new(core), pool: Arc::new(Pool::default()) })
 }
 
+/// Method, URL, fields, and the status that must come.
+type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+
 async fn ask(worker: &Arc<Worker>, method: &str, url: &str, fields: &[(&str, &str)]) -> u16 {
     let addr = SocketAddr::from(([127, 0, 0, 1], 4000));
     let mut txn = Txn::new(&worker.core, addr, addr, Arc::from("host"));
@@ -208,7 +211,7 @@ fn every_edge_of_both_tables_is_taken() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let clock = Clock::manual(Time::from_secs(1_700_000_000));
     let worker = worker(origin(), clock.clone());
-    let plan: &[(&str, &str, &[(&str, &str)], u16)] = &[
+    let plan: &[Asked] = &[
         ("GET", "/fresh", &[], 200),
         ("GET", "/fresh", &[], 200),
         ("GET", "/fresh", &[("x-hit", "miss")], 200),

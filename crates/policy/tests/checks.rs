@@ -256,3 +256,21 @@ fn what_is_right_is_not_complained_about() {
     "#;
     assert_eq!(findings(source), [""; 0]);
 }
+
+#[test]
+fn what_the_host_cannot_carry_out_is_refused_at_load() {
+    use copal_policy::ActionKind;
+    let env =
+        Arc::new(Environment { unavailable: vec![ActionKind::Pipe, ActionKind::Policy], ..Environment::default() });
+    let source = "fn recv(req) {\n    if req.url == \"/\" { return pipe(); }\n    policy(\"x\")\n}\nfn pipe(req, bereq) { synth(400) }";
+    let found = Policy::compile("site.rhai", source, env).expect_err("none of this is available");
+    let found: Vec<String> = found.list.iter().map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect();
+    assert_eq!(
+        found,
+        [
+            "2:32 `pipe()` is not available in this version",
+            "3:5 `policy(name)` is not available in this version",
+            "5:4 the hook `pipe` is not available in this version",
+        ]
+    );
+}

@@ -22,6 +22,7 @@ fn env() -> Arc<Environment> {
         limits: Limits::default(),
         health: Arc::new(Sick),
         random: Arc::new(SeededRandom::new(1)),
+        ..Environment::default()
     })
 }
 
