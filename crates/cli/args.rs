@@ -49,7 +49,7 @@ pub(crate) struct Given {
     /// How long past its ttl an object may be served while a fetch renews it, as 10s. [default: 0s]
     #[arg(long)]
     pub(crate) grace: Option<String>,
-    /// The admin API: unix:PATH, or HOST:PORT with [admin] token_file.
+    /// The admin API: unix:PATH, or HOST:PORT (which needs admin.token_file).
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
 }

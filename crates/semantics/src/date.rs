@@ -123,7 +123,7 @@ pub fn write(at: Time, out: &mut Vec<u8>) {
     out.extend_from_slice(&to_imf_fixdate(at));
 }
 
-/// The 29 bytes that [`write`] writes.
+/// The 29 bytes that [`write()`] writes.
 #[must_use]
 #[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more")]
 pub fn to_imf_fixdate(at: Time) -> [u8; 29] {
