@@ -41,4 +41,4 @@ bench: tools ## micro benches, then the same load against Copal and its installe
 
 soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
 	$(CARGO) build --release --quiet
-	COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak
+	ulimit -n 8192 && COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak

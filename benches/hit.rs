@@ -75,6 +75,8 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
         clock: Clock::system(),
         rules: Rules::default(),
         settings: Settings {
+            name: Arc::from("copal"),
+            via: Arc::from("1.1 copal"),
             size: 64 << 20,
             max_restarts: 4,
             max_retries: 4,

@@ -16,6 +16,10 @@ use std::time::Duration;
 /// What the owner has set, as far as the pipeline needs it.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What this proxy calls itself in Cache-Status.
+    pub name: Arc<str>,
+    /// The same as an entry of Via: "1.1 NAME".
+    pub via: Arc<str>,
     /// The ceiling on everything the store holds, in bytes; for the figures.
     pub size: u64,
     /// How often a request may start over. Beyond: 503.

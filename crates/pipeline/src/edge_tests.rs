@@ -170,6 +170,8 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
         clock,
         rules: Rules::default(),
         settings: Settings {
+            name: Arc::from("copal"),
+            via: Arc::from("1.1 copal"),
             size: 1 << 20,
             max_restarts: 2,
             max_retries: 2,

@@ -75,6 +75,8 @@ pub struct Txn {
     pub status: u16,
     /// The connection ends with this response.
     pub(crate) close: bool,
+    /// The deliver hook has failed on this request.
+    pub(crate) deliver_failed: bool,
     /// Pages made for this request so far.
     pub(crate) synths: u32,
     /// Waiting for another request's fetch is over for this one: it goes on by itself.
@@ -112,6 +114,7 @@ impl Txn {
             head_at: None,
             status: 0,
             close: false,
+            deliver_failed: false,
             synths: 0,
             waits: 0,
         }
@@ -139,6 +142,7 @@ impl Txn {
         self.head_at = None;
         self.status = 0;
         self.close = false;
+        self.deliver_failed = false;
         self.synths = 0;
         self.waits = 0;
         let now = self.now;

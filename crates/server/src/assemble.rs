@@ -73,6 +73,8 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
         clock: Clock::system(),
         rules: config.cache.rules(),
         settings: Settings {
+            name: Arc::from(config.name.as_str()),
+            via: format!("1.1 {}", config.name).into(),
             size: config.cache.size,
             max_restarts: config.policy.max_restarts,
             max_retries: config.policy.max_retries,

@@ -218,7 +218,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         Purpose::Background { guard, stale } => (true, true, Some(guard), Some(stale)),
         Purpose::Pass => (false, false, None, None),
     };
-    let mut scene = request::backend_scene(txn.scene(), cacheable);
+    let mut scene = request::backend_scene(txn.scene(), cacheable, &worker.core.settings.via);
     scene.bereq_vars.is_bgfetch = background;
     scene.bereq_vars.uncacheable = !cacheable;
     Job {

@@ -6,7 +6,7 @@ use http::Method;
 
 /// A scene for the backend side: `bereq` made from `req`. A fetch for the store asks for the whole, unconditionally; a
 /// pass is forwarded as it came.
-pub(super) fn backend_scene(from: &Scene, cacheable: bool) -> Box<Scene> {
+pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Scene> {
     let mut scene = Box::new(Scene {
         req: from.req.clone(),
         req_vars: from.req_vars.clone(),
@@ -40,7 +40,7 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool) -> Box<Scene> {
         // What was received was valid, and so is an address: never refused. The same goes for Via.
         let _valid = headers.set("X-Forwarded-For", line);
     }
-    let _valid = headers.append("Via", "1.1 copal");
+    let _valid = headers.append("Via", via);
     let vars = &mut scene.bereq_vars;
     vars.backend.clone_from(&from.req_vars.backend);
     vars.is_hitmiss = from.req_vars.is_hitmiss;

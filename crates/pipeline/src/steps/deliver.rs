@@ -2,7 +2,7 @@
 //! and the body goes out while it arrives.
 
 use super::{Delivery, Source, Step, common_action, policy_fault, unavailable};
-use crate::core::Worker;
+use crate::core::{Settings, Worker};
 use crate::fetch::Upload;
 use crate::filters::{self, Segments};
 use crate::io::{ClientGone, RequestSource, ResponseSink};
@@ -26,8 +26,9 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     if let Source::Object(object, _) = &body {
         read_head(txn, object);
     }
-    finish_head(txn);
-    if txn.policy.has(Hook::Deliver) {
+    finish_head(&worker.core.settings, txn);
+    // A hook that has failed on this request is not asked about the page that says so.
+    if txn.policy.has(Hook::Deliver) && !txn.deliver_failed {
         if let Source::Object(object, _) = &body {
             let mut vars = super::hit::object_vars(txn, object);
             if !txn.verdict.outcome.is_hit() {
@@ -41,12 +42,15 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
         match txn.hook(worker, Hook::Deliver) {
             Ok(Action::Default | Action::Deliver) => {}
             // A page that synth made is not judged again: its deliver hook may change it, not refuse it.
-            Ok(_) | Err(_) if from_synth && txn.synths > 1 => {}
+            Ok(_) if from_synth && txn.synths > 1 => {}
             Ok(other) => {
                 return common_action(worker, txn, Hook::Deliver, other)
                     .unwrap_or_else(|other| unavailable(worker, txn, Hook::Deliver, &other));
             }
-            Err(fault) => return policy_fault(&fault),
+            Err(fault) => {
+                txn.deliver_failed = true;
+                return policy_fault(&fault);
+            }
         }
     }
     if txn.close {
@@ -84,7 +88,7 @@ fn read_head(txn: &mut Txn, object: &Object) {
 }
 
 /// What every response carries: Via, Cache-Status, X-Request-Id.
-fn finish_head(txn: &mut Txn) {
+fn finish_head(settings: &Settings, txn: &mut Txn) {
     let verdict = txn.verdict;
     let status = CacheStatus {
         hit: verdict.outcome.is_hit(),
@@ -98,10 +102,10 @@ fn finish_head(txn: &mut Txn) {
     };
     let scene = txn.scene_mut();
     let mut line = Vec::with_capacity(64);
-    status.write("copal", &mut line);
+    status.write(&settings.name, &mut line);
     let (xid, headers) = (&scene.req_vars.xid, &mut scene.resp.headers);
     // All of these are our own or checked on arrival, so none can be refused.
-    let _valid = headers.append("Via", "1.1 copal");
+    let _valid = headers.append("Via", &*settings.via);
     let _valid = headers.append("Cache-Status", &line);
     let _valid = headers.set("X-Request-Id", xid);
 }

@@ -5,7 +5,7 @@ use crate::core::Worker;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
-use copal_policy::{Action, Hook};
+use copal_policy::{Action, Hook, builtin};
 use copal_store::PurgeMode;
 
 pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
@@ -19,9 +19,13 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
         Err(fault) => return policy_fault(&fault),
     };
     match action {
-        Action::Default => {
-            Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(200, "Purged") })
-        }
+        Action::Default => match builtin::purge(txn.scene()) {
+            // The number alone on a line: this answer is read by programs more than by people.
+            Action::Synth { status, reason } => {
+                Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(status, reason) })
+            }
+            other => unavailable(worker, txn, Hook::Purge, &other),
+        },
         other => common_action(worker, txn, Hook::Purge, other)
             .unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other)),
     }

@@ -24,8 +24,8 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
     let fields = [
         ("Date", copal_semantics::date::http_date(now)),
         ("Content-Type", "text/plain; charset=utf-8".to_owned()),
-        ("Via", "1.1 copal".to_owned()),
-        ("Cache-Status", "copal; detail=bad-request".to_owned()),
+        ("Via", worker.core.settings.via.to_string()),
+        ("Cache-Status", format!("{}; detail=bad-request", worker.core.settings.name)),
         ("X-Request-Id", id.clone()),
     ];
     for (name, value) in fields {
