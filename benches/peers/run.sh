@@ -13,4 +13,4 @@ for tool in python3 wrk taskset; do
         exit 1
     fi
 done
-COPAL=$copal exec python3 "$here/peers.py" "$@"
+COPAL=$copal exec python3 -B "$here/peers.py" "$@"

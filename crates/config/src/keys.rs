@@ -122,7 +122,7 @@ pub const KEYS: &[Key] = &[
     key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
         "`IP:port`, `host:port` (names are resolved again when they expire), `unix:PATH`."),
     key("backend.*.connect_timeout", TIMEOUT, Is("3.5s"), "Varnish's: one lost SYN is sent again after 1 s, two after 3 s",
-        "To open a connection; 503 beyond."),
+        "To open a connection; 504 beyond."),
     key("backend.*.first_byte_timeout", TIMEOUT, Is("60s"), "Varnish's",
         "From the request sent to the first byte of the response; 504 beyond."),
     key("backend.*.between_bytes_timeout", TIMEOUT, Is("60s"), "Varnish's",

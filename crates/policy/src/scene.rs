@@ -61,8 +61,6 @@ pub struct RequestVars {
     pub hash_always_miss: bool,
     /// Do not wait for a fetch that is under way.
     pub hash_ignore_busy: bool,
-    /// Do not compare by Vary.
-    pub hash_ignore_vary: bool,
     /// How often it was restarted.
     pub restarts: u32,
     /// How deep in ESI includes.
@@ -132,10 +130,6 @@ pub struct BackendResponseVars {
     pub backend: String,
     /// Made from a 304 and the stale object.
     pub was_304: bool,
-    /// Send it while it arrives.
-    pub do_stream: bool,
-    /// The store it goes to.
-    pub storage: String,
 }
 
 /// A stored object, read-only.

@@ -160,6 +160,8 @@ const fn opt(object: &'static str, name: &'static str, ty: Type, hooks: HookSet,
 
 const C: HookSet = HookSet::CLIENT;
 const B: HookSet = HookSet::BACKEND;
+/// Where an object's head is read: as in VCL, not in deliver, where `resp` has it.
+const OH: HookSet = HookSet::of(&[Hook::Hit, Hook::BackendRefresh]);
 const R: HookSet = HookSet::RESP;
 const BR: HookSet = HookSet::BERESP;
 const O: HookSet = HookSet::OBJ;
@@ -180,7 +182,6 @@ pub const VARS: &[Var] = &[
     opt("req", "max_age", Type::Duration, C, "At most that old may an object be to serve this request."),
     rw("req", "hash_always_miss", Type::Bool, C, "Fetch even when there is an object, and replace it."),
     rw("req", "hash_ignore_busy", Type::Bool, C, "Do not wait for a fetch that is under way."),
-    rw("req", "hash_ignore_vary", Type::Bool, C, "Do not compare by Vary."),
     ro("req", "restarts", Type::Int, C, "How often the request was restarted."),
     ro("req", "esi_level", Type::Int, C, "How deep in ESI includes; 0 for a request from the client."),
     ro("req", "xid", Type::Text, C, "The id of the transaction, the one in the log."),
@@ -217,8 +218,6 @@ pub const VARS: &[Var] = &[
     Var { object: "beresp", name: "body", ty: Type::Text, optional: true, read: BR, write: HookSet::of(&[Hook::BackendError]), doc: "The body of the error page." },
     ro("beresp", "backend", Type::Backend, BR, "The backend that answered."),
     ro("beresp", "was_304", Type::Bool, BR, "Made from a 304 and the stale object."),
-    rw("beresp", "do_stream", Type::Bool, BR, "Send it while it arrives."),
-    rw("beresp", "storage", Type::Text, BR, "The store it goes to."),
 
     rw("resp", "status", Type::Int, R, "The status; 1000 and more is sent modulo 1000."),
     rw("resp", "reason", Type::Text, R, "The reason phrase."),
@@ -228,10 +227,10 @@ pub const VARS: &[Var] = &[
     Var { object: "resp", name: "body", ty: Type::Text, optional: true, read: R, write: HookSet::of(&[Hook::Synth]), doc: "The body of the page." },
     ro("resp", "is_streaming", Type::Bool, R, "The body is still being fetched."),
 
-    ro("obj", "status", Type::Int, O, "The status."),
-    ro("obj", "reason", Type::Text, O, "The reason phrase."),
-    ro("obj", "proto", Type::Text, O, "The version the origin spoke."),
-    ro("obj", "http", Type::Headers, O, "The header fields."),
+    ro("obj", "status", Type::Int, OH, "The status."),
+    ro("obj", "reason", Type::Text, OH, "The reason phrase."),
+    ro("obj", "proto", Type::Text, OH, "The version the origin spoke."),
+    ro("obj", "http", Type::Headers, OH, "The header fields."),
     ro("obj", "ttl", Type::Duration, O, "How long it is still fresh; negative when stale."),
     ro("obj", "grace", Type::Duration, O, "How long past its ttl it may be served."),
     ro("obj", "keep", Type::Duration, O, "How long past its ttl it is kept."),

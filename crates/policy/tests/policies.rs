@@ -304,7 +304,7 @@ fn request_variables_are_read_and_written() {
         if req.grace != () || req.backend != () { return fail("unset variables read as ()"); }
         req.grace = duration("10s"); req.max_age = duration("1m"); req.max_age = ();
         req.backend = director("app"); req.backend_hint = backend("app2"); req.backend = "app1";
-        req.hash_always_miss = true; req.hash_ignore_vary = !req.hash_ignore_vary;
+        req.hash_always_miss = true;
         req.method = "HEAD"; client.identity = "me";
         req.vars["n"] = 1; req.vars["n"] += 1; req.vars["t"] = now; req.vars["gone"] = "x"; req.vars["gone"] = ();
         if req.backend != backend("app1") || req.vars["none"] != () || !req.vars.has("n") { return fail("no"); }
@@ -314,7 +314,7 @@ fn request_variables_are_read_and_written() {
     assert_eq!(r, Ok(Action::Default));
     let v = &s.req_vars;
     assert_eq!((v.grace, v.max_age, v.backend.as_deref()), (Some(Span::from_secs(10)), None, Some("app1")));
-    assert!(v.hash_always_miss && v.hash_ignore_vary && !v.hash_ignore_busy);
+    assert!(v.hash_always_miss && !v.hash_ignore_busy);
     assert_eq!((s.req.method.as_str(), s.client.identity.as_deref()), ("HEAD", Some("me")));
     assert_eq!(v.vars.len(), 2);
     assert_eq!(v.vars["n"], ScriptValue::Int(2));

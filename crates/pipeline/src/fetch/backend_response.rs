@@ -30,7 +30,6 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
     vars.age = fresh.initial_age;
     vars.uncacheable = uncacheable;
     vars.backend = origin;
-    vars.do_stream = true;
     let action = match job.hook(Hook::BackendResponse) {
         Ok(action) => action,
         Err(failure) => return Next::BackendError(failure),

@@ -39,6 +39,11 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
             txn.scene_mut().obj = Some(vars);
         }
         let from_synth = matches!(body, Source::Made(_));
+        txn.scene_mut().resp_vars.is_streaming = match &body {
+            Source::Object(object, _) => !object.body().is_complete(),
+            Source::Transit { .. } => true,
+            Source::Made(_) => false,
+        };
         match txn.hook(worker, Hook::Deliver) {
             Ok(Action::Default | Action::Deliver) => {}
             // A page that synth made is not judged again: its deliver hook may change it, not refuse it.

@@ -7,6 +7,7 @@ use crate::selecting;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
+use copal_policy::RequestVars;
 use copal_semantics::cache_control::RequestDirectives;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
@@ -84,7 +85,12 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
             return Judged::Settled(Step::Pass { hit_for_pass: true, reason: Reason::HitForPass });
         }
     }
-    let grace_cap = txn.scene().req_vars.grace;
+    let RequestVars { grace: grace_cap, max_age, .. } = txn.scene().req_vars;
+    if max_age.is_some_and(|max| times.age(txn.now) > max) {
+        txn.verdict.fwd = Some(Fwd::Request);
+        txn.verdict.reason = Some(Reason::Policy);
+        return Judged::Stale(object);
+    }
     let judged = reuse(&crate::times::stored(&times), txn.now, directives, grace_cap, true);
     // Only what is stale asks whether anybody is there to renew it: a hit never does.
     let judged = match judged {

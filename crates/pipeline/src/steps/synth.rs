@@ -2,7 +2,7 @@
 
 use super::{Delivery, Page, Source, Step, policy_fault, unavailable};
 use crate::core::Worker;
-use crate::txn::Txn;
+use crate::txn::{Txn, Verdict};
 use bytes::Bytes;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
@@ -16,6 +16,9 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, page: Page) -> Step {
     if !matches!(txn.verdict.outcome, Outcome::Purge) {
         txn.verdict.outcome = if txn.error.is_some() { Outcome::Error } else { Outcome::Synth };
     }
+    // Whatever was found or fetched before, this response is made here.
+    let Verdict { outcome, .. } = txn.verdict;
+    txn.verdict = Verdict { outcome, ..Verdict::default() };
     txn.synths += 1;
     let Page { status, reason, location, body, close } = page;
     txn.close = txn.close || close;

@@ -6,7 +6,7 @@ use super::{Bereq, Beresp, get, get_dynamic, set};
 use crate::environment::Environment;
 use crate::fault::HostError;
 use crate::scene::Scene;
-use crate::value::{Backend, optional, text, to_bool, to_span, to_text};
+use crate::value::{Backend, optional, text, to_bool, to_span};
 use copal_semantics::Span;
 use rhai::{Dynamic, Engine};
 use std::sync::Arc;
@@ -69,11 +69,4 @@ fn response(e: &mut Engine) {
     });
     get::<Beresp, _>(e, "backend", |s| Backend(text(&s.beresp_vars.backend)));
     get::<Beresp, _>(e, "was_304", |s| s.beresp_vars.was_304);
-    get::<Beresp, _>(e, "do_stream", |s| s.beresp_vars.do_stream);
-    set::<Beresp>(e, "do_stream", |s, v| to_bool("beresp.do_stream", &v).map(|b| s.beresp_vars.do_stream = b));
-    get::<Beresp, _>(e, "storage", |s| text(&s.beresp_vars.storage));
-    set::<Beresp>(e, "storage", |s, v| {
-        s.beresp_vars.storage = to_text("beresp.storage", &v)?.to_string();
-        Ok(())
-    });
 }

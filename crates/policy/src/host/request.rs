@@ -109,7 +109,6 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     optional_span::<Req>(e, "max_age", |s| s.req_vars.max_age, |s| &mut s.req_vars.max_age);
     flag(e, "hash_always_miss", |s| s.req_vars.hash_always_miss, |s| &mut s.req_vars.hash_always_miss);
     flag(e, "hash_ignore_busy", |s| s.req_vars.hash_ignore_busy, |s| &mut s.req_vars.hash_ignore_busy);
-    flag(e, "hash_ignore_vary", |s| s.req_vars.hash_ignore_vary, |s| &mut s.req_vars.hash_ignore_vary);
     get::<Req, _>(e, "restarts", |s| i64::from(s.req_vars.restarts));
     get::<Req, _>(e, "esi_level", |s| i64::from(s.req_vars.esi_level));
     get::<Req, _>(e, "is_hitmiss", |s| s.req_vars.is_hitmiss);
