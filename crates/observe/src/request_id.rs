@@ -32,12 +32,12 @@ pub fn make_into(id: &mut String) {
         source.made += 1;
         (hash(&source.high, source.made), hash(&source.low, source.made))
     });
-    for half in [high, low] {
-        for shift in (0..16).rev() {
-            let digit = (half >> (shift * 4)) & 15;
-            id.push(char::from(b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)]));
-        }
+    let mut digits = [0u8; 32];
+    for (i, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
+        digits[2 * i] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        digits[2 * i + 1] = b"0123456789abcdef"[usize::from(byte & 15)];
     }
+    id.push_str(std::str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
 }
 
 fn hash(key: &RandomState, n: u64) -> u64 {

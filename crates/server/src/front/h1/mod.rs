@@ -23,10 +23,11 @@ use http::Version;
 use sink::Sink;
 use source::Source;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// Read at once: holds most heads whole.
 const READ_BYTES: usize = 8 * 1024;
@@ -79,8 +80,9 @@ pub(crate) async fn connection<R, W>(
     let mut buf = BytesMut::with_capacity(READ_BYTES);
     let mut sink = Sink::new(writer, limits.send_timeout);
     let mut first = true;
+    let mut timer = std::pin::pin!(sleep_until(Instant::now() + limits.head_timeout));
     loop {
-        let end = match next_head(&mut reader, &mut buf, &limits, first).await {
+        let end = match next_head(&mut reader, &mut buf, &limits, timer.as_mut(), first).await {
             Head::At(end) => end,
             Head::None => break,
             Head::Late => {
@@ -147,6 +149,7 @@ async fn next_head<R: AsyncRead + Unpin>(
     reader: &mut R,
     buf: &mut BytesMut,
     limits: &FrontLimits,
+    mut timer: Pin<&mut Sleep>,
     first: bool,
 ) -> Head {
     let mut scan = HeadScan::default();
@@ -164,11 +167,38 @@ async fn next_head<R: AsyncRead + Unpin>(
         let until =
             deadline.unwrap_or_else(|| Instant::now() + if first { limits.head_timeout } else { limits.idle_timeout });
         buf.reserve(READ_BYTES);
-        match timeout_at(until, reader.read_buf(buf)).await {
-            Ok(Ok(0)) | Ok(Err(_)) => return Head::None,
-            Ok(Ok(_)) => {}
-            Err(_) if buf.is_empty() => return Head::None,
-            Err(_) => return Head::Late,
+        match read_until(reader, buf, timer.as_mut(), until).await {
+            Some(Ok(0)) | Some(Err(_)) => return Head::None,
+            Some(Ok(_)) => {}
+            None if buf.is_empty() => return Head::None,
+            None => return Head::Late,
+        }
+    }
+}
+
+/// Reads once; `None` when nothing came by `until`.
+///
+/// A connection has one timer. Setting it anew for every request would cost more than it tells, so it is left to fire
+/// early, at the end of an older wait, and is only then moved to where it belongs.
+async fn read_until<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    buf: &mut BytesMut,
+    mut timer: Pin<&mut Sleep>,
+    until: Instant,
+) -> Option<std::io::Result<usize>> {
+    if timer.deadline() > until || timer.is_elapsed() {
+        timer.as_mut().reset(until);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            read = reader.read_buf(buf) => return Some(read),
+            () = timer.as_mut() => {
+                if Instant::now() >= until {
+                    return None;
+                }
+                timer.as_mut().reset(until);
+            }
         }
     }
 }
