@@ -49,7 +49,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
             // A page that synth made is not judged again: its deliver hook may change it, not refuse it.
             Ok(_) if from_synth && txn.synths > 1 => {}
             Ok(other) => {
-                return common_action(worker, txn, Hook::Deliver, other)
+                return common_action(txn, Hook::Deliver, other)
                     .unwrap_or_else(|other| unavailable(worker, txn, Hook::Deliver, &other));
             }
             Err(fault) => {

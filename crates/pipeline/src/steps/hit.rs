@@ -44,8 +44,9 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
             Step::Miss(Missing { guard: refresh, stale: Some(object), hit_for_miss: false })
         }
         Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Pass },
-        other => common_action(worker, txn, Hook::Hit, other)
-            .unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other)),
+        other => {
+            common_action(txn, Hook::Hit, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other))
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
         Action::Default | Action::Fetch => {}
         Action::Pass => return Step::Pass { hit_for_pass: false, reason: Reason::Pass },
         other => {
-            return common_action(worker, txn, Hook::Miss, other)
+            return common_action(txn, Hook::Miss, other)
                 .unwrap_or_else(|other| unavailable(worker, txn, Hook::Miss, &other));
         }
     }

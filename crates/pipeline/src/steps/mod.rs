@@ -115,7 +115,7 @@ pub(crate) fn policy_fault(fault: &Fault) -> Step {
 }
 
 /// The actions that mean the same in every client hook; `None` for those that the step itself must know.
-pub(crate) fn common_action(worker: &Worker, txn: &mut Txn, hook: Hook, action: Action) -> Result<Step, Action> {
+pub(crate) fn common_action(txn: &mut Txn, hook: Hook, action: Action) -> Result<Step, Action> {
     match action {
         Action::Synth { status, reason } => Ok(Step::Synth(Page::new(status, reason))),
         Action::Redirect { status, location } => {
@@ -129,9 +129,6 @@ pub(crate) fn common_action(worker: &Worker, txn: &mut Txn, hook: Hook, action: 
         Action::Restart => Ok(Step::Restart),
         other => Err(other),
     }
-    .inspect(|_| {
-        let _ = worker;
-    })
 }
 
 /// An action that this version cannot carry out here; the policy's checks refuse it at load where they can.

@@ -28,7 +28,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     match action {
         Action::Default | Action::Fetch => {}
         other => {
-            return common_action(worker, txn, Hook::Pass, other)
+            return common_action(txn, Hook::Pass, other)
                 .unwrap_or_else(|other| unavailable(worker, txn, Hook::Pass, &other));
         }
     }

@@ -26,7 +26,8 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
             }
             other => unavailable(worker, txn, Hook::Purge, &other),
         },
-        other => common_action(worker, txn, Hook::Purge, other)
-            .unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other)),
+        other => {
+            common_action(txn, Hook::Purge, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Purge, &other))
+        }
     }
 }

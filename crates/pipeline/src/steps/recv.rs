@@ -21,13 +21,14 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
         Action::Default => match builtin::recv(txn.scene()) {
             Action::Lookup => Step::Hash { purge: false },
             Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Method },
-            other => common_action(worker, txn, Hook::Recv, other)
+            other => common_action(txn, Hook::Recv, other)
                 .unwrap_or_else(|other| unavailable(worker, txn, Hook::Recv, &other)),
         },
         Action::Lookup => Step::Hash { purge: false },
         Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Pass },
-        other => common_action(worker, txn, Hook::Recv, other)
-            .unwrap_or_else(|other| unavailable(worker, txn, Hook::Recv, &other)),
+        other => {
+            common_action(txn, Hook::Recv, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Recv, &other))
+        }
     }
 }
 
