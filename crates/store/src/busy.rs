@@ -98,6 +98,9 @@ impl Store {
             Some(Found::Index(index)) if index.is_for(hash, key) => {
                 index.specs().first().map_or(hash, |spec| self.hasher().secondary(hash, spec, vary))
             }
+            Some(Found::Object(lone)) if lone.key() == key => {
+                lone.spec().map_or(hash, |spec| self.hasher().secondary(hash, spec, vary))
+            }
             _ => hash,
         };
         let flight = {

@@ -11,11 +11,12 @@
 
 use crate::body::Body;
 use crate::memory::OBJECT_OVERHEAD_BYTES;
+use crate::shelf::low;
 use crate::times::{Times, pack, unpack};
 use crate::variants::VarySpec;
 use copal_semantics::time::Time;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Object {
     spec: Option<Arc<VarySpec>>,
     // A u128 in two halves: its alignment of 16 would cost a padding word.
     slot: [u64; 2],
+    /// Where it stands on the shelf: see `stands_at`.
+    place: AtomicU64,
     response_time: Time,
     ttl: AtomicU32,
     initial_age: u32,
@@ -66,6 +69,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) times: &'a Times,
     pub(crate) kind: Kind,
     pub(crate) slot: u128,
+    /// Where on the shelf it is put: its slot, or the primary hash for a lone variant.
+    pub(crate) place: u64,
     pub(crate) spec: Option<Arc<VarySpec>>,
     pub(crate) body: Arc<Body>,
 }
@@ -88,6 +93,7 @@ impl Object {
             body: p.body,
             spec: p.spec,
             slot: [p.slot as u64, (p.slot >> 64) as u64],
+            place: AtomicU64::new(p.place),
             response_time: p.times.response_time,
             ttl: AtomicU32::new(pack(p.times.ttl)),
             initial_age: pack(p.times.initial_age),
@@ -206,8 +212,24 @@ impl Object {
         self.spec.as_ref()
     }
 
+    /// The hash that says what it answers: the primary hash of its key, or of a variant the secondary one.
     pub(crate) fn slot(&self) -> u128 {
         u128::from(self.slot[0]) | (u128::from(self.slot[1]) << 64)
+    }
+
+    /// Where on the shelf it stands: a lone variant at the primary hash, everything else at its slot. Changes under the
+    /// lock of the primary key only.
+    pub(crate) fn place(&self) -> u64 {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_place(&self, place: u64) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// A variant that stands at the primary hash, where it needs no index.
+    pub(crate) fn is_lone(&self) -> bool {
+        self.spec.is_some() && self.place() != low(self.slot())
     }
 
     /// When it was last of use: for choosing the variant that goes.
@@ -216,7 +238,7 @@ impl Object {
     }
 
     fn own_bytes(&self) -> u64 {
-        self.block.len() as u64 + OBJECT_OVERHEAD_BYTES
+        self.block.len() as u64 + OBJECT_OVERHEAD_BYTES + self.spec.as_ref().map_or(0, |s| s.bytes())
     }
 
     /// What it weighs on the shelf: itself and its body as far as it has come, in bytes.
@@ -274,7 +296,7 @@ mod tests {
     #[test]
     fn the_structures_stay_small() {
         // Two counters of an Arc are 16 bytes more. docs/performance.md has the sum.
-        assert!(size_of::<Object>() <= 104, "{}", size_of::<Object>());
+        assert!(size_of::<Object>() <= 112, "{}", size_of::<Object>());
         assert!(size_of::<Body>() <= 56, "{}", size_of::<Body>());
     }
 

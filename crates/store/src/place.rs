@@ -1,8 +1,9 @@
 //! Putting objects on the shelf: new ones with a body to come, markers, and those that a 304 has renewed.
 //!
 //! ```text
-//!  no Vary, no index:    primary hash ─▶ Object                      (replaces)
-//!  Vary, or an index:    primary hash ─▶ VaryIndex ─▶ secondary hash ─▶ Object
+//!  no Vary, nothing or a plain object there:     primary hash ─▶ Object      (replaces)
+//!  Vary, nothing there or the same variant:      primary hash ─▶ Object      (replaces, with its spec)
+//!  another variant or an index there:            primary hash ─▶ VaryIndex ─▶ secondary hash ─▶ Object
 //!                        a response without Vary at a key that varies is a variant that every request selects
 //! ```
 //!
@@ -11,7 +12,7 @@
 use crate::body::Body;
 use crate::live::Live;
 use crate::object::{Kind, Object, Parts};
-use crate::shelf::Found;
+use crate::shelf::{Found, low};
 use crate::store::{Store, VaryFn};
 use crate::times::Times;
 use crate::variants::{VaryIndex, VarySpec};
@@ -76,6 +77,7 @@ impl Store {
             times: &times,
             kind: old.kind(),
             slot: old.slot(),
+            place: old.place(),
             spec: old.spec().cloned(),
             body: Arc::clone(old.body()),
         };
@@ -83,9 +85,11 @@ impl Store {
         let hash = self.hasher().primary(old.key());
         {
             let _lock = self.lock(hash);
+            // A lone variant may have moved since.
+            new.set_place(old.place());
             if self.shelf().remove(old) {
                 self.shelf().put(&new, 0);
-                if new.spec().is_some() {
+                if new.spec().is_some() && !new.is_lone() {
                     match self.shelf().get(hash) {
                         Some(Found::Index(index)) if index.is_for(hash, new.key()) => self.enter(&index, &new),
                         // The index was evicted meanwhile: nobody would find the variant.
@@ -117,24 +121,17 @@ impl Store {
     fn place(&self, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
         let object = {
             let _lock = self.lock(new.hash);
-            let index = match self.shelf().get(new.hash) {
+            match self.shelf().get(new.hash) {
                 Some(Found::Index(index)) if index.is_for(new.hash, new.key) && index.standing.is_on_shelf() => {
-                    Some(index)
+                    self.place_variant(&index, new, kind, body)
+                }
+                Some(Found::Object(lone)) if lone.spec().is_some() && lone.key() == new.key && lone.is_stored() => {
+                    self.place_beside(&lone, new, kind, body)
                 }
                 other => {
                     self.clear(other);
-                    None
-                }
-            };
-            match index {
-                None if new.vary_names.is_empty() => {
-                    let object = make(new, kind, body, new.hash, None);
-                    self.shelf().put(&object, expected(new));
-                    object
-                }
-                index => {
-                    let fresh = || Arc::new(VaryIndex::new(new.hash, new.key, Arc::clone(self.ledger())));
-                    self.place_variant(&index.unwrap_or_else(fresh), new, kind, body)
+                    let spec = (!new.vary_names.is_empty()).then(|| self.new_spec(new.vary_names));
+                    self.place_alone(new, kind, body, spec)
                 }
             }
         };
@@ -143,14 +140,49 @@ impl Store {
         object
     }
 
+    fn new_spec(&self, names: &[Box<str>]) -> Arc<VarySpec> {
+        self.names.spec(names, self.salts.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// At the primary hash, where nothing stands any more.
+    fn place_alone(
+        &self,
+        new: &NewObject<'_>,
+        kind: Kind,
+        body: Arc<Body>,
+        spec: Option<Arc<VarySpec>>,
+    ) -> Arc<Object> {
+        let slot = spec.as_ref().map_or(new.hash, |spec| self.hasher().secondary(new.hash, spec, new.vary));
+        let object = make(new, kind, body, slot, low(new.hash), spec);
+        self.shelf().put(&object, expected(new));
+        object
+    }
+
+    /// Where a lone variant stands: in its place if it is the same variant, else both under a new index.
+    fn place_beside(&self, lone: &Arc<Object>, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
+        if let Some(spec) = lone.spec().filter(|spec| spec.names() == new.vary_names)
+            && self.hasher().secondary(new.hash, spec, new.vary) == lone.slot()
+        {
+            self.shelf().remove(lone);
+            return self.place_alone(new, kind, body, Some(Arc::clone(spec)));
+        }
+        let index = Arc::new(VaryIndex::new(new.hash, new.key, Arc::clone(self.ledger())));
+        if let Some(spec) = lone.spec() {
+            let _nothing_lost = index.spec_for(spec.names(), || Arc::clone(spec));
+        }
+        self.shelf().move_aside(lone);
+        self.enter(&index, lone);
+        self.place_variant(&index, new, kind, body)
+    }
+
     fn place_variant(&self, index: &Arc<VaryIndex>, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
-        let (spec, lost) = index.spec_for(new.vary_names, || self.salts.fetch_add(1, Ordering::Relaxed));
+        let (spec, lost) = index.spec_for(new.vary_names, || self.new_spec(new.vary_names));
         lost.iter().for_each(|o| {
             self.shelf().remove(o);
         });
         let slot = self.hasher().secondary(new.hash, &spec, new.vary);
         self.clear(self.shelf().get(slot));
-        let object = make(new, kind, body, slot, Some(spec));
+        let object = make(new, kind, body, slot, low(slot), Some(spec));
         self.shelf().put(&object, expected(new));
         self.enter(index, &object);
         object
@@ -188,7 +220,14 @@ fn expected(new: &NewObject<'_>) -> u64 {
     new.body_hint.map_or(0, |hint| hint.min(1 << 20))
 }
 
-fn make(new: &NewObject<'_>, kind: Kind, body: Arc<Body>, slot: u128, spec: Option<Arc<VarySpec>>) -> Arc<Object> {
+fn make(
+    new: &NewObject<'_>,
+    kind: Kind,
+    body: Arc<Body>,
+    slot: u128,
+    place: u64,
+    spec: Option<Arc<VarySpec>>,
+) -> Arc<Object> {
     let (key, head, times) = (new.key, new.head, &new.times);
-    Arc::new(Object::new(Parts { key, head, times, kind, slot, spec, body }))
+    Arc::new(Object::new(Parts { key, head, times, kind, slot, place, spec, body }))
 }

@@ -28,7 +28,7 @@ impl Store {
         let count = {
             let _lock = self.lock(hash);
             match self.shelf().get(hash) {
-                Some(Found::Object(o)) if o.slot() == hash && o.key() == key => self.purge_all(&[o], mode, now),
+                Some(Found::Object(o)) if o.key() == key => self.purge_all(&[o], mode, now),
                 Some(Found::Index(index)) if index.is_for(hash, key) => {
                     let all = match mode {
                         PurgeMode::Hard => self.shelf().remove_index(&index),

@@ -99,7 +99,7 @@ impl Shelf {
         self.books.weigh(0, object.standing.units());
         self.books.census(object.kind()).fetch_add(1, Ordering::Relaxed);
         self.books.wheel.schedule(object);
-        self.cache.insert(low(object.slot()), Slot::Object(Arc::downgrade(object)));
+        self.cache.insert(object.place(), Slot::Object(Arc::downgrade(object)));
     }
 
     /// Weighs an object again, if its weight has changed. The caller holds the lock of its primary key. For a moment a
@@ -111,11 +111,23 @@ impl Shelf {
         }
         let Some(before) = object.standing.put_on(now) else { return };
         self.books.weigh(before, now);
-        self.cache.invalidate(&low(object.slot()));
-        self.cache.insert(low(object.slot()), Slot::Object(Arc::downgrade(object)));
+        self.cache.invalidate(&object.place());
+        self.cache.insert(object.place(), Slot::Object(Arc::downgrade(object)));
         if !object.is_stored() {
             // Evicted meanwhile: the insert has brought it back.
-            self.cache.invalidate(&low(object.slot()));
+            self.cache.invalidate(&object.place());
+        }
+    }
+
+    /// Moves a lone variant from the primary hash to its own, for an index to take its place. The caller holds the lock of
+    /// its primary key. For a moment a lookup does not find it; a claim looks again.
+    pub(crate) fn move_aside(&self, object: &Arc<Object>) {
+        self.cache.invalidate(&object.place());
+        object.set_place(low(object.slot()));
+        self.cache.insert(object.place(), Slot::Object(Arc::downgrade(object)));
+        if !object.is_stored() {
+            // Evicted meanwhile: the insert has brought it back.
+            self.cache.invalidate(&object.place());
         }
     }
 
@@ -135,10 +147,10 @@ impl Shelf {
     /// Takes an object off; true when it was on. The caller holds the lock of its primary key.
     pub(crate) fn remove(&self, object: &Arc<Object>) -> bool {
         let was_on = self.books.take_off(object);
-        if let Some(Found::Object(there)) = self.get(object.slot())
-            && Arc::ptr_eq(&there, object)
+        if let Some(Slot::Object(there)) = self.cache.get(&object.place())
+            && Weak::as_ptr(&there) == Arc::as_ptr(object)
         {
-            self.cache.invalidate(&low(object.slot()));
+            self.cache.invalidate(&object.place());
         }
         was_on
     }
@@ -257,7 +269,7 @@ impl fmt::Debug for Shelf {
 /// moka's key: half of the hash is enough to find the place, since the whole of it and the key are compared there. It
 /// saves 16 bytes per entry.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-fn low(hash: u128) -> u64 {
+pub(crate) fn low(hash: u128) -> u64 {
     hash as u64
 }
 

@@ -11,6 +11,7 @@ use crate::memory::{Ledger, locked};
 use crate::object::{Kind, Object};
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
+use crate::variants::SharedNames;
 use crate::writer::BodyWriter;
 use copal_semantics::time::Time;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,6 +90,7 @@ pub struct Store {
     locks: Box<[Mutex<()>]>,
     pub(crate) empty: Arc<Body>,
     pub(crate) salts: AtomicU64,
+    pub(crate) names: SharedNames,
     pub(crate) purged: AtomicU64,
     expiries: AtomicU64,
     outgrown: AtomicU64,
@@ -106,6 +108,7 @@ impl Store {
             locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
             empty: Body::empty(Arc::clone(&ledger)),
             salts: AtomicU64::new(1),
+            names: SharedNames::default(),
             purged: AtomicU64::new(0),
             expiries: AtomicU64::new(0),
             outgrown: AtomicU64::new(0),
@@ -129,7 +132,7 @@ impl Store {
             Some(Found::Object(_) | Found::Index(_)) | None => None,
         };
         match self.shelf.get(hash)? {
-            Found::Object(o) if o.slot() == hash && o.key() == key && usable(&o, now) => Some(o),
+            Found::Object(o) if self.selects(&o, key, hash, vary) && usable(&o, now) => Some(o),
             Found::Index(index) if index.is_for(hash, key) => {
                 index.specs().iter().find_map(|spec| found(self.hasher.secondary(hash, spec, vary)))
             }
@@ -141,8 +144,7 @@ impl Store {
     /// were handed an object instead of finding it. `hash` is [`Store::hash`] of `key`.
     #[must_use]
     pub fn selects(&self, object: &Object, key: &[u8], hash: u128, vary: VaryFn<'_>) -> bool {
-        let slot = object.spec().map_or(hash, |spec| self.hasher.secondary(hash, spec, vary));
-        object.slot() == slot && object.key() == key
+        object.key() == key && object.slot() == object.spec().map_or(hash, |s| self.hasher.secondary(hash, s, vary))
     }
 
     /// A body that is not stored: at most `window` bytes are held ahead of the slowest reader. The reader comes with it,
@@ -172,7 +174,7 @@ impl Store {
             if self.shelf.remove(&object) && object.kind() == Kind::Cacheable {
                 self.expiries.fetch_add(1, Ordering::Relaxed);
             }
-            if object.spec().is_some() {
+            if object.spec().is_some() && !object.is_lone() {
                 self.drop_index_if_empty(hash, object.key());
             }
         }

@@ -1,31 +1,84 @@
-//! Variants: the index that stands at the primary key when responses vary with the request (RFC 9111 §4.1).
+//! Variants: what stands at the primary key when responses vary with the request (RFC 9111 §4.1).
 //!
 //! ```text
-//!  primary hash ─▶ VaryIndex ─┬─ spec ["accept-encoding"]  salt 7 ─┐   secondary hash(primary, salt, values)
-//!                             └─ spec ["cookie"]           salt 3 ─┴──────────▶ shelf ─▶ Object
+//!  one:      primary hash ─▶ Object, with its spec and its secondary hash
+//!  several:  primary hash ─▶ VaryIndex ─┬─ spec ["accept-encoding"]  salt 7 ─┐   secondary hash(primary, salt, values)
+//!                                       └─ spec ["cookie"]           salt 3 ─┴──────────▶ shelf ─▶ Object
 //! ```
+//!
+//! A lone variant needs no index, which would cost as much as the object. When a second one comes, the first moves to its
+//! secondary hash and keeps its spec.
 //!
 //! Invariants: at most `SPECS_MAX` specs, newest first, and at most `variants_max` variants; salts are never used twice, so
 //! variants of an index that is gone cannot be found through a later one; the lock is never held over a call to the shelf.
 
 use crate::memory::{INDEX_OVERHEAD_BYTES, Ledger, locked};
 use crate::object::{Object, Standing};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// Different lists of field names per key. More means an origin whose Vary flaps; each one costs a probe per lookup.
 pub(crate) const SPECS_MAX: usize = 4;
 
+/// Lists of names that are kept once for all objects. A site has a handful; an origin that makes them up pays for its own.
+const SHARED_NAMES_MAX: usize = 1024;
+
+/// Longer lists, in bytes of all names, are not shared: the shared ones are not charged to anybody.
+const SHARED_NAMES_BYTES_MAX: usize = 256;
+
+/// Bytes of one spec: the structure, its reference counts, and malloc's own.
+const SPEC_BYTES: u64 = 48;
+
+/// Names of request fields, lower case.
+pub(crate) type Names = Arc<[Box<str>]>;
+
+/// The lists of names that objects share: the same few stand in front of a million objects.
+#[derive(Debug, Default)]
+pub(crate) struct SharedNames(Mutex<HashSet<Names>>);
+
+impl SharedNames {
+    /// A new spec of these names.
+    pub(crate) fn spec(&self, names: &[Box<str>], salt: u64) -> Arc<VarySpec> {
+        let own_bytes = names.iter().map(|n| n.len() as u64 + 32).sum();
+        let own = |names: &[Box<str>]| Arc::new(VarySpec { names: names.into(), salt, own_bytes });
+        if names.iter().map(|n| n.len()).sum::<usize>() > SHARED_NAMES_BYTES_MAX {
+            return own(names);
+        }
+        let mut shared = locked(&self.0);
+        if let Some(names) = shared.get(names) {
+            return Arc::new(VarySpec { names: Arc::clone(names), salt, own_bytes: 0 });
+        }
+        if shared.len() >= SHARED_NAMES_MAX {
+            shared.retain(|names| Arc::strong_count(names) > 1);
+            if shared.len() >= SHARED_NAMES_MAX {
+                return own(names);
+            }
+        }
+        let names: Names = names.into();
+        shared.insert(Arc::clone(&names));
+        Arc::new(VarySpec { names, salt, own_bytes: 0 })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        locked(&self.0).len()
+    }
+}
+
 /// One list of request fields that select a response.
 #[derive(Debug)]
 pub(crate) struct VarySpec {
-    names: Box<[Box<str>]>,
+    names: Names,
     salt: u64,
+    /// Bytes of the names if nobody shares them.
+    own_bytes: u64,
 }
 
 impl VarySpec {
+    #[cfg(test)]
     pub(crate) fn new(names: &[Box<str>], salt: u64) -> Self {
-        VarySpec { names: names.into(), salt }
+        VarySpec { names: names.into(), salt, own_bytes: 0 }
     }
 
     pub(crate) fn names(&self) -> &[Box<str>] {
@@ -36,8 +89,8 @@ impl VarySpec {
         self.salt
     }
 
-    fn bytes(&self) -> u64 {
-        self.names.iter().map(|n| n.len() as u64 + 32).sum::<u64>() + 64
+    pub(crate) fn bytes(&self) -> u64 {
+        SPEC_BYTES + self.own_bytes
     }
 }
 
@@ -81,10 +134,14 @@ impl VaryIndex {
     }
 
     /// The spec of these names, which is the newest from now on, and the variants of a spec that had to go for it.
-    pub(crate) fn spec_for(&self, names: &[Box<str>], salt: impl FnOnce() -> u64) -> (Arc<VarySpec>, Vec<Arc<Object>>) {
+    pub(crate) fn spec_for(
+        &self,
+        names: &[Box<str>],
+        new: impl FnOnce() -> Arc<VarySpec>,
+    ) -> (Arc<VarySpec>, Vec<Arc<Object>>) {
         let mut state = locked(&self.state);
         let known = state.specs.iter().find(|s| s.names() == names).cloned();
-        let spec = known.unwrap_or_else(|| Arc::new(VarySpec::new(names, salt())));
+        let spec = known.unwrap_or_else(new);
         let others = state.specs.iter().filter(|s| s.names() != names).cloned();
         let mut specs: Vec<_> = std::iter::once(Arc::clone(&spec)).chain(others).collect();
         let gone = if specs.len() > SPECS_MAX { specs.pop() } else { None };

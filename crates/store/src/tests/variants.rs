@@ -1,7 +1,9 @@
 //! Tests of variants: selecting, bounds, purging all of them.
 
 use super::{NOW, asks, at, new, plain, put, store, ttl};
-use crate::{NewObject, Object, PurgeMode, Store, StoreOptions, Times, VaryFn};
+use crate::shelf::Found;
+use crate::variants::VaryIndex;
+use crate::{Claim, NewObject, Object, PurgeMode, Store, StoreOptions, Times, VaryFn};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -24,6 +26,18 @@ async fn put_variant(
 fn body(store: &Store, vary: VaryFn<'_>) -> Option<String> {
     let object = store.lookup(b"k", store.hash(b"k"), vary, NOW)?;
     object.body().whole().map(|b| String::from_utf8_lossy(&b).into_owned())
+}
+
+fn index_of(store: &Store) -> Option<Arc<VaryIndex>> {
+    match store.shelf().get(store.hash(b"k")) {
+        Some(Found::Index(index)) => Some(index),
+        Some(Found::Object(_)) | None => None,
+    }
+}
+
+/// Purges another key that has the hash of "k".
+fn purge_as(store: &Store, key: &[u8]) -> u64 {
+    store.purge(key, store.hash(b"k"), PurgeMode::Hard, NOW)
 }
 
 fn purge(store: &Store, mode: PurgeMode) -> u64 {
@@ -119,7 +133,8 @@ async fn the_least_used_variant_goes_when_there_are_too_many() {
 async fn variants_of_an_evicted_index_go_and_are_not_found_by_a_later_index() {
     let store = store(1 << 20);
     let de = put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "old", ttl(10)).await;
-    let Some(crate::shelf::Found::Index(index)) = store.shelf().get(store.hash(b"k")) else { panic!("an index") };
+    put_variant(&store, "k", &["lang"], &asks(&[("lang", "fr")]), "old", ttl(10)).await;
+    let index = index_of(&store).expect("two variants have an index");
     // As the eviction listener does it.
     store.shelf().evict_index(&index);
     put_variant(&store, "k", &["lang"], &asks(&[("lang", "en")]), "hello", ttl(10)).await;
@@ -132,6 +147,7 @@ async fn variants_of_an_evicted_index_go_and_are_not_found_by_a_later_index() {
 async fn a_refreshed_variant_stays_a_variant_and_the_index_goes_with_the_last_one() {
     let store = store(1 << 20);
     let old = put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo", ttl(10)).await;
+    put_variant(&store, "k", &["lang"], &asks(&[("lang", "en")]), "hello", ttl(15)).await;
     let renewed = store.refresh(&old, b"h2", ttl(20));
     assert_eq!(body(&store, &asks(&[("lang", "de")])).as_deref(), Some("hallo"));
     assert_eq!(renewed.vary_names(), [Box::from("lang")]);
@@ -139,8 +155,9 @@ async fn a_refreshed_variant_stays_a_variant_and_the_index_goes_with_the_last_on
     assert!(store.selects(&renewed, b"k", hash, &asks(&[("lang", "de")])));
     assert!(!store.selects(&renewed, b"k", hash, &asks(&[("lang", "en")])));
     assert!(!store.selects(&renewed, b"j", store.hash(b"j"), &asks(&[("lang", "de")])));
+    assert!(index_of(&store).is_some());
     store.run_expiry(at(30));
-    assert_eq!(store.stats().expiries, 1);
+    assert_eq!(store.stats().expiries, 2);
     assert!(store.shelf().get(hash).is_none(), "the empty index has gone");
 }
 
@@ -154,5 +171,79 @@ async fn the_index_of_another_key_with_the_same_hash_is_a_miss() {
     assert_eq!(store.purge(b"j", hash, PurgeMode::Hard, NOW), 0);
     let (_object, _writer) = store.insert_streaming(NewObject { hash, ..new(&store, b"j", ttl(10)) });
     assert!(!held.is_stored(), "the index gave way, and its variants with it");
+    assert_eq!(store.stats().objects, 1);
+}
+
+#[tokio::test]
+async fn a_lone_variant_needs_no_index_and_answers_only_its_own_requests() {
+    let store = store(1 << 20);
+    put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo", ttl(10)).await;
+    assert!(index_of(&store).is_none());
+    assert_eq!(body(&store, &asks(&[("lang", "de")])).as_deref(), Some("hallo"));
+    assert_eq!(body(&store, &asks(&[("lang", "en")])), None);
+    assert_eq!(body(&store, &asks(&[])), None);
+    let again = put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo 2", ttl(10)).await;
+    assert!(index_of(&store).is_none(), "the same variant takes its place");
+    assert_eq!(store.stats().objects, 1);
+    let renewed = store.refresh(&again, b"h2", ttl(20));
+    assert!(renewed.is_stored() && index_of(&store).is_none());
+    assert_eq!(body(&store, &asks(&[("lang", "de")])).as_deref(), Some("hallo 2"));
+    assert_eq!(body(&store, &asks(&[("lang", "en")])), None);
+    let other = purge_as(&store, b"j");
+    assert_eq!((other, purge(&store, PurgeMode::Hard)), (0, 1));
+    assert!(!renewed.is_stored());
+    assert_eq!(body(&store, &asks(&[("lang", "de")])), None);
+}
+
+#[tokio::test]
+async fn a_lone_variant_moves_aside_for_the_second_and_keeps_its_hits_and_its_writer() {
+    let store = store(1 << 20);
+    let names = [Box::from("lang")];
+    let de = asks(&[("lang", "de")]);
+    let fresh = NewObject { vary_names: &names, vary: &de, ..new(&store, b"k", ttl(10)) };
+    let (first, mut writer) = store.insert_streaming(fresh);
+    writer.push(Bytes::from_static(b"hal")).await.expect("stored bodies never stop");
+    first.record_hit(NOW);
+    put_variant(&store, "k", &["lang"], &asks(&[("lang", "en")]), "hello", ttl(10)).await;
+    assert!(index_of(&store).is_some());
+    let found = store.lookup(b"k", store.hash(b"k"), &de, NOW).expect("the first is still there");
+    assert!(Arc::ptr_eq(&found, &first) && found.hits() == 1);
+    writer.push(Bytes::from_static(b"lo")).await.expect("stored bodies never stop");
+    writer.finish(None);
+    assert_eq!(body(&store, &de).as_deref(), Some("hallo"));
+    store.unstore(&first);
+    assert_eq!(body(&store, &de), None);
+    assert_eq!(body(&store, &asks(&[("lang", "en")])).as_deref(), Some("hello"));
+    assert_eq!(purge(&store, PurgeMode::Hard), 1);
+    let left = store.stats();
+    assert_eq!((left.objects, store.shelf().shelved_bytes()), (0, 0));
+}
+
+#[tokio::test]
+async fn requests_for_different_values_do_not_wait_for_the_refresh_of_a_lone_variant() {
+    let store = store(1 << 20);
+    put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo", ttl(10)).await;
+    let hash = store.hash(b"k");
+    let seen = store.lookup(b"k", hash, &asks(&[("lang", "de")]), NOW);
+    let first = store.claim(b"k", hash, &asks(&[("lang", "de")]), seen.as_ref(), NOW);
+    assert!(matches!(first, Claim::Fetch(_)));
+    assert!(matches!(store.claim(b"k", hash, &asks(&[("lang", "de")]), seen.as_ref(), NOW), Claim::Wait(_)));
+    assert!(matches!(store.claim(b"k", hash, &asks(&[("lang", "en")]), None, NOW), Claim::Fetch(_)));
+}
+
+#[tokio::test]
+async fn lists_of_names_are_shared_up_to_a_bound_and_forgotten_with_their_objects() {
+    let store = store(64 << 20);
+    for n in 0..3000 {
+        let name = format!("f{n}");
+        put_variant(&store, &format!("k{n}"), &[&name], &plain, "x", ttl(10)).await;
+    }
+    assert_eq!(store.names.len(), 1024);
+    let long = "n".repeat(300);
+    put_variant(&store, "long", &[&long], &plain, "x", ttl(10)).await;
+    assert_eq!(store.names.len(), 1024);
+    store.run_expiry(at(30));
+    put_variant(&store, "k", &["lang"], &plain, "x", ttl(10)).await;
+    assert_eq!(store.names.len(), 1);
     assert_eq!(store.stats().objects, 1);
 }
