@@ -104,14 +104,32 @@ pub(crate) fn write<R>(
 }
 
 fn charge(c: &mut Current, bytes: usize) -> Result<(), HostError> {
-    match c.writable.checked_sub(bytes) {
-        Some(rest) => c.writable = rest,
+    take(&mut c.writable, bytes)
+}
+
+/// Takes bytes from what the hook may still write.
+pub(crate) fn take(writable: &mut usize, bytes: usize) -> Result<(), HostError> {
+    match writable.checked_sub(bytes) {
+        Some(rest) => *writable = rest,
         None => {
-            c.writable = 0;
+            *writable = 0;
             return Err(HostError::new(FaultKind::Limit(Limit::WrittenBytes), "the hook wrote too many bytes"));
         }
     }
     Ok(())
+}
+
+/// Bytes that an action with data is charged with.
+pub(crate) fn action_bytes(action: &Action) -> usize {
+    let text = match action {
+        Action::Synth { reason: s, .. }
+        | Action::Error { reason: s, .. }
+        | Action::Redirect { location: s, .. }
+        | Action::Fail { reason: s }
+        | Action::Policy(s) => s.len(),
+        _ => 0,
+    };
+    text + size_of::<Action>()
 }
 
 fn read_only(object: &str, name: &str, allowed: HookSet, hook: Hook) -> HostError {
@@ -126,15 +144,7 @@ fn read_only(object: &str, name: &str, allowed: HookSet, hook: Hook) -> HostErro
 /// Keeps an action with data; its place.
 pub(crate) fn keep_action(action: Action) -> Res<usize> {
     with(|c| {
-        let bytes = match &action {
-            Action::Synth { reason: s, .. }
-            | Action::Error { reason: s, .. }
-            | Action::Redirect { location: s, .. }
-            | Action::Fail { reason: s }
-            | Action::Policy(s) => s.len(),
-            _ => 0,
-        };
-        charge(c, bytes + size_of::<Action>())?;
+        charge(c, action_bytes(&action))?;
         c.actions.push(action);
         Ok(c.actions.len() - 1)
     })

@@ -147,6 +147,21 @@ impl Instance {
         })
     }
 
+    /// The statements of a hook, as the optimiser has left them.
+    pub(crate) fn statements(&self, hook: Hook) -> Option<&[Stmt]> {
+        self.hooks[hook as usize].as_ref().map(|body| body.statements.as_slice())
+    }
+
+    /// The names of the policy's own functions that are no hooks.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        self.global.lib.iter().flat_map(|module| module.iter_script_fn_info()).map(|(_, _, name, _, _)| name)
+    }
+
+    /// The names under which modules are imported.
+    pub(crate) fn imported(&self) -> impl Iterator<Item = &str> {
+        self.global.iter_imports().map(|(name, _)| name)
+    }
+
     /// Runs a hook. The second result is whether this instance can be used again.
     pub(crate) fn call(&mut self, hook: Hook, scene: Box<Scene>) -> (Box<Scene>, Result<Action, Fault>, bool) {
         let Some(body) = self.hooks[hook as usize].as_deref_mut() else { return (scene, Ok(Action::Default), true) };

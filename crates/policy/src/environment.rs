@@ -38,6 +38,8 @@ pub struct Environment {
     pub health: Arc<dyn Health>,
     /// Where random numbers come from.
     pub random: Arc<dyn Random>,
+    /// Runs every hook in the interpreter, also those that could run without it: for comparing the two.
+    pub interpret: bool,
 }
 
 impl Default for Environment {
@@ -51,6 +53,7 @@ impl Default for Environment {
             health: Arc::new(AllHealthy),
             // The standard library seeds its hash maps from the operating system; that seed serves here too.
             random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
+            interpret: false,
         }
     }
 }

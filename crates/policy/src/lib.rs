@@ -25,6 +25,7 @@ mod host;
 #[path = "std/mod.rs"]
 mod library;
 pub mod limits;
+mod native;
 pub mod policy;
 pub mod scene;
 mod sources;

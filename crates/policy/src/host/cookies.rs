@@ -26,14 +26,33 @@ fn crumbs(h: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn value(h: &Headers, name: &str) -> Option<ImmutableString> {
+/// Is there a cookie of that name?
+pub(crate) fn has(h: &Headers, name: &str) -> bool {
+    crumbs(h).any(|(n, _)| n == name.as_bytes())
+}
+
+/// The value of the first cookie of that name.
+pub(crate) fn find<'h>(h: &'h Headers, name: &str) -> Option<&'h [u8]> {
     let (_, crumb) = crumbs(h).find(|(n, _)| *n == name.as_bytes())?;
     let at = crumb.iter().position(|b| *b == b'=').map_or(crumb.len(), |i| i + 1);
-    Some(text_of(trim_ows(&crumb[at..])))
+    Some(trim_ows(&crumb[at..]))
+}
+
+/// Bytes of all cookie lines: what making them anew is charged with.
+pub(crate) fn bytes(h: &Headers) -> usize {
+    h.get_all("cookie").map(<[u8]>::len).sum()
+}
+
+fn value(h: &Headers, name: &str) -> Option<ImmutableString> {
+    find(h, name).map(text_of)
 }
 
 /// Writes the crumbs for which `keep` holds, and one more, as one line; no line when none is left.
-fn rewrite(h: &mut Headers, mut keep: impl FnMut(&[u8]) -> bool, more: Option<(&str, &str)>) -> Result<(), HostError> {
+pub(crate) fn rewrite(
+    h: &mut Headers,
+    mut keep: impl FnMut(&[u8]) -> bool,
+    more: Option<(&str, &str)>,
+) -> Result<(), HostError> {
     let mut line: Vec<u8> = Vec::new();
     for (name, crumb) in crumbs(h) {
         if keep(name) {
@@ -57,9 +76,9 @@ fn rewrite(h: &mut Headers, mut keep: impl FnMut(&[u8]) -> bool, more: Option<(&
 }
 
 fn edit<S: Side>(more: Option<(&str, &str)>, keep: impl FnMut(&[u8]) -> bool) -> Res<()> {
-    let old = current::read(|s| S::fields(s).map_or(0, |h| h.get_all("cookie").map(<[u8]>::len).sum::<usize>()))?;
-    let bytes = old + more.map_or(0, |(n, v)| n.len() + v.len() + 3);
-    current::write(S::object(), "cookie", writable(S::TYPE), bytes, |s| match S::fields_mut(s) {
+    let old = current::read(|s| S::fields(s).map_or(0, bytes))?;
+    let total = old + more.map_or(0, |(n, v)| n.len() + v.len() + 3);
+    current::write(S::object(), "cookie", writable(S::TYPE), total, |s| match S::fields_mut(s) {
         Some(h) if h.contains("cookie") || more.is_some() => rewrite(h, keep, more),
         _ => Ok(()),
     })
@@ -80,7 +99,7 @@ fn side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     super::get_handle::<S, Cookies<S>>(e, "cookie");
     e.register_type_with_name::<Cookies<S>>(Type::Cookies.name());
     e.register_fn("has", |_: Cookies<S>, name: &str| -> Res<bool> {
-        current::read(|s| S::fields(s).is_some_and(|h| crumbs(h).any(|(n, _)| n == name.as_bytes())))
+        current::read(|s| S::fields(s).is_some_and(|h| has(h, name)))
     });
     e.register_fn("get", |_: Cookies<S>, name: &str| -> Res<Dynamic> {
         current::read(|s| optional(S::fields(s).and_then(|h| value(h, name))))

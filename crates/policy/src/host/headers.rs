@@ -26,8 +26,7 @@ pub(crate) trait Side: Handle {
     }
     /// Refuses fields that a script may not touch.
     fn check(name: &str) -> Result<(), HostError> {
-        let fixed = name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
-        if fixed && Self::is_request() {
+        if frames(name) && Self::is_request() {
             return Err(read_only(&format!("{}.http[\"{}\"]", Self::object(), name.to_ascii_lowercase())));
         }
         Ok(())
@@ -57,8 +56,22 @@ impl Side for Obj {
     }
 }
 
+/// Bytes that a field is charged with.
+pub(crate) fn written(name: &str, value: usize) -> usize {
+    name.len() + value + 4
+}
+
+/// Removes all fields whose name matches, but not those that frame a request.
+pub(crate) fn remove_matching(h: &mut Headers, pattern: &str, is_request: bool) {
+    h.retain(|name, _| (is_request && frames(name)) || !glob(pattern.as_bytes(), name.as_bytes()));
+}
+
+fn frames(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+}
+
 fn write<S: Side>(name: &str, bytes: usize, f: impl FnOnce(&mut Headers) -> Result<(), HostError>) -> Res<()> {
-    current::write(S::object(), "http", writable(S::TYPE), bytes + name.len() + 4, |s| {
+    current::write(S::object(), "http", writable(S::TYPE), written(name, bytes), |s| {
         S::check(name)?;
         f(S::fields_mut(s).ok_or_else(|| read_only("http"))?)
     })
@@ -124,7 +137,7 @@ fn side<S: Side>(e: &mut Engine) {
     });
     e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| {
         write::<S>(pattern, 0, |h| {
-            h.retain(|name, _| S::check(name).is_err() || !glob(pattern.as_bytes(), name.as_bytes()));
+            remove_matching(h, pattern, S::is_request());
             Ok(())
         })
     });

@@ -133,8 +133,14 @@ pub(crate) fn to_status(what: &str, value: &Dynamic) -> Result<u16, HostError> {
 /// A reason phrase (RFC 9112 §4: no control characters).
 pub(crate) fn to_reason(what: &str, value: &Dynamic) -> Result<String, HostError> {
     let text = crate::value::to_text(what, value)?;
+    check_reason(what, &text)?;
+    Ok(text.to_string())
+}
+
+/// Refuses what would break the line that it is in.
+pub(crate) fn check_reason(what: &str, text: &str) -> Result<(), HostError> {
     if copal_semantics::headers::is_field_value(text.as_bytes()) {
-        return Ok(text.to_string());
+        return Ok(());
     }
     Err(HostError::new(FaultKind::Framing, format!("`{what}` cannot hold control characters")))
 }

@@ -29,6 +29,14 @@ fn set_url(what: &str, url: &mut String, value: &Dynamic) -> Result<(), HostErro
     if new == *url {
         return Ok(());
     }
+    check_url(what, &new)?;
+    url.clear();
+    url.push_str(&new);
+    Ok(())
+}
+
+/// Refuses a target that cannot be sent.
+pub(crate) fn check_url(what: &str, new: &str) -> Result<(), HostError> {
     if new.bytes().any(|b| b <= b' ' || b == 0x7f) {
         return Err(HostError::new(
             FaultKind::Framing,
@@ -38,8 +46,6 @@ fn set_url(what: &str, url: &mut String, value: &Dynamic) -> Result<(), HostErro
     if !new.starts_with('/') && new != "*" {
         return Err(HostError::new(FaultKind::Framing, format!("`{what}` must begin with \"/\"")));
     }
-    url.clear();
-    url.push_str(&new);
     Ok(())
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn checked(names: Array) -> Res<Array> {
     }
 }
 
-fn get(url: &str, name: &str) -> Option<String> {
+pub(crate) fn get(url: &str, name: &str) -> Option<String> {
     let found = params(split(url).1?).find(|p| decode(name_of(p), true) == name)?;
     Some(found.split_once('=').map_or(String::new(), |(_, v)| decode(v, true)))
 }

@@ -1,0 +1,365 @@
+//! What is compiled natively does what the interpreter does: result, writes, log, and faults with their places.
+
+use copal_policy::{Acl, Action, Environment, Health, Hook, Limits, Policy, Scene, SeededRandom};
+use copal_semantics::{RequestHead, ResponseHead, Span};
+use std::sync::Arc;
+
+/// Splitmix64: the same scripts and scenes in every run.
+struct Dice(u64);
+impl Dice {
+    fn roll(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        usize::try_from((z ^ (z >> 27)) >> 33).unwrap_or(0) % n
+    }
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())]
+    }
+}
+
+struct Sick;
+impl Health for Sick {
+    fn healthy(&self, name: &str) -> bool {
+        name != "app2"
+    }
+}
+
+fn env(interpret: bool, limits: Limits) -> Arc<Environment> {
+    Arc::new(Environment {
+        acls: [("purgers".to_owned(), Acl::parse(["10.0.0.0/8", "!10.0.0.66"]).expect("acl"))].into(),
+        backends: vec!["app1".into(), "app2".into()],
+        directors: vec!["app".into()],
+        limits,
+        health: Arc::new(Sick),
+        random: Arc::new(SeededRandom::new(1)),
+        interpret,
+        ..Environment::default()
+    })
+}
+
+fn scene(d: &mut Dice) -> Box<Scene> {
+    let mut s = Box::<Scene>::default();
+    let urls = [
+        "/",
+        "/a?z=1&utm_source=x&b=2",
+        "/static/x.css",
+        "/a?x=%0d%0aset-cookie:1",
+        "/Ä?b&a&&c=%41",
+        "*",
+        "/news/?nocache=1",
+        "/a?b=1#c",
+        "/?gclid=1&fbclid=2",
+        "/a/very/long/path/that/goes/on/and/on/until/it/is/longer/than/sixty/bytes",
+    ];
+    s.req = RequestHead::get(d.pick(&urls), []);
+    s.bereq = RequestHead::get(d.pick(&urls), []);
+    let method = d.pick(&["GET", "HEAD", "POST", "PURGE"]);
+    s.req.method = method.parse().expect("method");
+    s.bereq.method = method.parse().expect("method");
+    s.resp = ResponseHead::new(d.pick(&[200, 404, 503, 1404]), []);
+    s.beresp = ResponseHead::new(d.pick(&[200, 304, 500]), []);
+    s.resp.reason = d.pick(&["", "Odd"]).into();
+    for headers in [&mut s.req.headers, &mut s.bereq.headers, &mut s.resp.headers, &mut s.beresp.headers] {
+        for (name, values) in [
+            ("Host", ["a.example", "A.Example:80", "b"]),
+            ("Cookie", ["a=1; sessionid=2", "theme = dark;; b=2", "x"]),
+            ("Cookie", ["csrftoken=9", "utm_a=1; utm_b=2", "=;a"]),
+            ("X-Odd", ["with space", "t\tab", "plain"]),
+            ("Content-Type", ["text/html; charset=utf-8", "application/json", "image/png"]),
+            ("X-Debug-A", ["1", "", "3"]),
+        ] {
+            if d.roll(2) == 0 {
+                headers.append(name, d.pick(&values)).expect("valid");
+            }
+        }
+        if d.roll(8) == 0 {
+            headers.append("x-odd", b"\xff\xfe").expect("obs-text is allowed");
+        }
+    }
+    s.client.ip = d.pick(&["10.1.2.3", "10.0.0.66", "::1"]).parse().expect("address");
+    s.client.identity = d.pick(&[None, Some("me")]).map(str::to_owned);
+    s.req_vars.xid = d.pick(&["x1", "x2"]).into();
+    s.resp_vars.hits = d.pick(&[0, 1, 7]);
+    s.req_vars.restarts = u32::try_from(d.roll(2)).unwrap_or(0);
+    s.bereq_vars.is_bgfetch = d.roll(2) == 0;
+    s.beresp_vars.ttl = Span::from_secs(5);
+    s
+}
+
+/// Generates script text of a type; `r` is the request's name here, `p` the response's if there is one.
+struct Author<'d> {
+    d: &'d mut Dice,
+    hook: Hook,
+}
+
+impl Author<'_> {
+    fn r(&self) -> &'static str {
+        if matches!(self.hook, Hook::BackendFetch | Hook::BackendResponse | Hook::BackendError) {
+            "bereq"
+        } else {
+            "req"
+        }
+    }
+
+    fn p(&self) -> Option<&'static str> {
+        match self.hook {
+            Hook::BackendResponse | Hook::BackendError => Some("beresp"),
+            Hook::Deliver | Hook::Synth => Some("resp"),
+            _ => None,
+        }
+    }
+
+    fn side(&mut self) -> &'static str {
+        match self.p() {
+            Some(p) if self.d.roll(2) == 0 => p,
+            _ => self.r(),
+        }
+    }
+
+    fn field(&mut self) -> String {
+        let side = self.side();
+        let name =
+            self.d.pick(&["[\"x-odd\"]", ".host", ".content_type", "[\"Cookie\"]", ".x_debug_a", "[\"bad name\"]"]);
+        format!("{side}.http{name}")
+    }
+
+    fn maybe(&mut self) -> String {
+        let (r, n) = (self.r(), self.d.pick(&["x", "b", "utm_source", "nocache"]));
+        match self.d.roll(5) {
+            0 => format!("query::get({}, \"{n}\")", self.text(1)),
+            1 => format!("{r}.cookie.get(\"{}\")", self.d.pick(&["a", "theme", "sessionid", ""])),
+            2 => format!("({} ?? {})", self.field(), self.field()),
+            _ => self.field(),
+        }
+    }
+
+    fn text(&mut self, depth: usize) -> String {
+        let r = self.r();
+        if depth == 0 {
+            return match self.d.roll(4) {
+                0 => format!("{r}.url"),
+                1 => format!("{r}.method"),
+                2 => format!("{r}.xid"),
+                _ => self
+                    .d
+                    .pick(&["\"HIT\"", "\"\"", "\"/x\"", "\"a\\tb\"", "\"é\"", "\"bad\\r\\n\"", "client.identity"])
+                    .to_owned(),
+            };
+        }
+        let inner = self.text(depth - 1);
+        match self.d.roll(12) {
+            0 => format!("query::sort({inner})"),
+            1 => format!("query::without({inner}, [\"utm_*\", \"gclid\", \"x\"])"),
+            2 => format!("query::keep({inner}, [\"b\"])"),
+            3 => format!("url::path({inner})"),
+            4 => format!("url::query({inner})"),
+            5 => format!("std::tolower({inner})"),
+            6 => format!("std::toupper({inner})"),
+            7 => format!("({} ?? {inner})", self.maybe()),
+            8 => format!("({inner} + {})", self.text(0)),
+            9 => {
+                let int = self.int();
+                format!("`a ${{{inner}}} b${{{int}}}`")
+            }
+            10 => format!("if {} {{ {inner} }} else {{ {} }}", self.cond(0), self.text(0)),
+            _ => inner,
+        }
+    }
+
+    fn int(&mut self) -> String {
+        match (self.p(), self.d.roll(3)) {
+            (Some(p), 0) => format!("{p}.status"),
+            (Some("resp"), 1) => "resp.hits".to_owned(),
+            (_, 1) if self.r() == "bereq" => "bereq.retries".to_owned(),
+            (_, 1) => "req.restarts".to_owned(),
+            _ => self.d.pick(&["0", "1", "-1", "404"]).to_owned(),
+        }
+    }
+
+    fn cond(&mut self, depth: usize) -> String {
+        if depth > 0 {
+            let (a, b) = (self.cond(depth - 1), self.cond(depth - 1));
+            return match self.d.roll(4) {
+                0 => format!("({a} && {b})"),
+                1 => format!("({a} || {b})"),
+                2 => format!("!({a})"),
+                _ => a,
+            };
+        }
+        let r = self.r();
+        match self.d.roll(14) {
+            0 => format!("{r}.is_get_or_head()"),
+            1 => format!("{}.http.has(\"{}\")", self.side(), self.d.pick(&["x-odd", "HOST", "nope"])),
+            2 => format!("{r}.cookie.has(\"{}\")", self.d.pick(&["a", "sessionid", ""])),
+            3 => format!("{} == ()", self.maybe()),
+            4 => format!("() != {}", self.maybe()),
+            5 => format!("{} == {}", self.maybe(), self.text(0)),
+            6 => format!("{} != {}", self.text(1), self.text(0)),
+            7 => format!("{r}.url.starts_with({})", self.d.pick(&["\"/a\"", "\"\"", "\"/static/\""])),
+            8 => format!("{r}.url.ends_with({})", self.d.pick(&["\"css\"", "\"x\""])),
+            9 => format!("{r}.url.contains({})", self.d.pick(&["\"?\"", "\"x\""])),
+            10 => format!("{}.matches(`{}`)", self.field(), self.d.pick(&["^text/", "a.b", "(?i)JSON$", "^$"])),
+            11 => format!("{} {} {}", self.int(), self.d.pick(&["==", "!=", "<", "<=", ">", ">="]), self.int()),
+            12 => format!("client.ip.within(\"purgers\") && std::healthy(\"{}\")", self.d.pick(&["app", "app2"])),
+            _ => match r {
+                "bereq" => "bereq.is_bgfetch".to_owned(),
+                _ => self.d.pick(&["true", "false", "req.hash_always_miss"]).to_owned(),
+            },
+        }
+    }
+
+    fn action(&mut self) -> String {
+        let code = self.d.pick(&["404", "1404", "503"]);
+        match (self.hook, self.d.roll(5)) {
+            (Hook::Recv, 0) => "pass()".to_owned(),
+            (Hook::Recv, 1) => format!("redirect(301, {})", self.text(1)),
+            (Hook::Recv | Hook::Deliver, 2) => format!("synth({code}, {})", self.text(1)),
+            (Hook::Recv | Hook::Deliver, 3) => format!("synth({code})"),
+            (Hook::Recv, _) => "lookup()".to_owned(),
+            (Hook::Deliver | Hook::Synth | Hook::BackendError, _) => "deliver()".to_owned(),
+            (Hook::BackendFetch, 0) => format!("error({code}, {})", self.text(1)),
+            (Hook::BackendFetch, 1) => "error()".to_owned(),
+            (Hook::BackendFetch, _) => "fetch()".to_owned(),
+            (Hook::BackendResponse, 0) => "abandon()".to_owned(),
+            (Hook::BackendResponse, 1) => "pass(duration(\"30s\"))".to_owned(),
+            (Hook::BackendResponse, _) => "deliver()".to_owned(),
+            _ => "lookup()".to_owned(),
+        }
+    }
+
+    fn statement(&mut self, depth: usize) -> String {
+        let r = self.r();
+        let kinds = if depth == 0 { 13 } else { 16 };
+        match self.d.roll(kinds) {
+            0 | 1 => format!("{} = {};", self.field(), self.text(2)),
+            2 => format!("{} = {};", self.field(), self.maybe()),
+            3 => format!("{} = {};", self.field(), self.d.pick(&["()", "\"nosniff\"", "7"])),
+            4 => format!("{}.http.remove(\"{}\");", self.side(), self.d.pick(&["cookie", "x-odd", "host"])),
+            5 => format!("{}.http.remove_matching(\"{}\");", self.side(), self.d.pick(&["x-*", "*", "cookie"])),
+            6 => format!("{r}.cookie.remove(\"{}\");", self.d.pick(&["a", "utm_*", "theme"])),
+            7 => format!("{r}.cookie.keep([\"{}\", \"b*\"]);", self.d.pick(&["a", "theme"])),
+            8 => format!("{r}.url = {};", self.text(2)),
+            9 => format!("std::log({});", self.text(1)),
+            10 if r == "req" => {
+                self.d.pick(&["req.grace = duration(\"10s\");", "req.hash_always_miss = true;"]).to_owned()
+            }
+            10 if self.p().is_some() => {
+                self.d.pick(&["beresp.ttl = duration(\"1d\");", "beresp.uncacheable = true;"]).to_owned()
+            }
+            11 if self.hook == Hook::Hash => format!("key.add({});", self.maybe()),
+            11 => format!("{r}.backend = if {} {{ backend(\"app1\") }} else {{ director(\"app\") }};", self.cond(0)),
+            12 => format!("if {} {{ return {}; }}", self.cond(1), self.action()),
+            13 if depth > 0 => {
+                format!("if {} {{\n{}\n}} else {{ {} }}", self.cond(1), self.block(depth - 1), self.block(depth - 1))
+            }
+            10 | 14 => format!("if {} {{ return; }}", self.cond(0)),
+            _ => format!("if {} {{\n    {}\n}}", self.cond(1), self.block(depth.saturating_sub(1))),
+        }
+    }
+
+    fn block(&mut self, depth: usize) -> String {
+        let n = 1 + self.d.roll(3);
+        (0..n).map(|_| self.statement(depth)).collect::<Vec<_>>().join("\n    ")
+    }
+
+    fn script(&mut self) -> String {
+        let body = self.block(2);
+        let tail = match self.d.roll(4) {
+            0 => format!("\n    {}", self.action()),
+            1 => format!("\n    return {};", self.action()),
+            _ => String::new(),
+        };
+        let row = self.hook.row();
+        format!("fn {}({}) {{\n    {body}{tail}\n}}\n", row.name, row.params.join(", "))
+    }
+}
+
+const HOOKS: [Hook; 7] =
+    [Hook::Recv, Hook::Hash, Hook::Deliver, Hook::Synth, Hook::BackendFetch, Hook::BackendResponse, Hook::BackendError];
+
+fn compare(native: &Arc<Policy>, reference: &Arc<Policy>, hook: Hook, scene: &Scene, source: &str) -> bool {
+    let (a, by_native) = native.call(hook, Box::new(scene.clone()));
+    let (b, by_rhai) = reference.call(hook, Box::new(scene.clone()));
+    let by_native = match (by_native, &by_rhai) {
+        // Rhai loses the place of some faults. What is known here may be said.
+        (Err(f), Err(r)) if r.line == 0 => Err(copal_policy::Fault { line: 0, column: 0, ..f }),
+        (other, _) => other,
+    };
+    assert_eq!(by_native, by_rhai, "{source}\n{}", scene.req.url);
+    assert_eq!(format!("{a:?}"), format!("{b:?}"), "{source}\n{}", scene.req.url);
+    by_native.is_err()
+}
+
+fn run(seed: u64, scripts: usize, limits: &Limits) -> (usize, usize, usize) {
+    let mut d = Dice(seed);
+    let (mut compiled, mut calls, mut faults) = (0, 0, 0);
+    for _ in 0..scripts {
+        let hook = d.pick(&HOOKS);
+        let source = Author { d: &mut d, hook }.script();
+        let reference = match Policy::compile("site.rhai", &source, env(true, limits.clone())) {
+            Ok(policy) => policy,
+            // What is refused at load is none of this test's business, but both must refuse it.
+            Err(_) => {
+                assert!(Policy::compile("site.rhai", &source, env(false, limits.clone())).is_err(), "{source}");
+                continue;
+            }
+        };
+        assert!(reference.native().is_empty());
+        let native = Policy::compile("site.rhai", &source, env(false, limits.clone())).expect("as the reference");
+        compiled += usize::from(native.native().has(hook));
+        for _ in 0..8 {
+            faults += usize::from(compare(&native, &reference, hook, &scene(&mut d), &source));
+            calls += 1;
+        }
+    }
+    (compiled, calls, faults)
+}
+
+#[test]
+fn generated_scripts_do_the_same_natively_and_in_the_interpreter() {
+    let (compiled, calls, faults) = run(1, 600, &Limits::default());
+    assert!(compiled > 400 && calls > 3_000 && faults > 100, "{compiled} {calls} {faults}");
+}
+
+#[test]
+fn limits_are_hit_at_the_same_place() {
+    let tight = Limits { written_bytes: 120, string_bytes: 90, ..Limits::default() };
+    let (compiled, _, faults) = run(2, 600, &tight);
+    assert!(compiled > 400 && faults > 400, "{compiled} {faults}");
+}
+
+#[test]
+fn the_policies_of_the_guide_and_the_benches_need_no_interpreter() {
+    let native = |source: &str| Policy::compile("p", source, env(false, Limits::default())).expect("valid").native();
+    let sample = native(include_str!("../../../benches/peers/policy.rhai"));
+    assert!(sample.has(Hook::Recv) && sample.has(Hook::Deliver));
+    let cookies = native(include_str!("../../../vcl-examples/01-anonymous-cookies/policy.rhai"));
+    assert!(cookies.has(Hook::Recv) && cookies.has(Hook::BackendResponse) && cookies.has(Hook::Deliver));
+}
+
+#[test]
+fn what_is_not_known_stays_with_the_interpreter() {
+    for body in [
+        "let x = 1;",
+        "for i in [1, 2] { req.url = \"/\"; }",
+        "req.vars[\"a\"] = 1;",
+        "if helper() { return pass(); }",
+        "req?.url == \"/\";\nreq.url = \"/\";",
+        "try { req.url = \"x\"; } catch { }",
+        "throw \"x\";",
+        "switch req.url { \"/\" => pass(), _ => lookup() }",
+    ] {
+        let source = format!("fn helper() {{ true }}\nfn recv(req) {{\n{body}\n}}");
+        let policy =
+            Policy::compile("p", &source, env(false, Limits::default())).unwrap_or_else(|e| panic!("{body}: {e}"));
+        assert!(!policy.native().has(Hook::Recv), "{body}");
+    }
+    let own = "fn starts_with(a, b) { true }\nfn recv(req) { if req.url.starts_with(\"/x\") { return pass(); } }";
+    let policy = Policy::compile("p", own, env(false, Limits::default()));
+    assert!(policy.is_err() || policy.is_ok_and(|p| p.native().is_empty()), "a script's own function counts");
+    let few = Limits { operations: 20, ..Limits::default() };
+    let policy =
+        Policy::compile("p", "fn recv(req) { req.url = query::sort(req.url); }", env(false, few)).expect("valid");
+    assert!(policy.native().is_empty(), "the limit on operations is the interpreter's to keep");
+    assert_eq!(policy.call(Hook::Recv, Box::default()).1, Ok(Action::Default));
+}
