@@ -67,6 +67,7 @@ fn scene(d: &mut Dice) -> Box<Scene> {
             ("X-Odd", ["with space", "t\tab", "plain"]),
             ("Content-Type", ["text/html; charset=utf-8", "application/json", "image/png"]),
             ("X-Debug-A", ["1", "", "3"]),
+            ("Content-Length", ["5", "6", "7"]),
         ] {
             if d.roll(2) == 0 {
                 headers.append(name, d.pick(&values)).expect("valid");
@@ -193,6 +194,7 @@ impl Author<'_> {
             2 => format!("{r}.cookie.has(\"{}\")", self.d.pick(&["a", "sessionid", ""])),
             3 => format!("{} == ()", self.maybe()),
             4 => format!("() != {}", self.maybe()),
+            5 if self.d.roll(2) == 0 => format!("{} == {}", self.maybe(), self.maybe()),
             5 => format!("{} == {}", self.maybe(), self.text(0)),
             6 => format!("{} != {}", self.text(1), self.text(0)),
             7 => format!("{r}.url.starts_with({})", self.d.pick(&["\"/a\"", "\"\"", "\"/static/\""])),
@@ -235,7 +237,7 @@ impl Author<'_> {
             2 => format!("{} = {};", self.field(), self.maybe()),
             3 => format!("{} = {};", self.field(), self.d.pick(&["()", "\"nosniff\"", "7"])),
             4 => format!("{}.http.remove(\"{}\");", self.side(), self.d.pick(&["cookie", "x-odd", "host"])),
-            5 => format!("{}.http.remove_matching(\"{}\");", self.side(), self.d.pick(&["x-*", "*", "cookie"])),
+            5 => format!("{}.http.remove_matching(\"{}\");", self.side(), self.d.pick(&["x-*", "*", "content-*"])),
             6 => format!("{r}.cookie.remove(\"{}\");", self.d.pick(&["a", "utm_*", "theme"])),
             7 => format!("{r}.cookie.keep([\"{}\", \"b*\"]);", self.d.pick(&["a", "theme"])),
             8 => format!("{r}.url = {};", self.text(2)),
