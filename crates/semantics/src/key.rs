@@ -28,9 +28,10 @@ pub fn normalise_host(host: &[u8]) -> Cow<'_, [u8]> {
     };
     let default_port = matches!(port, b"" | b"80" | b"443");
     if !default_port && bare.len() != name.len() {
-        let mut joined = bare.to_ascii_lowercase();
+        let mut joined = bare.to_vec();
         joined.push(b':');
         joined.extend_from_slice(port);
+        joined.make_ascii_lowercase();
         return Cow::Owned(joined);
     }
     let kept = if default_port { bare } else { host };
@@ -130,6 +131,8 @@ mod tests {
             ("A.Example:443", "a.example"),
             ("a.example.", "a.example"),
             ("a.example.:8080", "a.example:8080"),
+            // Found by the fuzz target `key`: a policy can set a Host that the wire would refuse.
+            ("A.:X", "a:x"),
             ("a.example:", "a.example"),
             ("[::1]", "[::1]"),
             ("[2001:DB8::1]:80", "[2001:db8::1]"),

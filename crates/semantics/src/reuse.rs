@@ -135,8 +135,8 @@ fn client_wish(r: &RequestDirectives, age: Span, left: Span) -> Option<Reason> {
     if r.max_age.is_some_and(|most| age > most || most == Span::ZERO) {
         return Some(Reason::RequestMaxAge);
     }
-    // Only a fresh response can fail this one; for a stale one max-stale decides.
-    if r.min_fresh.is_some_and(|least| left > Span::ZERO && left < least) {
+    // A stale response fails it too, unless the same client says with max-stale that it takes one.
+    if r.min_fresh.is_some_and(|least| left < least) && (left > Span::ZERO || r.max_stale.is_none()) {
         return Some(Reason::RequestMinFresh);
     }
     None

@@ -137,3 +137,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_client_that_wants_freshness_gets_nothing_stale_unless_it_says_so() {
+    // Found by property test: min-fresh was forgotten once the response was stale, and grace served it.
+    let t = StoredTimes { ttl: Span::from_secs(10), grace: Span::from_secs(60), ..stored() };
+    for (cc, stale) in [("max-age=999", true), ("min-fresh=5", false), ("min-fresh=5, max-stale", true)] {
+        let got = reuse(&t, at(20), Some(&wish(cc)), None, true);
+        assert_eq!(matches!(got, Reuse::Grace(_) | Reuse::Fresh(_)), stale, "{cc}: {got:?}");
+    }
+}

@@ -8,6 +8,9 @@ use thiserror::Error;
 /// Most header lines that any head may have; the stack array that the parser fills has this size.
 pub const HEADER_COUNT_MAX: usize = 256;
 
+/// Bytes that a start line may have beside its target: a method, two spaces and the version.
+const START_LINE_MORE: usize = 64;
+
 /// How much of a head is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct WireLimits {
@@ -106,6 +109,10 @@ impl HeadScan {
     pub fn find(&mut self, buf: &[u8], limits: &WireLimits) -> Result<Option<usize>, WireError> {
         while let Some(i) = memchr::memchr(b'\n', &buf[self.at..]) {
             let lf = self.at + i;
+            // As below, so that a first line is too long however it arrives.
+            if self.line_start == 0 && lf > limits.url_bytes + START_LINE_MORE {
+                return Err(WireError::UrlSize);
+            }
             if lf == self.line_start || buf[lf - 1] != b'\r' {
                 return Err(WireError::BareLf);
             }
@@ -120,7 +127,7 @@ impl HeadScan {
             self.line_start = lf + 1;
         }
         self.at = buf.len();
-        if self.line_start == 0 && buf.len() > limits.url_bytes + 64 {
+        if self.line_start == 0 && buf.len() > limits.url_bytes + START_LINE_MORE {
             return Err(WireError::UrlSize);
         }
         if buf.len() >= limits.head_bytes {
@@ -173,6 +180,8 @@ pub fn parse_request(head: &[u8], limits: &WireLimits, out: &mut RequestHead) ->
         return Err(WireError::UrlSize);
     }
     fill(&mut out.headers, req.headers, limits)?;
+    // Before and after: an authority in the target replaces Host, it does not excuse a faulty one.
+    check_host(out)?;
     read_target(target, out)?;
     check_host(out)
 }
@@ -327,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_ambiguous_or_broken_is_refused() {
-        let table: [(&[u8], WireError); 22] = [
+        let table: [(&[u8], WireError); 26] = [
             (b"GET / HTTP/1.1\r\n\r\n", WireError::Host),
             (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", WireError::Host),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", WireError::Host),
@@ -335,6 +344,11 @@ mod tests {
             (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", WireError::Host),
             (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", WireError::Host),
             (b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", WireError::Host),
+            // Found by property test: the authority of an absolute target hid what was wrong with Host.
+            (b"GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", WireError::Host),
+            (b"GET http://a/ HTTP/1.1\r\n\r\n", WireError::Host),
+            (b"GET http://a/ HTTP/1.1\r\nHost: a b\r\n\r\n", WireError::Host),
+            (b"GET http://a b/ HTTP/1.1\r\nHost: a\r\n\r\n", WireError::Version),
             (b"GET / HTTP/1.1\nHost: a\n\n", WireError::BareLf),
             (b"GET / HTTP/1.1\r\nHost: a\n\r\n", WireError::BareLf),
             (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", WireError::HeaderLine),
@@ -377,6 +391,20 @@ mod tests {
             assert_eq!(scan.find(&head[..n], &limits), Ok(None), "{n}");
         }
         assert_eq!(scan.find(head, &limits), Ok(Some(head.len() - 4)));
+    }
+
+    #[test]
+    fn a_start_line_is_too_long_however_it_arrives() {
+        // Found by the fuzz target `request_head`: all at once it was accepted, byte by byte it was not.
+        let limits = WireLimits { url_bytes: 50, ..WireLimits::default() };
+        for (line, expected) in [(50 + 63, None), (50 + 64, Some(WireError::UrlSize))] {
+            let head = format!("{} /a HTTP/1.1\r\n\r\n", "M".repeat(line - " /a HTTP/1.1".len()));
+            let whole = HeadScan::default().find(head.as_bytes(), &limits);
+            let mut scan = HeadScan::default();
+            let cut = (1..=head.len()).find_map(|n| scan.find(&head.as_bytes()[..n], &limits).transpose());
+            assert_eq!(cut, whole.transpose(), "{line}");
+            assert_eq!(whole.err(), expected, "{line}");
+        }
     }
 
     #[test]
