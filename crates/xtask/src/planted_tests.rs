@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::docs;
+use crate::rules::closure;
 use crate::tidy;
 use crate::tree::Tree;
 
@@ -68,6 +69,41 @@ fn plant(path: &str, text: &str, expected: &[&str]) {
 #[test]
 fn a_clean_tree_passes() {
     assert_eq!(Planted::clean().found(), Vec::<String>::new());
+}
+
+#[test]
+fn semantics_is_linked_with_nothing_impure_however_deep() {
+    let tree = Planted(std::env::temp_dir().join(format!("copal-closure-{}", std::process::id())));
+    let package = |name: &str, more: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n{more}")
+    };
+    let lock = || {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let made =
+            std::process::Command::new(cargo).args(["generate-lockfile", "--offline"]).current_dir(&tree.0).output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    tree.put("Cargo.toml", "[workspace]\nmembers = [\"crates/*\", \"deps/*\"]\nresolver = \"3\"\n");
+    for name in ["middle", "tokio"] {
+        tree.put(&format!("deps/{name}/Cargo.toml"), &package(name, "")).put(&format!("deps/{name}/src/lib.rs"), "");
+    }
+    tree.put("crates/semantics/src/lib.rs", "");
+    let semantics = |more: &str| {
+        tree.put("crates/semantics/Cargo.toml", &package("copal-semantics", more));
+        lock();
+        closure::pure(&Tree::read(&tree.0).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // For tests it may depend on anything.
+    let clean =
+        "[dependencies]\nmiddle.path = \"../../deps/middle\"\n[dev-dependencies]\ntokio.path = \"../../deps/tokio\"\n";
+    assert_eq!(semantics(clean), Vec::<String>::new());
+    tree.put(
+        "deps/middle/Cargo.toml",
+        &package("middle", "[target.'cfg(windows)'.dependencies]\ntokio.path = \"../tokio\"\n"),
+    );
+    let found = semantics(clean);
+    assert!(found.len() == 1 && found[0].contains("is linked with `tokio`"), "{found:?}");
 }
 
 #[test]

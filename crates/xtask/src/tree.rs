@@ -73,10 +73,11 @@ impl Source<'_> {
     }
 }
 
-/// The room a file belongs to: `semantics` for `crates/semantics/…`, `cli` for the root package.
+/// The room a file belongs to: `semantics` for `crates/semantics/…`, `fuzz` for the fuzz targets, `cli` for the root package.
 pub(crate) fn room(path: &str) -> &str {
     match path.strip_prefix("crates/").and_then(|rest| rest.split_once('/')) {
         Some((room, _)) => room,
+        None if path.starts_with("fuzz/") => "fuzz",
         None => "cli",
     }
 }

@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["semantics", "observe", "wire", "store", "policy", "backend", "pipeline", "config"]),
     ("cli", &["semantics", "observe", "policy", "config", "server"]),
 ];
-const DEVELOPMENT: &[&str] = &["testkit", "xtask"];
+const DEVELOPMENT: &[&str] = &["testkit", "xtask", "fuzz"];
 
 /// Crates from outside that must not spread: how their names begin, and the rooms they belong to.
 const CONFINED: &[(&str, &[&str])] =

@@ -4,6 +4,7 @@ use crate::docs;
 use crate::finding::Finding;
 use crate::tree::Tree;
 
+pub(crate) mod closure;
 mod dependencies;
 mod files;
 mod imports;
@@ -25,6 +26,7 @@ const fn rule(name: &'static str, doc: &'static str, check: fn(&Tree) -> Vec<Fin
 #[rustfmt::skip]
 pub(crate) const RULES: &[Rule] = &[
     rule("pure-semantics", "semantics is synchronous and imports nothing from this workspace", imports::pure_semantics),
+    rule("pure-closure", "no runtime, socket or engine among all that semantics is linked with, tests apart", closure::pure),
     rule("confined", "pingora* only in backend and server, rhai only in policy, moka only in store, clap only in cli", imports::confined),
     rule("direction", "a crate imports only the crates that the architecture lets it", imports::direction),
     rule("clock", "the clock is read in crates/observe/src/clock.rs alone, tests apart", source::clock),
