@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench soak tools
+.PHONY: help demo test lint docs bench soak fuzz compare tools
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -42,3 +42,21 @@ bench: tools ## micro benches, then the same load against Copal and its installe
 soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
 	$(CARGO) build --release --quiet
 	ulimit -n 8192 && COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak
+
+# Each target: the bytes it may try, and how long. `make fuzz FUZZ_SECONDS=600 FUZZ_TARGETS="date etag"` for more of less.
+FUZZ_SECONDS ?= 180
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/targets/*.rs)))
+FUZZ_TOOLCHAIN ?= nightly
+
+fuzz: ## feed every parser with mutated bytes, minutes each (needs nightly Rust and cargo-fuzz; not part of test)
+	@$(CARGO) +$(FUZZ_TOOLCHAIN) fuzz --version >/dev/null 2>&1 || { \
+	  echo "missing: rustup toolchain install $(FUZZ_TOOLCHAIN) && cargo install cargo-fuzz"; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "== $$target"; mkdir -p fuzz/corpus/$$target; \
+	  $(CARGO) +$(FUZZ_TOOLCHAIN) fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 -rss_limit_mb=3000 -dict=fuzz/http.dict -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
+
+compare: ## the same exchanges through Copal and an installed varnishd; writes docs/varnish-differences.md
+	@command -v varnishd >/dev/null || { echo "varnishd is missing: sudo apt-get install varnish"; exit 1; }
+	$(CARGO) test --test e2e -- --ignored --nocapture compare

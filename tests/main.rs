@@ -3,5 +3,6 @@
 mod cache;
 mod django;
 mod examples;
+mod fuzz;
 mod soak;
 mod wire;

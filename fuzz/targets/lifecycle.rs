@@ -1,0 +1,4 @@
+//! The fuzz target `lifecycle`: see fuzz/src/lib.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| copal_fuzz::run("lifecycle", data));

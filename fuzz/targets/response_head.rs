@@ -1,0 +1,4 @@
+//! The fuzz target `response_head`: see fuzz/src/lib.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| copal_fuzz::run("response_head", data));
