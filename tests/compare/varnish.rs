@@ -1,0 +1,57 @@
+//! A varnishd with its default VCL in front of an origin.
+
+use copal_testkit::{TempDir, wait};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running varnishd; dropping it ends it.
+pub(super) struct Varnish {
+    child: Child,
+    addr: SocketAddr,
+    _dir: TempDir,
+}
+
+impl Varnish {
+    pub(super) fn start(origin: SocketAddr) -> Varnish {
+        let dir = TempDir::new();
+        let vcl =
+            format!("vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\n", origin.ip(), origin.port());
+        let vcl = dir.write("default.vcl", &vcl);
+        // varnishd does not tell the port that it got for 0, so one is taken that was free a moment ago.
+        let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new("varnishd")
+            .args(["-F", "-s", "malloc,64m", "-a", &addr.to_string()])
+            .arg("-n")
+            .arg(dir.join("work"))
+            .arg("-f")
+            .arg(vcl)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn();
+        let varnish = Varnish { child: child.expect("varnishd is installed"), addr, _dir: dir };
+        wait::until(Duration::from_secs(60), "varnishd to listen", || TcpStream::connect(addr).is_ok());
+        varnish
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// "Varnish 7.1.1".
+    pub(super) fn version(&self) -> String {
+        let out = Command::new("varnishd").arg("-V").output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        let number = text.split_once("varnish-").map_or("", |(_, rest)| rest.split_whitespace().next().unwrap_or(""));
+        format!("Varnish {number}")
+    }
+}
+
+impl Drop for Varnish {
+    fn drop(&mut self) {
+        // TERM, so that the manager ends its worker; KILL would leave it behind.
+        let _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        let _ = wait::exit(&mut self.child, Duration::from_secs(20));
+    }
+}
