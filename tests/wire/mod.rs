@@ -3,6 +3,7 @@
 mod bad_bodies;
 mod bad_requests;
 mod connections;
+mod duplex;
 mod early_answers;
 mod every_response;
 mod forms;

@@ -5,16 +5,21 @@
 //! Chunked ───┼─ next() ─ pieces ──┤
 //! Close ─────┘                    └─▶ Fault: never followed by a clean end; the connection is closed
 //! ```
+//!
+//! An origin may answer before it has the whole request (RFC 9110 §10.1.1). The rest of the client's body then goes with
+//! the response, and every wait on it moves both directions: `next` reads and sends, `pump` sends while a piece that was
+//! read waits for its readers, `finish_sending` sends what is left when the response is over.
 
-use crate::connection::{Connection, READ_SIZE};
+use crate::connection::{Connection, HEAD_READ_SIZE, READ_SIZE};
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::origin::{Origin, Permit};
 use crate::pool::Pool;
+use crate::sending::{Progress, Sending, Trouble};
 use bytes::Bytes;
 use copal_semantics::Headers;
 use copal_wire::{BodyFraming, Chunked, Piece, WireError};
-use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -52,9 +57,8 @@ impl BodyError {
 
 /// A client's body, piece by piece.
 pub trait RequestBody: Send {
-    /// The next piece, or `None` at the end. Need not be cancel-safe: it is dropped unfinished only when the rest of
-    /// the body is no longer wanted.
-    fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, BodyError>>> + Send;
+    /// The next piece, or `None` at the end; after that it is not asked again. Time limits are the client side's own.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
 }
 
 /// No body at all, to name the type in `SendBody::<NoBody>::None`.
@@ -62,8 +66,8 @@ pub trait RequestBody: Send {
 pub struct NoBody;
 
 impl RequestBody for NoBody {
-    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
-        None
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        Poll::Ready(None)
     }
 }
 
@@ -76,6 +80,44 @@ pub enum SendBody<B> {
     Length(u64, B),
     /// A body of unknown length.
     Chunked(B),
+}
+
+impl<B: RequestBody + 'static> SendBody<B> {
+    pub(crate) fn source(&mut self) -> &mut dyn RequestBody {
+        match self {
+            // Never asked, since there is nothing left to send. It has no size, so nothing is allocated.
+            SendBody::None => Box::leak(Box::new(NoBody)),
+            SendBody::Length(_, body) | SendBody::Chunked(body) => body,
+        }
+    }
+
+    /// Takes the body out, to be sent on beside the response; leaves `None`.
+    pub(crate) fn take(&mut self) -> Option<Box<dyn RequestBody>> {
+        match std::mem::replace(self, SendBody::None) {
+            SendBody::None => None,
+            SendBody::Length(_, body) | SendBody::Chunked(body) => Some(Box::new(body)),
+        }
+    }
+}
+
+/// A request that the origin has answered before it had all of it.
+pub(crate) struct Rest {
+    pub(crate) sending: Sending,
+    pub(crate) body: Box<dyn RequestBody>,
+}
+
+/// How the request stood when the head of its response came.
+pub(crate) enum Sent {
+    /// Whole.
+    Whole,
+    /// The rest goes out while the response comes in.
+    Partly(Rest),
+    /// It will not be finished.
+    GivenUp {
+        /// The connection broke while it was written to, which may have swallowed the news that the origin has reset it:
+        /// an end that comes by closing means nothing.
+        end_in_doubt: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -95,6 +137,12 @@ pub struct ResponseBody {
     origin: Arc<Origin>,
     /// May the connection carry another request after this body?
     reusable: bool,
+    /// What of the request is still to be sent.
+    rest: Option<Rest>,
+    /// The client's body has failed: the origin will not get the whole request.
+    doomed: Option<(BodyError, String)>,
+    /// The end of the connection may be a reset.
+    end_in_doubt: bool,
     between_bytes: Duration,
     trailers: Headers,
 }
@@ -106,14 +154,19 @@ impl std::fmt::Debug for ResponseBody {
 }
 
 impl ResponseBody {
-    /// A body that starts with what is in the connection's buffer.
+    /// A body that starts with what is in the connection's buffer. `persistent`: the two heads let the connection go on.
     pub(crate) fn new(
         framing: BodyFraming,
         (connection, permit): (Connection, Permit),
         (pool, origin): (&Pool, &Arc<Origin>),
-        reusable: bool,
+        (sent, persistent): (Sent, bool),
         between_bytes: Duration,
     ) -> Self {
+        let (rest, reusable, end_in_doubt) = match sent {
+            Sent::Whole => (None, persistent, false),
+            Sent::Partly(rest) => (Some(rest), persistent, false),
+            Sent::GivenUp { end_in_doubt } => (None, false, end_in_doubt),
+        };
         let state = match framing {
             BodyFraming::None => State::Length(0),
             BodyFraming::Length(n) => State::Length(n),
@@ -126,6 +179,9 @@ impl ResponseBody {
             pool: pool.clone(),
             origin: origin.clone(),
             reusable,
+            rest,
+            doomed: None,
+            end_in_doubt,
             between_bytes,
             trailers: Headers::new(),
         };
@@ -137,10 +193,12 @@ impl ResponseBody {
 
     /// The next piece, never empty; `None` at the clean end. After a fault there is nothing more.
     ///
-    /// A piece holds at most about twice its length in memory, so it can be stored as it is.
+    /// A piece holds at most about twice its length in memory, so it can be stored as it is. What is left of the request
+    /// goes out meanwhile. Cancel-safe.
     ///
     /// # Errors
-    /// The body ended early, is malformed, or nothing came for the between-bytes timeout.
+    /// The body ended early, is malformed, or nothing came for the between-bytes timeout; or the client's body has failed,
+    /// and with it the request that this answers.
     pub async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         loop {
             let (connection, _) = self.link.as_mut()?;
@@ -172,6 +230,9 @@ impl ResponseBody {
                     if !connection.buf.is_empty() {
                         return Some(Ok(connection.split(connection.buf.len())));
                     }
+                    if connection.eof && self.end_in_doubt {
+                        return self.fail(FaultKind::Closed, "reset while the request was sent".to_owned());
+                    }
                     if connection.eof {
                         self.finish();
                         return None;
@@ -186,11 +247,96 @@ impl ResponseBody {
                 };
                 return self.fail(FaultKind::ShortBody, missing);
             }
-            match tokio::time::timeout(self.between_bytes, connection.read(want)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => return self.fail(FaultKind::Closed, e.to_string()),
-                Err(_) => return self.fail(FaultKind::Timeout, format!("nothing for {:?}", self.between_bytes)),
+            if let Some(fault) = self.wait(want).await {
+                return Some(Err(fault));
             }
+        }
+    }
+
+    /// Waits for more of the response while the request goes on; the fault, when there will be none.
+    async fn wait(&mut self, want: usize) -> Option<Fault> {
+        let (connection, _) = self.link.as_mut()?;
+        let between = self.between_bytes;
+        let silent = || (FaultKind::Timeout, format!("nothing for {between:?}"));
+        let (kind, detail) = match (&mut self.rest, &self.doomed) {
+            (Some(Rest { sending, body }), _) => {
+                match sending.step(connection, body.as_mut(), Some(want), Some(between)).await {
+                    Ok(Progress::Read | Progress::Filled) => return None,
+                    Ok(Progress::Wrote) => {
+                        if sending.is_over() {
+                            self.rest = None;
+                        }
+                        return None;
+                    }
+                    Err(Trouble::Read(e)) => (FaultKind::Closed, e.to_string()),
+                    Err(Trouble::Stalled) => silent(),
+                    Err(trouble @ (Trouble::Write(_) | Trouble::Client(..))) => {
+                        self.stop_sending(trouble);
+                        return None;
+                    }
+                }
+            }
+            // What has come already is not lost; more is not waited for. Yielding lets the runtime look at the socket once.
+            (None, Some((error, detail))) => tokio::select! {
+                biased;
+                read = connection.read(want) => match read {
+                    Ok(()) => return None,
+                    Err(e) => (FaultKind::Closed, e.to_string()),
+                },
+                () = tokio::task::yield_now() => (FaultKind::Client(*error), detail.clone()),
+            },
+            (None, None) => match tokio::time::timeout(between, connection.read(want)).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(e)) => (FaultKind::Closed, e.to_string()),
+                Err(_) => silent(),
+            },
+        };
+        self.fail(kind, detail).and_then(Result::err)
+    }
+
+    /// Is some of the request still to be sent?
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Sends the rest of the request without reading: while a piece of the response waits for its readers, so that two full
+    /// directions never wait for each other. Ends when there is no more to send. Cancel-safe.
+    ///
+    /// Without a time limit: that the origin takes nothing may be because nobody reads its response.
+    pub async fn pump(&mut self) {
+        while let (Some(Rest { sending, body }), Some((connection, _))) = (&mut self.rest, &mut self.link) {
+            match sending.step(connection, body.as_mut(), None, None).await {
+                Ok(_) if sending.is_over() => self.rest = None,
+                Ok(_) => {}
+                Err(trouble) => self.stop_sending(trouble),
+            }
+        }
+    }
+
+    /// After the end of the response: sends the rest of the request for as long as the origin takes it (it may have
+    /// answered early and read on, as HAProxy lets it), then closes the connection.
+    pub async fn finish_sending(&mut self) {
+        while let (State::Done, Some(Rest { sending, body }), Some((connection, _))) =
+            (&self.state, &mut self.rest, &mut self.link)
+        {
+            let step = sending.step(connection, body.as_mut(), Some(HEAD_READ_SIZE), Some(self.between_bytes)).await;
+            match step {
+                Ok(Progress::Wrote | Progress::Filled) if !sending.is_over() => {}
+                // Over; or the origin has closed, takes nothing, talks out of turn; or the client has given up.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        (self.rest, self.link) = (None, None);
+    }
+
+    fn stop_sending(&mut self, trouble: Trouble) {
+        self.rest = None;
+        self.reusable = false;
+        match trouble {
+            Trouble::Client(error, detail) => self.doomed = Some((error, detail)),
+            Trouble::Write(e) => self.end_in_doubt = hides_a_reset(&e),
+            Trouble::Read(_) | Trouble::Stalled => {}
         }
     }
 
@@ -201,6 +347,10 @@ impl ResponseBody {
 
     fn finish(&mut self) {
         self.state = State::Done;
+        if self.rest.is_some() {
+            // The origin may want what it has not read yet: see `finish_sending`.
+            return;
+        }
         if let Some((connection, _permit)) = self.link.take() {
             // Bytes after the message are an answer to nothing: the connection cannot be trusted with another request.
             if self.reusable && connection.buf.is_empty() && !connection.eof {
@@ -211,9 +361,16 @@ impl ResponseBody {
 
     fn fail(&mut self, kind: FaultKind, detail: String) -> Option<Result<Bytes, Fault>> {
         self.state = State::Done;
-        self.link = None;
-        let fault = Fault::late(Phase::Body, kind, self.origin.name(), detail);
+        (self.rest, self.link) = (None, None);
+        let phase = if matches!(kind, FaultKind::Client(_)) { Phase::Send } else { Phase::Body };
+        let fault = Fault::late(phase, kind, self.origin.name(), detail);
         self.origin.tally.failed(&fault);
         Some(Err(fault))
     }
+}
+
+/// After a write has failed: would a read that follows take a reset for an end? The kernel tells of a reset once. A broken
+/// pipe means that the origin had closed in order before.
+pub(crate) fn hides_a_reset(error: &std::io::Error) -> bool {
+    error.kind() != std::io::ErrorKind::BrokenPipe
 }

@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Wrote,
     /// Bytes, or the end, have come in.
     Read,
+    /// The connection takes nothing more. What came in before can still be read.
+    Refused(io::Error),
 }
 
 impl Connection {
@@ -59,24 +61,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes some of `out`; with `listen`, whatever comes in goes first. Cancel-safe.
-    pub(crate) async fn write_or_read(&mut self, out: &mut (impl Buf + Send), listen: bool) -> io::Result<Step> {
-        self.make_room(if listen { HEAD_READ_SIZE } else { 0 });
+    /// Writes some of `out`; with `want`, whatever comes in goes first, into room for so many bytes. Cancel-safe.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) async fn write_or_read(&mut self, out: &mut (impl Buf + Send), want: Option<usize>) -> io::Result<Step> {
+        if let Some(want) = want {
+            self.make_room(want);
+        }
         let Connection { stream, buf, eof, .. } = self;
         std::future::poll_fn(|cx| {
-            if listen && let Poll::Ready(read) = pin!(stream.read_buf(buf)).poll(cx) {
+            if want.is_some()
+                && let Poll::Ready(read) = pin!(stream.read_buf(buf)).poll(cx)
+            {
                 *eof = read? == 0;
                 return Poll::Ready(Ok(Step::Read));
             }
             let mut slices = [io::IoSlice::new(&[]); 4];
             let used = out.chunks_vectored(&mut slices);
             match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..used]) {
-                Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(0)) => Poll::Ready(Ok(Step::Refused(io::ErrorKind::WriteZero.into()))),
                 Poll::Ready(Ok(n)) => {
                     out.advance(n);
                     Poll::Ready(Ok(Step::Wrote))
                 }
-                Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                Poll::Ready(Err(e)) => Poll::Ready(Ok(Step::Refused(e))),
                 Poll::Pending => Poll::Pending,
             }
         })

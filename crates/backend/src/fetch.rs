@@ -4,12 +4,14 @@
 //! any byte of a response came and with the client's body untouched, is replaced once by a *new* one, if the method is
 //! idempotent or not one byte of the request was accepted by the socket, so that no origin can have seen it.
 
-use crate::body::{RequestBody, ResponseBody, SendBody};
+use crate::body::{RequestBody, ResponseBody, Rest, SendBody, Sent, hides_a_reset};
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::origin::Origin;
 use crate::pool::{Pool, Take};
 use crate::request;
+use crate::sending::Sending;
 use crate::talk::Talk;
+use bytes::Bytes;
 use copal_semantics::{RequestHead, ResponseHead};
 use copal_wire::framing::persistent;
 use copal_wire::{BodyFraming, response_framing};
@@ -64,22 +66,23 @@ pub struct Exchange {
 /// Sends one request and reads the response head.
 ///
 /// `head` must be complete but for framing fields, which are written here: any in it are left out. Interim responses
-/// (1xx but 101) go to `on_interim`. A final response that comes while the body is being sent is delivered: with a
-/// status of 400 or more sending stops, otherwise it goes on first; an unfinished request closes the connection.
+/// (1xx but 101) go to `on_interim`. A final response that comes while `body` is being sent is given at once: with a status
+/// of 400 or more sending stops and the connection will be closed; otherwise the rest of `body`, of which `None` is left
+/// here, goes out while the response is read (see [`ResponseBody`]).
 ///
 /// # Errors
 /// Every way this can fail, with [`Fault::retry_safe`] told for the caller. The origin's counts include it.
-pub async fn exchange<B: RequestBody>(
+pub async fn exchange<B: RequestBody + 'static>(
     pool: &Pool,
     origin: &Arc<Origin>,
     head: &RequestHead,
-    mut body: SendBody<B>,
+    body: &mut SendBody<B>,
     timeouts: Timeouts,
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Exchange, Fault> {
     let started = Instant::now();
     origin.tally.requests.fetch_add(1, Relaxed);
-    let result = attempt(pool, origin, head, &mut body, timeouts, on_interim).await;
+    let result = attempt(pool, origin, head, body, timeouts, on_interim).await;
     match &result {
         Ok(_) => origin.tally.head_arrived(started.elapsed()),
         Err(fault) => origin.tally.failed(fault),
@@ -87,7 +90,7 @@ pub async fn exchange<B: RequestBody>(
     result
 }
 
-async fn attempt<B: RequestBody>(
+async fn attempt<B: RequestBody + 'static>(
     pool: &Pool,
     origin: &Arc<Origin>,
     head: &RequestHead,
@@ -98,11 +101,12 @@ async fn attempt<B: RequestBody>(
     let Some(wire) = request::encode(head, origin, body) else {
         return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
     };
+    let wire = Bytes::from(wire);
     let permit = origin.permit()?;
     let connection = pool.take(origin, timeouts.connect, Take::Kept).await?;
     let reused = connection.reused;
-    let mut talk = Talk::new(connection, origin, timeouts, on_interim);
-    let mut outcome = talk.converse(&wire, body).await;
+    let mut talk = Talk::new((connection, Sending::new(wire.clone(), body)), origin, timeouts, on_interim);
+    let mut outcome = talk.converse(body).await;
     let reconnected = reused
         && outcome.as_ref().is_err_and(|f| f.kind == FaultKind::Closed)
         && talk.is_unheard_of()
@@ -110,8 +114,8 @@ async fn attempt<B: RequestBody>(
     if reconnected {
         origin.tally.reconnects.fetch_add(1, Relaxed);
         let connection = pool.take(origin, timeouts.connect, Take::New).await?;
-        talk.start_over(connection);
-        outcome = talk.converse(&wire, body).await;
+        talk.start_over(connection, Sending::new(wire, body));
+        outcome = talk.converse(body).await;
     }
     let repeatable = talk.is_repeatable(head);
     let fault = |f: Fault| Fault { retry_safe: repeatable, ..f };
@@ -120,11 +124,19 @@ async fn attempt<B: RequestBody>(
         .map_err(|e| fault(Fault::late(Phase::Head, FaultKind::Protocol(e), origin.name(), "")))?;
     // RFC 9112 §6.3 rule 3: both fields together may be smuggling; the coding counts and the connection is closed.
     let ambiguous = framing == BodyFraming::Chunked && response.headers.remove("content-length") > 0;
-    let reusable = talk.is_whole()
-        && !ambiguous
-        && persistent(response.version, &response.headers)
-        && persistent(Version::HTTP_11, &head.headers);
-    let link = (talk.into_connection(), permit);
-    let body = ResponseBody::new(framing, link, (pool, origin), reusable, timeouts.between_bytes);
+    let goes_on =
+        !ambiguous && persistent(response.version, &response.headers) && persistent(Version::HTTP_11, &head.headers);
+    let (connection, sending, broken) = talk.into_parts();
+    let sent = match broken {
+        None if sending.is_over() => Sent::Whole,
+        None if response.status < 400 && !connection.eof => match body.take() {
+            Some(body) => Sent::Partly(Rest { sending, body }),
+            // Not even the head is out: the answer is not to this request.
+            None => Sent::GivenUp { end_in_doubt: false },
+        },
+        broken => Sent::GivenUp { end_in_doubt: broken.as_ref().is_some_and(hides_a_reset) },
+    };
+    let link = (connection, permit);
+    let body = ResponseBody::new(framing, link, (pool, origin), (sent, goes_on), timeouts.between_bytes);
     Ok(Exchange { head: response, framing, reused: reused && !reconnected, reconnected, body })
 }

@@ -23,6 +23,7 @@ pub mod probe;
 mod prober;
 mod request;
 mod resolve;
+mod sending;
 mod talk;
 mod tally;
 

@@ -10,6 +10,7 @@ use http::Method;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -100,22 +101,22 @@ pub(crate) async fn until_closed(s: &mut (impl AsyncRead + Unpin)) {
 
 pub(crate) async fn get(pool: &Pool, origin: &Arc<Origin>) -> Result<Exchange, Fault> {
     let head = RequestHead::get("/", [("Host", "a.example")]);
-    exchange::<NoBody>(pool, origin, &head, SendBody::None, Timeouts::of(origin), &mut |_| {}).await
+    exchange::<NoBody>(pool, origin, &head, &mut SendBody::None, Timeouts::of(origin), &mut |_| {}).await
 }
 
 pub(crate) async fn method(pool: &Pool, origin: &Arc<Origin>, method: Method) -> Result<Exchange, Fault> {
     send_body::<NoBody>(pool, origin, method, SendBody::None, &mut |_| {}).await
 }
 
-pub(crate) async fn send_body<B: RequestBody>(
+pub(crate) async fn send_body<B: RequestBody + 'static>(
     pool: &Pool,
     origin: &Arc<Origin>,
     method: Method,
-    body: SendBody<B>,
+    mut body: SendBody<B>,
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Exchange, Fault> {
     let head = RequestHead { method, ..RequestHead::get("/up", [("Host", "a.example")]) };
-    exchange(pool, origin, &head, body, Timeouts::of(origin), on_interim).await
+    exchange(pool, origin, &head, &mut body, Timeouts::of(origin), on_interim).await
 }
 
 /// The whole body, and the fault that it ended with.
@@ -158,10 +159,10 @@ impl Pieces {
 }
 
 impl RequestBody for Pieces {
-    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if self.pieces.is_empty() && self.then_silence {
-            std::future::pending::<()>().await;
+            return Poll::Pending;
         }
-        self.pieces.pop_front()
+        Poll::Ready(self.pieces.pop_front())
     }
 }

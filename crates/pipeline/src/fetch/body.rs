@@ -1,9 +1,11 @@
 //! body: what the origin sends is handed on piece by piece, to the store and to whoever reads.
 
 use super::{From, Job, Next, Transfer};
-use copal_backend::{Fault, FaultKind};
+use bytes::Bytes;
+use copal_backend::{Fault, FaultKind, ResponseBody};
 use copal_observe::counters::Counter;
-use copal_store::BodyFault;
+use copal_store::{BodyFault, BodyWriter, NoReaders};
+use std::pin::pin;
 
 pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
     let Transfer { from, mut to, object } = transfer;
@@ -20,14 +22,17 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
         match exchange.body.next().await {
             Some(Ok(piece)) => {
                 job.worker.core.counters.add(Counter::BodyBytesFetched, piece.len() as u64);
-                if to.push(piece).await.is_err() {
+                if hand_on(&mut exchange.body, &mut to, piece).await.is_err() {
                     // A body that nobody stores has lost its last reader; closing the connection stops the origin.
                     break;
                 }
             }
             Some(Err(fault)) => {
                 job.count(Counter::FetchesFailed);
-                job.count(Counter::FetchFailedBody);
+                job.count(match fault.kind {
+                    FaultKind::Client(_) => Counter::FetchFailedSend,
+                    _ => Counter::FetchFailedBody,
+                });
                 tracing::warn!(target: "copal::fetch", url = %job.scene().bereq.url, "{fault}");
                 to.abort(body_fault(&fault));
                 if let Some(object) = object {
@@ -39,11 +44,25 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
                 job.count(Counter::FetchesOk);
                 let trailers = exchange.body.take_trailers();
                 to.finish((!trailers.is_empty()).then_some(trailers));
+                exchange.body.finish_sending().await;
                 break;
             }
         }
     }
     Next::Done
+}
+
+/// Hands a piece on, waiting while its readers are slower. A request that is still being sent goes on meanwhile: its client
+/// may be one that reads only when it has sent everything.
+async fn hand_on(body: &mut ResponseBody, to: &mut BodyWriter, piece: Bytes) -> Result<(), NoReaders> {
+    let mut pushing = pin!(to.push(piece));
+    loop {
+        tokio::select! {
+            biased;
+            pushed = &mut pushing => return pushed,
+            () = body.pump(), if body.is_sending() => {}
+        }
+    }
 }
 
 fn body_fault(fault: &Fault) -> BodyFault {

@@ -96,6 +96,8 @@ pub(crate) struct Job {
     conditional: bool,
     events: Option<mpsc::Sender<Event>>,
     upload: Option<Pieces>,
+    /// There was a request body, and some of it has gone: the request cannot be sent again.
+    upload_spent: bool,
     upload_kind: crate::io::RequestBody,
     request_time: Time,
     response_time: Time,
@@ -233,6 +235,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         conditional: false,
         events: None,
         upload: None,
+        upload_spent: false,
         upload_kind: crate::io::RequestBody::None,
         request_time: txn.now,
         response_time: txn.now,

@@ -25,12 +25,20 @@ pub(super) async fn run(job: &mut Job) -> Next {
             let _full = events.try_send(Event::Interim(Box::new(head)));
         }
     };
-    let body = match (job.upload.as_mut(), job.upload_kind) {
+    let mut body = match (job.upload.take(), job.upload_kind) {
         (None, _) | (Some(_), RequestBody::None) => SendBody::None,
         (Some(pieces), RequestBody::Length(n)) => SendBody::Length(n, pieces),
         (Some(pieces), RequestBody::Unknown) => SendBody::Chunked(pieces),
     };
-    let answer = exchange(&worker.pool, &origin, &scene.bereq, body, timeouts, &mut interim).await;
+    let had_body = !matches!(body, SendBody::None);
+    let answer = exchange(&worker.pool, &origin, &scene.bereq, &mut body, timeouts, &mut interim).await;
+    // What was not touched can be sent with another attempt. What was, goes on with the response, or is let go of here, by
+    // which the client's side learns that no more is wanted.
+    job.upload = match body {
+        SendBody::Length(_, pieces) | SendBody::Chunked(pieces) if !pieces.touched() => Some(pieces),
+        SendBody::None | SendBody::Length(..) | SendBody::Chunked(_) => None,
+    };
+    job.upload_spent |= had_body && job.upload.is_none();
     let mut exchange = match answer {
         Ok(exchange) => exchange,
         Err(fault) => return Next::BackendError(Failure::Origin(fault)),

@@ -5,7 +5,7 @@ use copal_observe::counters::Counter;
 
 pub(super) fn run(job: &mut Job) -> Next {
     let retries = job.scene().bereq_vars.retries;
-    let spent = job.upload.as_ref().is_some_and(super::Pieces::touched);
+    let spent = job.upload_spent;
     if retries >= job.worker.core.settings.max_retries || spent {
         job.retries_over = true;
         let text =

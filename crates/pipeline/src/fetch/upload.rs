@@ -3,6 +3,7 @@
 use crate::io::{RequestBody, RequestSource, SourceFault};
 use bytes::Bytes;
 use copal_backend::BodyError;
+use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
 /// Pieces under way: enough to keep both sides busy, little enough to hold a fast client back.
@@ -63,10 +64,10 @@ impl Pieces {
     }
 }
 
-impl copal_backend::RequestBody for &mut Pieces {
-    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+impl copal_backend::RequestBody for Pieces {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.touched = true;
-        match self.pieces.recv().await {
+        Poll::Ready(match ready!(self.pieces.poll_recv(cx)) {
             Some(Ok(piece)) if piece.is_empty() => None,
             Some(Ok(piece)) => Some(Ok(piece)),
             Some(Err(fault)) => Some(Err(match fault {
@@ -76,6 +77,6 @@ impl copal_backend::RequestBody for &mut Pieces {
                 SourceFault::TooLarge => BodyError::TooLarge,
             })),
             None => Some(Err(BodyError::Closed)),
-        }
+        })
     }
 }

@@ -189,7 +189,8 @@ async fn send_range<W: ResponseSink>(sink: &mut W, object: &Arc<Object>, start: 
     Ok(())
 }
 
-/// The origin answered before it had the whole request body: both directions go on side by side.
+/// The origin answered before it had the whole request body: both directions go on side by side, and the one that is over
+/// last ends the step. What the fetch does not want any more is not read here.
 async fn send_while_uploading<R: RequestSource, W: ResponseSink>(
     sink: &mut W,
     body: Source,
@@ -200,7 +201,10 @@ async fn send_while_uploading<R: RequestSource, W: ResponseSink>(
     let sending = send(sink, body, segments);
     tokio::pin!(sending);
     tokio::select! {
-        sent = &mut sending => sent,
-        () = upload.pump(source) => sending.await,
+        biased;
+        sent = &mut sending => sent?,
+        () = upload.pump(source) => return sending.await,
     }
+    upload.pump(source).await;
+    Ok(())
 }
