@@ -4,6 +4,7 @@
 mod access_log;
 mod backends;
 mod ceiling;
+mod client_gone;
 mod coalescing;
 mod commands;
 mod grace;

@@ -72,6 +72,8 @@ pub const KEYS: &[Key] = &[
         "Between two reads of a request's body; 408 and closed."),
     key("listen[].send_timeout", TIMEOUT, Is("60s"), "a reader that takes nothing for a minute is gone",
         "Between two writes that a client accepts; the connection is closed."),
+    key("listen[].abort_on_close", Kind::Bool, Is("false"), "as HAProxy's abortonclose: some clients close their sending side after the request and wait for the answer",
+        "Whether a client that closes its side while it waits has given up. Otherwise only a reset says so, because a close cannot be told from a half-close (`nc -N`)."),
     key("listen[].request_directives", Kind::Bool, Is("false"), "as Varnish: otherwise anyone can force requests to the origin",
         "Whether `Cache-Control` and `Pragma` of a request count (RFC 9111 section 5.2.1): `no-cache`, `max-age`, `only-if-cached` …"),
 

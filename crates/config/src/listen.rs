@@ -18,6 +18,8 @@ pub struct Listen {
     pub body_timeout: Duration,
     /// Between two writes that the client accepts.
     pub send_timeout: Duration,
+    /// Whether a client that closes its side while it waits has given up.
+    pub abort_on_close: bool,
     /// Whether cache directives of requests count (RFC 9111 section 5.2.1).
     pub request_directives: bool,
 }
@@ -30,6 +32,7 @@ impl Listen {
             head_timeout: view.duration("head_timeout"),
             body_timeout: view.duration("body_timeout"),
             send_timeout: view.duration("send_timeout"),
+            abort_on_close: view.boolean("abort_on_close"),
             request_directives: view.boolean("request_directives"),
         }
     }

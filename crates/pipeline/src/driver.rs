@@ -29,7 +29,7 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
         step = match step {
             Step::Recv => steps::recv::run(worker, txn),
             Step::Hash { purge } => steps::hash::run(worker, txn, purge),
-            Step::Lookup => steps::lookup::run(worker, txn).await,
+            Step::Lookup => steps::lookup::run(worker, txn, source, sink).await,
             Step::Hit(found) => steps::hit::run(worker, txn, found),
             Step::Miss(missing) => steps::miss::run(worker, txn, missing, source, sink).await,
             Step::Pass { hit_for_pass, reason } => {

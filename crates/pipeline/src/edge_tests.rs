@@ -121,13 +121,21 @@ fn answer(mut stream: TcpStream) {
     let _gone = stream.write_all(reply.as_bytes());
 }
 
-struct Nothing;
+/// A request without a body; `leaves` tells whether its client is seen to leave as soon as it has to wait.
+struct Nothing {
+    leaves: bool,
+}
 impl RequestSource for Nothing {
     fn kind(&self) -> RequestBody {
         RequestBody::None
     }
     async fn next(&mut self) -> Option<Result<Bytes, SourceFault>> {
         None
+    }
+    async fn gone(&mut self) {
+        if !self.leaves {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -199,13 +207,25 @@ async fn ask(worker: &Arc<Worker>, method: &str, url: &str, fields: &[(&str, &st
     req.method = method.parse().expect("a method");
     *txn.request_mut() = req;
     let mut taken = Taken::default();
-    crate::serve(worker, &mut txn, &mut Nothing, &mut taken).await;
+    crate::serve(worker, &mut txn, &mut Nothing { leaves: false }, &mut taken).await;
     assert!(taken.whole, "{method} {url} {fields:?} was not finished");
     // What still runs in the background is let finish.
     while worker.core.counters.get(copal_observe::counters::Counter::FetchesRunning) > 0 {
         tokio::task::yield_now().await;
     }
     taken.status
+}
+
+/// A client that leaves as soon as it has to wait.
+async fn leave(worker: &Arc<Worker>, method: &str, url: &str) {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 4000));
+    let mut txn = Txn::new(&worker.core, addr, addr, Arc::from("host"));
+    let mut req = RequestHead::get(url, [("Host", "a.example")]);
+    req.method = method.parse().expect("a method");
+    *txn.request_mut() = req;
+    let mut taken = Taken::default();
+    crate::serve(worker, &mut txn, &mut Nothing { leaves: true }, &mut taken).await;
+    assert_eq!((taken.status, taken.whole), (0, false), "{method} {url}");
 }
 
 #[test]
@@ -257,6 +277,16 @@ fn every_edge_of_both_tables_is_taken() {
             let status = ask(&worker, method, url, fields).await;
             assert_eq!(status, *wanted, "{method} {url} {fields:?}");
             clock.advance(Span::from_secs(1));
+        }
+    });
+    runtime.block_on(async {
+        leave(&worker, "POST", "/fresh").await;
+        leave(&worker, "GET", "/fresh-13").await;
+        leave(&worker, "GET", "/fresh-13").await;
+        // Their fetches have not begun to run.
+        tokio::task::yield_now().await;
+        while worker.core.counters.get(copal_observe::counters::Counter::FetchesRunning) > 0 {
+            tokio::task::yield_now().await;
         }
     });
     let seen = SEEN.take();

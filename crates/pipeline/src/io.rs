@@ -47,6 +47,9 @@ pub trait RequestSource: Send {
     fn kind(&self) -> RequestBody;
     /// The next piece; `None` after the last one. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, SourceFault>>> + Send;
+    /// Comes when the client is known to have left, and never otherwise: for watching it while nothing is read from it and
+    /// nothing sent to it. Dropping the future loses nothing.
+    fn gone(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// What will follow a response head.

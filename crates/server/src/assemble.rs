@@ -226,6 +226,7 @@ pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Ar
         head_timeout: listen.head_timeout,
         body_timeout: listen.body_timeout,
         send_timeout: listen.send_timeout,
+        abort_on_close: listen.abort_on_close,
         connections: config.limits.connections,
     })
 }

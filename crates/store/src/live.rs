@@ -123,6 +123,12 @@ impl Live {
         Offer::Taken
     }
 
+    /// Is this a window that nobody reads?
+    pub(crate) fn is_deserted(&self) -> bool {
+        let s = locked(&self.state);
+        s.window.is_some() && s.slowest().is_none()
+    }
+
     /// From now on a window of `limit` bytes: what every reader has read goes, and the writer waits for the slowest.
     pub(crate) fn switch_to_window(&self, body: &Body, limit: u64) {
         let mut s = locked(&self.state);

@@ -63,6 +63,18 @@ impl BodyWriter {
         Ok(())
     }
 
+    /// Comes when this is a window that nobody reads any more; never while the body is being stored. Cancel-safe.
+    pub async fn deserted(&self) {
+        loop {
+            let mut left = pin!(self.live.writable.notified());
+            left.as_mut().enable();
+            if self.live.is_deserted() {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// The body is complete. A stored one is sealed and weighed.
     pub fn finish(mut self, trailers: Option<Headers>) {
         self.ended = true;

@@ -19,11 +19,20 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
         From::Origin(exchange) => exchange,
     };
     loop {
-        match exchange.body.next().await {
+        let next = tokio::select! {
+            biased;
+            next = exchange.body.next() => next,
+            // What nobody stores has lost its last reader; closing the connection stops the origin.
+            () = to.deserted() => {
+                job.count(Counter::FetchesCancelled);
+                break;
+            }
+        };
+        match next {
             Some(Ok(piece)) => {
                 job.worker.core.counters.add(Counter::BodyBytesFetched, piece.len() as u64);
                 if hand_on(&mut exchange.body, &mut to, piece).await.is_err() {
-                    // A body that nobody stores has lost its last reader; closing the connection stops the origin.
+                    job.count(Counter::FetchesCancelled);
                     break;
                 }
             }

@@ -6,7 +6,8 @@
 //!        any fault ─▶ backend_error ─▶ body | done
 //! ```
 //!
-//! It tells the client that waits for it of interim responses and of the response head, then goes on with the body.
+//! It tells the client that waits for it of interim responses and of the response head, then goes on with the body. A fetch
+//! that nobody else can use (a pass, a body that is not stored) ends when that client leaves.
 //! Everybody else who waits finds the object in the store. If the task ends by any way but these, its guard releases
 //! the waiters and its body writer marks the body as cut off.
 
@@ -27,7 +28,7 @@ pub(crate) use upload::{Pieces, Upload};
 use crate::core::Worker;
 use crate::io::{RequestSource, ResponseSink};
 use crate::step::{FetchStep, fetch_edge_is_legal};
-use crate::steps::{Delivery, Page, Source, Step};
+use crate::steps::{Delivery, Page, Source, Step, client_left};
 use crate::txn::{Txn, run_hook};
 use copal_backend::Exchange;
 use copal_observe::access_log::Outcome;
@@ -292,12 +293,17 @@ pub(crate) async fn await_head<R: RequestSource, W: ResponseSink>(
                     continue;
                 }
             },
-            None => events.recv().await,
+            None => tokio::select! {
+                biased;
+                event = events.recv() => event,
+                // The channel closes with this step: a fetch that is for this client alone ends by it.
+                () = source.gone() => return client_left(worker, txn, sink).await,
+            },
         };
         match event {
             Some(Event::Interim(head)) => {
                 if sink.interim(&head).await.is_err() {
-                    txn.error = Some("the client left while its response was awaited".to_owned());
+                    return client_left(worker, txn, sink).await;
                 }
             }
             Some(Event::Response(fetched)) => return accept(worker, txn, *fetched, upload),

@@ -31,7 +31,22 @@ pub(super) async fn run(job: &mut Job) -> Next {
         (Some(pieces), RequestBody::Unknown) => SendBody::Chunked(pieces),
     };
     let had_body = !matches!(body, SendBody::None);
-    let answer = exchange(&worker.pool, &origin, &scene.bereq, &mut body, timeouts, &mut interim).await;
+    let alone = job.events.clone().filter(|_| !job.cacheable);
+    let client_left = async {
+        match &alone {
+            Some(events) => events.closed().await,
+            None => std::future::pending().await,
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = exchange(&worker.pool, &origin, &scene.bereq, &mut body, timeouts, &mut interim) => answer,
+        () = client_left => {
+            // Dropping the exchange has closed its connection, by which the origin learns of it.
+            job.count(Counter::FetchesCancelled);
+            return Next::Done;
+        }
+    };
     // What was not touched can be sent with another attempt. What was, goes on with the response, or is let go of here, by
     // which the client's side learns that no more is wanted.
     job.upload = match body {

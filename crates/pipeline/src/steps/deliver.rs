@@ -13,6 +13,8 @@ use copal_policy::{Action, Hook};
 use copal_semantics::Headers;
 use copal_semantics::cache_status::CacheStatus;
 use copal_store::{Object, Reader};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
@@ -65,14 +67,26 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     txn.status = txn.scene().resp.status % 1000;
     txn.head_at = Some(copal_observe::clock::ticks());
     sink.start(&txn.scene().resp, parts.plan);
+    // Only what is still arriving makes a client wait; for what is here, watching it would be work for nothing.
+    let arrives = match &body {
+        Source::Object(object, _) => !object.body().is_complete(),
+        Source::Transit { .. } => true,
+        Source::Made(_) => false,
+    };
+    let sending = send(sink, body, parts.segments);
     let sent = match &mut upload {
-        None => send(sink, body, parts.segments).await,
-        Some(upload) => send_while_uploading(sink, body, parts.segments, upload, source).await,
+        None if arrives => watched(sending, source).await,
+        None => sending.await,
+        Some(upload) => while_uploading(sending, upload, source).await,
     };
     if let Err(cut) = sent {
         worker.count(Counter::AbortedDeliveries);
         let what = match cut {
             Cut::Client => "the client left before the response was complete".to_owned(),
+            Cut::Gone => {
+                worker.count(Counter::ClientGone);
+                "the client left while more of the response was awaited".to_owned()
+            }
             Cut::Origin(why) => why,
         };
         txn.error.get_or_insert(what);
@@ -116,7 +130,10 @@ fn finish_head(settings: &Settings, txn: &mut Txn) {
 }
 
 enum Cut {
+    /// It could not be written to.
     Client,
+    /// It was seen to leave.
+    Gone,
     Origin(String),
 }
 
@@ -189,21 +206,27 @@ async fn send_range<W: ResponseSink>(sink: &mut W, object: &Arc<Object>, start: 
     Ok(())
 }
 
+/// Sends while the client is watched: it may leave while the origin pauses.
+async fn watched<R: RequestSource>(sending: impl Future<Output = Result<(), Cut>>, source: &mut R) -> Result<(), Cut> {
+    tokio::select! {
+        biased;
+        sent = sending => sent,
+        () = source.gone() => Err(Cut::Gone),
+    }
+}
+
 /// The origin answered before it had the whole request body: both directions go on side by side, and the one that is over
 /// last ends the step. What the fetch does not want any more is not read here.
-async fn send_while_uploading<R: RequestSource, W: ResponseSink>(
-    sink: &mut W,
-    body: Source,
-    segments: Segments,
+async fn while_uploading<R: RequestSource>(
+    sending: impl Future<Output = Result<(), Cut>>,
     upload: &mut Upload,
     source: &mut R,
 ) -> Result<(), Cut> {
-    let sending = send(sink, body, segments);
-    tokio::pin!(sending);
+    let mut sending = pin!(sending);
     tokio::select! {
         biased;
         sent = &mut sending => sent?,
-        () = upload.pump(source) => return sending.await,
+        () = upload.pump(source) => return watched(sending, source).await,
     }
     upload.pump(source).await;
     Ok(())

@@ -1,8 +1,9 @@
 //! lookup: the store is asked. A fresh object is a hit; a stale one in grace is a hit that somebody renews; what another
 //! request is fetching right now is waited for, once.
 
-use super::{Found, Missing, Page, Step};
+use super::{Found, Missing, Page, Step, client_left};
 use crate::core::Worker;
+use crate::io::{RequestSource, ResponseSink};
 use crate::selecting;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
@@ -19,7 +20,12 @@ use std::sync::Arc;
 /// fetches by itself.
 const WAITS_MAX: u32 = 3;
 
-pub(crate) async fn run(worker: &Worker, txn: &mut Txn) -> Step {
+pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
+    worker: &Worker,
+    txn: &mut Txn,
+    source: &mut R,
+    sink: &mut W,
+) -> Step {
     let directives = request_directives(worker, txn);
     loop {
         let found = if txn.scene().req_vars.hash_always_miss { None } else { find(worker, txn) };
@@ -36,7 +42,7 @@ pub(crate) async fn run(worker: &Worker, txn: &mut Txn) -> Step {
             // RFC 9111 §5.2.1.7.
             return Step::Synth(Page::new(504, "Not in the cache, and only-if-cached"));
         }
-        match wait_or_fetch(worker, txn, stale).await {
+        match wait_or_fetch(worker, txn, stale, source, sink).await {
             Waited::Go(step) => return step,
             Waited::LookAgain => {}
         }
@@ -170,7 +176,13 @@ enum Waited {
     LookAgain,
 }
 
-async fn wait_or_fetch(worker: &Worker, txn: &mut Txn, stale: Option<Arc<Object>>) -> Waited {
+async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
+    worker: &Worker,
+    txn: &mut Txn,
+    stale: Option<Arc<Object>>,
+    source: &mut R,
+    sink: &mut W,
+) -> Waited {
     let alone = |stale| Waited::Go(Step::Miss(Missing { guard: None, stale, hit_for_miss: false }));
     let vars = &txn.scene().req_vars;
     if vars.hash_ignore_busy || vars.hash_always_miss || txn.waits >= WAITS_MAX {
@@ -190,7 +202,12 @@ async fn wait_or_fetch(worker: &Worker, txn: &mut Txn, stale: Option<Arc<Object>
     };
     txn.waits += 1;
     worker.count(Counter::CoalesceWaits);
-    let Ok(released) = tokio::time::timeout(worker.core.settings.coalesce_wait, waiter.wait()).await else {
+    let released = tokio::select! {
+        biased;
+        released = tokio::time::timeout(worker.core.settings.coalesce_wait, waiter.wait()) => released,
+        () = source.gone() => return Waited::Go(client_left(worker, txn, sink).await),
+    };
+    let Ok(released) = released else {
         worker.count(Counter::CoalesceTimeouts);
         txn.waits = WAITS_MAX;
         return alone(stale);

@@ -13,9 +13,11 @@ pub(crate) mod synth;
 
 use crate::core::Worker;
 use crate::fetch::Upload;
+use crate::io::ResponseSink;
 use crate::step::ClientStep;
 use crate::txn::Txn;
 use bytes::Bytes;
+use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Fault, Hook};
 use copal_semantics::reason::Reason;
@@ -106,6 +108,15 @@ pub(crate) enum Source {
     Transit { reader: Reader, length: Option<u64> },
     /// Made here; its head is in the scene.
     Made(Bytes),
+}
+
+/// The client was seen to leave while its response was awaited: nothing more is done for it.
+pub(crate) async fn client_left<W: ResponseSink>(worker: &Worker, txn: &mut Txn, sink: &mut W) -> Step {
+    worker.count(Counter::ClientGone);
+    txn.verdict.outcome = Outcome::Error;
+    txn.error = Some("the client left while its response was awaited".to_owned());
+    sink.abort().await;
+    Step::Done
 }
 
 /// What a policy's fault leads to: 503 for this request and nothing else.

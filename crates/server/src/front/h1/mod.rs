@@ -52,6 +52,8 @@ pub(crate) struct FrontLimits {
     pub(crate) body_timeout: Duration,
     /// For the client to take something of a response.
     pub(crate) send_timeout: Duration,
+    /// Has a client given up that closes its side while it waits?
+    pub(crate) abort_on_close: bool,
     /// Connections of clients open at once, over all listeners.
     pub(crate) connections: usize,
 }

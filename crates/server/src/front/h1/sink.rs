@@ -33,6 +33,8 @@ pub(super) struct Sink<W> {
     until_close: bool,
     /// The connection must be cut, not closed: its body is not complete.
     cut: bool,
+    /// A write was given up half-way: what is held back must not be sent again.
+    torn: bool,
     body_bytes: u64,
 }
 
@@ -48,6 +50,7 @@ impl<W: Half> Sink<W> {
             awaits_continue: false,
             until_close: false,
             cut: false,
+            torn: false,
             body_bytes: 0,
         }
     }
@@ -90,6 +93,7 @@ impl<W: Half> Sink<W> {
     /// Writes what is held back, then `rest`.
     async fn write(&mut self, rest: &[u8], tail: &[u8]) -> Result<(), ClientGone> {
         let Some(writer) = &mut self.writer else { return Err(ClientGone) };
+        self.torn = true;
         let mut parts = [&self.out[..], rest, tail];
         while parts.iter().any(|part| !part.is_empty()) {
             let slices = parts.map(IoSlice::new);
@@ -114,6 +118,7 @@ impl<W: Half> Sink<W> {
             }
         }
         self.out.clear();
+        self.torn = false;
         Ok(())
     }
 }
@@ -183,8 +188,10 @@ impl<W: Half> ResponseSink for Sink<W> {
     async fn abort(&mut self) {
         // The head and what came so far are the client's; that there is no end is what tells it of the fault. Where the
         // end of the connection would pass for the end of the body, it must be cut.
-        let _gone = self.write(&[], &[]).await;
-        self.cut = self.until_close;
+        if !self.torn {
+            let _gone = self.write(&[], &[]).await;
+        }
+        self.cut = self.until_close || self.torn;
         self.close = true;
     }
 

@@ -9,6 +9,11 @@ use tokio::time::timeout;
 
 /// Read at once while a body comes.
 const READ_BYTES: usize = 16 * 1024;
+/// Room for one read while a client that waits is watched: it rarely sends anything then.
+const WATCH_READ_BYTES: usize = 4 * 1024;
+/// Bytes of later requests that are kept while a client waits for its answer; beyond, it is not watched any more, and has
+/// to wait with the rest.
+const WATCHED_BYTES_MAX: usize = 16 * 1024;
 
 enum Left {
     Length(u64),
@@ -25,6 +30,8 @@ pub(super) struct Source<'a, R> {
     left: Left,
     kind: RequestBody,
     seen: u64,
+    /// The client has closed its side, and may read on.
+    half_closed: bool,
     limits: &'a FrontLimits,
 }
 
@@ -35,7 +42,7 @@ impl<'a, R: AsyncRead + Unpin + Send> Source<'a, R> {
             BodyFraming::Length(n) => (RequestBody::Length(n), Left::Length(n)),
             BodyFraming::Chunked => (RequestBody::Unknown, Left::Chunked(Chunked::default())),
         };
-        Source { reader, buf, left, kind, seen: 0, limits }
+        Source { reader, buf, left, kind, seen: 0, half_closed: false, limits }
     }
 
     /// Reads what nobody wanted, up to `max` bytes. Is the body over?
@@ -118,5 +125,22 @@ impl<R: AsyncRead + Unpin + Send> RequestSource for Source<'_, R> {
             return Some(Err(SourceFault::TooLarge));
         }
         Some(Ok(piece))
+    }
+
+    /// What arrives meanwhile is kept for the next request. An end that is met cannot be told from a half-close (RFC 9112
+    /// has no word for it; `nc -N` and others do it and then read), so it is for the listener's owner to say what it means.
+    async fn gone(&mut self) {
+        while !self.half_closed && self.buf.len() < WATCHED_BYTES_MAX {
+            if self.buf.capacity() == self.buf.len() {
+                self.buf.reserve(WATCH_READ_BYTES);
+            }
+            match self.reader.read_buf(self.buf).await {
+                Ok(0) if self.limits.abort_on_close => return,
+                Ok(0) => self.half_closed = true,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        std::future::pending().await
     }
 }
