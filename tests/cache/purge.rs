@@ -129,3 +129,91 @@ fn a_soft_purge_keeps_the_object_for_grace() {
     assert_eq!(proxy.stat("hits_grace"), 1);
     origin.wait_for(2, super::SOON);
 }
+
+const OLD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nCache-Control: max-age=60\r\n\r\nold";
+
+/// The first GET is answered, with "old", when the gate opens; everything else at once, with "new".
+fn slow_at_first(gate: &copal_testkit::Gate) -> Origin {
+    let old = Reply::raw("").wait(gate).send(OLD);
+    let first = std::sync::atomic::AtomicBool::new(true);
+    Origin::start(move |seen| {
+        if seen.method == "GET" && first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            old.clone()
+        } else {
+            Reply::ok("new").header("Cache-Control", "max-age=60")
+        }
+    })
+}
+
+#[test]
+fn what_was_asked_for_before_a_purge_serves_who_waited_and_is_not_stored() {
+    let gate = copal_testkit::Gate::closed();
+    let origin = slow_at_first(&gate);
+    let proxy = front_with(&origin, LOCAL);
+    let mut clients = super::crowd(&proxy, 10, "/page");
+    proxy.wait_stat("coalesce_waits", |n| n == 9, super::SOON);
+    origin.wait_for(1, super::SOON);
+    let purged = copal_testkit::client::request(proxy.addr(), "PURGE", "/page", &[], b"");
+    assert_eq!((purged.status, purged.text().trim()), (200, "purged 0"));
+    gate.release();
+    for client in &mut clients {
+        let response = client.read_response();
+        assert_eq!((response.text().as_str(), response.complete), ("old", true));
+        assert!(!response.header("Cache-Status").unwrap().contains("stored"), "{response:?}");
+    }
+    super::settled(&proxy);
+    assert_eq!((origin.count(), proxy.stat("stores"), proxy.stat("objects")), (1, 0, 0));
+    for _ in 0..2 {
+        assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "new");
+    }
+    assert_eq!((origin.count(), proxy.stat("stores")), (2, 1));
+}
+
+#[test]
+fn who_asks_after_a_purge_does_not_wait_for_what_was_asked_before_and_keeps_what_is_newer() {
+    let gate = copal_testkit::Gate::closed();
+    let origin = slow_at_first(&gate);
+    let proxy = front_with(&origin, LOCAL);
+    let mut before = super::crowd(&proxy, 1, "/page");
+    origin.wait_for(1, super::SOON);
+    assert_eq!(copal_testkit::client::request(proxy.addr(), "PURGE", "/page", &[], b"").status, 200);
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "new", "the old fetch still waits");
+    gate.release();
+    assert_eq!(before[0].read_response().text(), "old");
+    super::settled(&proxy);
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "new");
+    assert_eq!((origin.count(), proxy.stat("objects"), proxy.stat("hits_fresh")), (2, 1, 1));
+}
+
+#[test]
+fn what_was_asked_for_before_an_unsafe_request_was_answered_is_not_stored() {
+    let gate = copal_testkit::Gate::closed();
+    let origin = slow_at_first(&gate);
+    let proxy = front(&origin);
+    let mut before = super::crowd(&proxy, 1, "/page");
+    origin.wait_for(1, super::SOON);
+    assert_eq!(copal_testkit::client::request(proxy.addr(), "POST", "/page", &[], b"change").status, 200);
+    gate.release();
+    assert_eq!(before[0].read_response().text(), "old");
+    super::settled(&proxy);
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "new");
+}
+
+#[test]
+fn a_soft_purge_makes_what_was_asked_for_before_stale() {
+    let gate = copal_testkit::Gate::closed();
+    let reply = Reply::raw("").wait(&gate).send(OLD.replace("max-age=60", "max-age=60, stale-while-revalidate=60"));
+    let origin = Origin::start(move |_| reply.clone());
+    let proxy = front(&origin);
+    let mut before = super::crowd(&proxy, 1, "/page");
+    origin.wait_for(1, super::SOON);
+    let admin = format!("unix:{}", proxy.admin().display());
+    let output =
+        Command::new(COPAL).args(["purge", "--soft", "http://test.example/page", "--admin", &admin]).output().unwrap();
+    assert!(output.status.success());
+    gate.release();
+    assert_eq!(before[0].read_response().text(), "old");
+    super::settled(&proxy);
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "old");
+    assert_eq!((proxy.stat("hits_grace"), proxy.stat("hits_fresh")), (1, 0));
+}

@@ -12,6 +12,8 @@
 
 use crate::memory::{FLIGHT_OVERHEAD_BYTES, locked};
 use crate::object::Object;
+use crate::overtaken::PurgeWatch;
+use crate::purge::PurgeMode;
 use crate::shelf::Found;
 use crate::store::{Store, VaryFn};
 use copal_semantics::time::Time;
@@ -62,6 +64,8 @@ pub(crate) struct Busy {
 #[derive(Debug)]
 struct Flight {
     key: Box<[u8]>,
+    /// Of the purges since the fetch began: whoever comes after one does not wait for what was asked before it.
+    watch: PurgeWatch,
     waiters: AtomicU32,
     outcome: OnceLock<Released>,
     landed: Notify,
@@ -105,7 +109,8 @@ impl Store {
         };
         let flight = {
             let mut shard = locked(self.busy().shard(hash_of_flight));
-            if let Some(flight) = shard.get(&hash_of_flight) {
+            let overtaken = |flight: &Arc<Flight>| flight.watch.seen() == Some(PurgeMode::Hard);
+            if let Some(flight) = shard.get(&hash_of_flight).filter(|flight| !overtaken(flight)) {
                 if *flight.key != *key || flight.waiters.load(Ordering::Relaxed) >= self.waiters_max() {
                     return Claim::Full;
                 }
@@ -114,7 +119,7 @@ impl Store {
                 return Claim::Wait(Waiter { flight: Arc::clone(flight), store: Arc::clone(self) });
             }
             let (waiters, outcome, landed) = (AtomicU32::new(0), OnceLock::new(), Notify::new());
-            let flight = Arc::new(Flight { key: key.into(), waiters, outcome, landed });
+            let flight = Arc::new(Flight { key: key.into(), watch: self.watch_purges(hash), waiters, outcome, landed });
             shard.insert(hash_of_flight, Arc::clone(&flight));
             flight
         };
@@ -170,7 +175,13 @@ impl FetchGuard {
 impl Drop for FetchGuard {
     fn drop(&mut self) {
         self.land(Released::Failed);
-        locked(self.store.busy().shard(self.hash)).remove(&self.hash);
+        {
+            let mut shard = locked(self.store.busy().shard(self.hash));
+            // A fetch that was begun after a purge may have taken the place of this one.
+            if shard.get(&self.hash).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+                shard.remove(&self.hash);
+            }
+        }
         self.flight.landed.notify_waiters();
         self.store.busy().flights.fetch_sub(1, Ordering::Relaxed);
         self.store.ledger().release(FLIGHT_OVERHEAD_BYTES + self.flight.key.len() as u64);

@@ -17,6 +17,9 @@ pub const OBJECT_OVERHEAD_BYTES: u64 = 576;
 /// Bytes charged for each Vary index beyond key, names and variants: the same moka entry and the index itself.
 pub(crate) const INDEX_OVERHEAD_BYTES: u64 = 560;
 
+/// Bytes charged for each watch over the purges of a key: the watch, its share of the map, the counts.
+pub(crate) const WATCH_OVERHEAD_BYTES: u64 = 128;
+
 /// Bytes charged for each fetch in flight beyond its key.
 pub(crate) const FLIGHT_OVERHEAD_BYTES: u64 = 256;
 

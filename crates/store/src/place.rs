@@ -12,6 +12,8 @@
 use crate::body::Body;
 use crate::live::Live;
 use crate::object::{Kind, Object, Parts};
+use crate::overtaken::PurgeWatch;
+use crate::purge::PurgeMode;
 use crate::shelf::{Found, low};
 use crate::store::{Store, VaryFn};
 use crate::times::Times;
@@ -57,6 +59,20 @@ impl Store {
         let object = self.place(&new, Kind::Cacheable, Arc::clone(&body));
         let writer = BodyWriter::new(body, live, Arc::clone(self), Some(Arc::clone(&object)));
         (object, writer)
+    }
+
+    /// The same for a response to a request that was sent under `watch`. After a hard purge it serves those who have it or
+    /// wait for it, and is not stored; after a soft one it is stale from the start.
+    ///
+    /// What is not stored is kept whole until a window's length of it has come, so that all who wait find its beginning.
+    #[must_use]
+    pub fn insert_watched(self: &Arc<Self>, new: NewObject<'_>, watch: &PurgeWatch) -> (Arc<Object>, BodyWriter) {
+        let live = Arc::new(Live::new(None, new.body_hint));
+        let body = Body::streaming(Arc::clone(self.ledger()), Arc::clone(&live));
+        let object = self.place_unless_purged(&new, Kind::Cacheable, Arc::clone(&body), Some(watch));
+        let overtaken = !object.is_stored();
+        let writer = BodyWriter::new(body, live, Arc::clone(self), Some(Arc::clone(&object)));
+        (object, if overtaken { writer.off_the_shelf() } else { writer })
     }
 
     /// Stores a marker that says what to do instead of waiting for an object: `new.head` is usually empty, and `new.times`
@@ -119,9 +135,23 @@ impl Store {
     }
 
     fn place(&self, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
+        self.place_unless_purged(new, kind, body, None)
+    }
+
+    fn place_unless_purged(
+        &self,
+        new: &NewObject<'_>,
+        kind: Kind,
+        body: Arc<Body>,
+        watch: Option<&PurgeWatch>,
+    ) -> Arc<Object> {
         let object = {
             let _lock = self.lock(new.hash);
-            match self.shelf().get(new.hash) {
+            let purge = watch.and_then(PurgeWatch::seen);
+            if purge == Some(PurgeMode::Hard) {
+                return self.beside_the_shelf_for(new, kind, body);
+            }
+            let object = match self.shelf().get(new.hash) {
                 Some(Found::Index(index)) if index.is_for(new.hash, new.key) && index.standing.is_on_shelf() => {
                     self.place_variant(&index, new, kind, body)
                 }
@@ -133,7 +163,11 @@ impl Store {
                     let spec = (!new.vary_names.is_empty()).then(|| self.new_spec(new.vary_names));
                     self.place_alone(new, kind, body, spec)
                 }
+            };
+            if purge == Some(PurgeMode::Soft) {
+                object.make_stale(new.times.response_time);
             }
+            object
         };
         self.take_orphans_off();
         self.make_room();
@@ -173,6 +207,15 @@ impl Store {
         self.shelf().move_aside(lone);
         self.enter(&index, lone);
         self.place_variant(&index, new, kind, body)
+    }
+
+    /// An object that was never on the shelf and never will be, with the variant that it would have been.
+    fn beside_the_shelf_for(&self, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
+        let spec = (!new.vary_names.is_empty()).then(|| self.new_spec(new.vary_names));
+        let slot = spec.as_ref().map_or(new.hash, |spec| self.hasher().secondary(new.hash, spec, new.vary));
+        let object = make(new, kind, body, slot, low(slot), spec);
+        object.standing.take_off();
+        object
     }
 
     fn place_variant(&self, index: &Arc<VaryIndex>, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {

@@ -1,7 +1,8 @@
 //! Purging by key: all variants at once, with the exact number.
 //!
 //! Invariants: after a hard purge returns, nothing that was stored under the key before is offered again, also not by
-//! those who hold it (`Object::is_purged`); markers go too, and are not counted.
+//! those who hold it (`Object::is_purged`); markers go too, and are not counted. What was asked of an origin before is not
+//! stored when it comes (`overtaken`), and who asks after the purge does not wait for it.
 
 use crate::object::{Kind, Object};
 use crate::shelf::Found;
@@ -22,11 +23,12 @@ pub enum PurgeMode {
 impl Store {
     /// Purges every variant of that key; how many objects there were, those dead at `now` not counted.
     ///
-    /// A fetch whose head has not come yet is not touched, as in Varnish: what it brings is stored after the purge, even
-    /// if the origin made it just before.
+    /// A fetch whose head has not come yet goes on for those who wait for it already. What it brings is not stored, since
+    /// the origin may have made it before the purge; after a soft purge it is stored stale.
     pub fn purge(&self, key: &[u8], hash: u128, mode: PurgeMode, now: Time) -> u64 {
         let count = {
             let _lock = self.lock(hash);
+            self.watched().purged(hash, mode);
             match self.shelf().get(hash) {
                 Some(Found::Object(o)) if o.key() == key => self.purge_all(&[o], mode, now),
                 Some(Found::Index(index)) if index.is_for(hash, key) => {

@@ -9,6 +9,7 @@ use crate::key::KeyHasher;
 use crate::live::Live;
 use crate::memory::{Ledger, locked};
 use crate::object::{Kind, Object};
+use crate::overtaken::Watched;
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
 use crate::variants::SharedNames;
@@ -87,6 +88,7 @@ pub struct Store {
     shelf: Shelf,
     ledger: Arc<Ledger>,
     busy: Busy,
+    watched: Watched,
     locks: Box<[Mutex<()>]>,
     pub(crate) empty: Arc<Body>,
     pub(crate) salts: AtomicU64,
@@ -105,6 +107,7 @@ impl Store {
             hasher: KeyHasher::random(),
             shelf: Shelf::new(options.size),
             busy: Busy::default(),
+            watched: Watched::default(),
             locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
             empty: Body::empty(Arc::clone(&ledger)),
             salts: AtomicU64::new(1),
@@ -282,6 +285,10 @@ impl Store {
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     pub(crate) fn busy(&self) -> &Busy {

@@ -31,12 +31,20 @@ pub struct BodyWriter {
     store: Arc<Store>,
     /// The object on the shelf; `None` for a window.
     object: Option<Arc<Object>>,
+    /// The object was never stored: all of its body is held until a window's length has come.
+    beside: bool,
     ended: bool,
 }
 
 impl BodyWriter {
     pub(crate) fn new(body: Arc<Body>, live: Arc<Live>, store: Arc<Store>, object: Option<Arc<Object>>) -> Self {
-        BodyWriter { body, live, store, object, ended: false }
+        BodyWriter { body, live, store, object, beside: false, ended: false }
+    }
+
+    /// For an object that a purge has overtaken.
+    pub(crate) fn off_the_shelf(mut self) -> Self {
+        self.beside = true;
+        self
     }
 
     /// Adds bytes. A stored body takes them at once, a window waits while its limit is buffered ahead of the slowest
@@ -125,7 +133,8 @@ impl BodyWriter {
         if outgrown {
             self.store.count_outgrown();
         }
-        if outgrown || !object.is_stored() {
+        let waits_for_readers = self.beside && self.live.len() + more <= self.store.window();
+        if outgrown || !(object.is_stored() || waits_for_readers) {
             self.switch_to_window(self.store.window());
         }
     }

@@ -1,9 +1,11 @@
 //! Which connection carries a request: kept ones, dead ones, new ones, too many.
 
 use crate::support::*;
+use bytes::Bytes;
 use copal_backend::{Address, FaultKind, Origin, OriginOptions, Phase, Pool, SendBody};
 use http::Method;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -170,4 +172,25 @@ async fn a_fetch_can_be_a_task_of_its_own() {
     let (pool, origin) = (Pool::default(), answering(OK).await);
     let task = tokio::spawn(async move { get_whole(&pool, &origin).await.1 });
     assert_eq!(task.await.expect("no panic"), "ok");
+}
+
+#[tokio::test]
+async fn a_post_whose_kept_connection_closes_in_the_middle_of_its_body_is_not_sent_again() {
+    for body in ["length", "chunks"] {
+        let address = serve(|mut s, _| async move {
+            read_head(&mut s).await;
+            send(&mut s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            read_head(&mut s).await;
+            let _some = s.read_exact(&mut [0; 100_000]).await;
+        })
+        .await;
+        let (pool, origin) = (Pool::default(), origin(address));
+        let _ = get_whole(&pool, &origin).await;
+        let pieces = (0..400).map(|_| Ok(Bytes::from_static(&[b'x'; 65536]))).collect();
+        let pieces = Pieces { pieces, then_silence: false };
+        let body = if body == "length" { SendBody::Length(400 * 65536, pieces) } else { SendBody::Chunked(pieces) };
+        let fault = send_body(&pool, &origin, Method::POST, body, &mut |_| {}).await.expect_err("a fault");
+        assert_eq!((fault.kind, fault.retry_safe), (FaultKind::Closed, false));
+        assert_eq!((origin.row().connections_opened, origin.row().reconnects), (1, 0));
+    }
 }

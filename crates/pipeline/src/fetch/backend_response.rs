@@ -14,7 +14,7 @@ use copal_semantics::rules::SetCookie;
 use copal_semantics::storability::{Storability, storability, strip_unstorable};
 use copal_semantics::vary::Vary;
 use copal_semantics::{ResponseHead, Span};
-use copal_store::{BodyWriter, Kind, NewObject, Object};
+use copal_store::{BodyWriter, Kind, NewObject, Object, PurgeMode, PurgeWatch};
 use std::sync::Arc;
 
 pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
@@ -123,7 +123,11 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
 fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decision) -> Next {
     let head = job.scene().beresp.clone();
     let (object, stored, reason) = match decision {
-        Decision::Store { reason, times } => {
+        Decision::Store { reason, mut times } => {
+            if job.watch.as_ref().and_then(PurgeWatch::seen) == Some(PurgeMode::Soft) {
+                // What the origin confirmed before the purge is as stale as the purge has made it.
+                times.ttl = times.ttl.min(times.initial_age);
+            }
             (job.worker.core.store.refresh(stale, &head.encode(), times), true, reason)
         }
         Decision::Pass { reason, .. } => {
@@ -156,14 +160,18 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
                 job.scene_mut().beresp.headers.remove("set-cookie");
             }
             let (object, writer) = store(job, times, length);
-            job.count(Counter::Stores);
+            // Not when a purge has overtaken it: then it is for those who wait, and gone after them.
+            let stored = object.is_stored();
+            if stored {
+                job.count(Counter::Stores);
+            }
             if let Some(guard) = job.guard.take() {
                 guard.publish(&object);
             }
             // The client's place at the body is taken before the first byte comes: should the object be evicted meanwhile, it
             // still gets all of it.
             let reader = object.body().reader();
-            job.reply(FetchedBody::Object(Arc::clone(&object), reader), true, Some(reason), None);
+            job.reply(FetchedBody::Object(Arc::clone(&object), reader), stored, Some(reason), None);
             Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: Some(object) }))
         }
         Decision::Store { .. } => {
@@ -183,7 +191,7 @@ fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> (Arc<Obje
     let rules = &job.worker.core.rules;
     strip_unstorable(&mut head.headers, &rules.directives(&scene.beresp), rules);
     let head = head.encode();
-    job.worker.core.store.insert_streaming(NewObject {
+    let new = NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,
         vary_names: &names,
@@ -191,7 +199,12 @@ fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> (Arc<Obje
         head: &head,
         times,
         body_hint: length,
-    })
+    };
+    let store = &job.worker.core.store;
+    match &job.watch {
+        Some(watch) => store.insert_watched(new, watch),
+        None => store.insert_streaming(new),
+    }
 }
 
 fn vary_names(head: &ResponseHead) -> Vec<Box<str>> {

@@ -37,7 +37,7 @@ use copal_policy::{Action, Hook, Policy, Scene};
 use copal_semantics::ResponseHead;
 use copal_semantics::Time;
 use copal_semantics::reason::Reason;
-use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, Reader};
+use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, PurgeWatch, Reader};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -92,6 +92,8 @@ pub(crate) struct Job {
     /// Fetch for the store? Passes are not.
     cacheable: bool,
     guard: Option<FetchGuard>,
+    /// Of the purges since the request was sent.
+    watch: Option<PurgeWatch>,
     stale: Option<Arc<Object>>,
     /// The stale object whose condition was sent.
     conditional: bool,
@@ -232,6 +234,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         hash: txn.hash,
         cacheable,
         guard,
+        watch: None,
         stale,
         conditional: false,
         events: None,

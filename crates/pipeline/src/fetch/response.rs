@@ -15,6 +15,8 @@ pub(super) async fn run(job: &mut Job) -> Next {
     };
     origin.name().clone_into(&mut job.origin);
     job.request_time = job.worker.core.clock.now();
+    // A purge from here on may be about what the origin is going to answer.
+    job.watch = job.cacheable.then(|| job.worker.core.store.watch_purges(job.hash));
     let timeouts = timeouts(job, &origin);
     let worker = Arc::clone(&job.worker);
     let scene = job.scene.as_deref().expect(super::SCENE_IS_HERE);

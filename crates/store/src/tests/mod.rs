@@ -3,6 +3,7 @@
 mod bodies;
 mod ceiling;
 mod objects;
+mod overtaken;
 mod variants;
 mod waiting;
 

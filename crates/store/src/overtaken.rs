@@ -1,0 +1,106 @@
+//! Purges that overtake a fetch: what was asked of an origin before a purge may be what the purge was about.
+//!
+//! ```text
+//!  watch ──▶ request sent … purge of the key … response ──▶ seen() = Hard: not stored; Soft: stored stale
+//! ```
+//!
+//! Invariants: a purge marks under the lock of the key, and storing looks under the same lock, so a response is either
+//! stored before the purge (and dropped by it) or knows of it; a key that nobody watches costs a purge one look.
+
+use crate::memory::{WATCH_OVERHEAD_BYTES, locked};
+use crate::purge::PurgeMode;
+use crate::store::Store;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Enough that two fetches at the same moment rarely meet at one lock.
+const SHARDS: usize = 64;
+
+/// How often a key was purged since the first of those who watch it began. A turn of 2^32 purges during one fetch is not to be feared.
+#[derive(Debug, Default)]
+struct Purges {
+    hard: AtomicU32,
+    soft: AtomicU32,
+}
+
+/// By primary hash: the purges, and how many watch.
+type Shard = Mutex<HashMap<u128, (Arc<Purges>, u32)>>;
+
+/// All keys that are watched.
+#[derive(Debug)]
+pub(crate) struct Watched(Box<[Shard]>);
+
+impl Default for Watched {
+    fn default() -> Self {
+        Watched((0..SHARDS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Watched {
+    fn shard(&self, hash: u128) -> &Shard {
+        &self.0[(hash >> 64) as usize % SHARDS]
+    }
+
+    /// Notes a purge of that key. The caller holds the key's lock.
+    pub(crate) fn purged(&self, hash: u128, mode: PurgeMode) {
+        if let Some((purges, _)) = locked(self.shard(hash)).get(&hash) {
+            let count = match mode {
+                PurgeMode::Hard => &purges.hard,
+                PurgeMode::Soft => &purges.soft,
+            };
+            count.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+/// Knows of the purges of one key since it was made. To be made before the request is sent.
+#[derive(Debug)]
+pub struct PurgeWatch {
+    purges: Arc<Purges>,
+    hard: u32,
+    soft: u32,
+    hash: u128,
+    store: Arc<Store>,
+}
+
+impl Store {
+    /// Watches for purges of the key with that [`Store::hash`] from now on.
+    #[must_use]
+    pub fn watch_purges(self: &Arc<Self>, hash: u128) -> PurgeWatch {
+        let purges = {
+            let mut shard = locked(self.watched().shard(hash));
+            let (purges, watchers) = shard.entry(hash).or_default();
+            *watchers += 1;
+            Arc::clone(purges)
+        };
+        self.ledger().charge(WATCH_OVERHEAD_BYTES);
+        let (hard, soft) = (purges.hard.load(Ordering::Acquire), purges.soft.load(Ordering::Acquire));
+        PurgeWatch { purges, hard, soft, hash, store: Arc::clone(self) }
+    }
+}
+
+impl PurgeWatch {
+    /// The purge that has come since, the harder of them.
+    #[must_use]
+    pub fn seen(&self) -> Option<PurgeMode> {
+        if self.purges.hard.load(Ordering::Acquire) != self.hard {
+            return Some(PurgeMode::Hard);
+        }
+        (self.purges.soft.load(Ordering::Acquire) != self.soft).then_some(PurgeMode::Soft)
+    }
+}
+
+impl Drop for PurgeWatch {
+    fn drop(&mut self) {
+        let mut shard = locked(self.store.watched().shard(self.hash));
+        if let Some((_, watchers)) = shard.get_mut(&self.hash) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                shard.remove(&self.hash);
+            }
+        }
+        drop(shard);
+        self.store.ledger().release(WATCH_OVERHEAD_BYTES);
+    }
+}
