@@ -38,6 +38,9 @@ impl RequestSource for NoSource {
     async fn next(&mut self) -> Option<Result<bytes::Bytes, SourceFault>> {
         None
     }
+    async fn gone(&mut self) {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Takes a response as a socket would: copied into one buffer.
