@@ -105,6 +105,51 @@ fn only_parts_with_the_same_strong_validator_are_combined() {
     }
 }
 
+#[test]
+fn the_origin_is_asked_for_no_more_than_is_missing_and_no_client_waits_for_a_long_lead() {
+    use RangeSpec::{From, FromTo, Last};
+    let far = LEAD_BYTES_MAX + 1;
+    let start = held(Some(4 * far), &[(0, 2 * far)]);
+    let end = held(Some(4 * far), &[(3 * far, 4 * far - 1)]);
+    let middle = held(Some(4 * far), &[(far, 2 * far)]);
+    for (specs, held, expected) in [
+        (&[][..], None, Ask::Whole),
+        (&[FromTo(0, 9)], None, Ask::Whole),
+        (&[From(LEAD_BYTES_MAX)], None, Ask::Whole),
+        (&[From(far)], None, Ask::Range(From(far))),
+        (&[FromTo(far, far)], None, Ask::Range(FromTo(far, far))),
+        (&[Last(1)], None, Ask::Range(Last(1))),
+        (&[From(far), Last(1)], None, Ask::Whole),
+        (&[], Some(&start), Ask::Rest(From(2 * far + 1))),
+        (&[], Some(&end), Ask::Rest(FromTo(0, 3 * far - 1))),
+        (&[], Some(&middle), Ask::Whole),
+        (&[From(3 * far)], Some(&start), Ask::Rest(From(2 * far + 1))),
+        (&[From(3 * far + 2)], Some(&start), Ask::Range(From(3 * far + 2))),
+        (&[Last(2 * far)], Some(&start), Ask::Rest(From(2 * far + 1))),
+        (&[Last(9)], Some(&start), Ask::Range(Last(9))),
+        (&[FromTo(far, 2 * far)], Some(&end), Ask::Range(FromTo(far, 2 * far))),
+        (&[FromTo(5, 3 * far)], Some(&end), Ask::Rest(FromTo(0, 3 * far - 1))),
+    ] {
+        assert_eq!(ask(specs, held), expected, "{specs:?} {held:?}");
+    }
+}
+
+#[test]
+fn only_a_strong_validator_can_ask_for_the_rest() {
+    let lm = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let later = ("Date", "Sun, 06 Nov 1994 09:49:37 GMT");
+    for (fields, expected) in [
+        (&[("ETag", "\"a\""), lm][..], Some(&b"\"a\""[..])),
+        (&[("ETag", "W/\"a\""), lm, later], None),
+        (&[("ETag", "a")], None),
+        (&[lm, later], Some(lm.1.as_bytes())),
+        (&[lm], None),
+        (&[], None),
+    ] {
+        assert_eq!(strong_validator(&ResponseHead::new(206, fields.iter().copied())), expected, "{fields:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn extents_know_exactly_the_bytes_that_were_put_in(
