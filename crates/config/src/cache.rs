@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use copal_semantics::Span;
 use copal_semantics::rules::{Rules, SetCookie};
+use copal_semantics::vary::Normalise;
 
 use crate::values::View;
 
 /// As written in the file, in the order of `SetCookie`.
 pub(crate) const SET_COOKIE: &[&str] = &["pass", "store", "strip"];
+
+/// As written in the file; the second is [`Cache::vary_language_as_set`].
+pub(crate) const VARY_LANGUAGE: &[&str] = &["ordered", "set"];
 
 /// `[cache]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +33,8 @@ pub struct Cache {
     pub keep: Span,
     /// What becomes of a response with `Set-Cookie`.
     pub set_cookie: SetCookie,
+    /// Two lists of languages in Accept-Language are the same when only their order differs.
+    pub vary_language_as_set: bool,
     /// How long it is remembered that a URL is not cacheable.
     pub hit_for_miss: Span,
     /// How long a request waits for another's fetch.
@@ -60,6 +66,7 @@ impl Cache {
             stale_if_error: view.span("stale_if_error"),
             keep: view.span("keep"),
             set_cookie,
+            vary_language_as_set: view.word("vary_language") == "set",
             hit_for_miss: view.span("hit_for_miss"),
             coalesce_wait: view.duration("coalesce_wait"),
             targeted: view.texts("targeted"),
@@ -83,6 +90,7 @@ impl Cache {
             keep: self.keep,
             set_cookie: self.set_cookie,
             targeted: self.targeted.clone(),
+            normalise: Normalise { language_order: self.vary_language_as_set, ..Normalise::default() },
             ..Rules::default()
         }
     }

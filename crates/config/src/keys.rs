@@ -4,7 +4,7 @@
 
 use copal_semantics::Span;
 
-use crate::cache::SET_COOKIE;
+use crate::cache::{SET_COOKIE, VARY_LANGUAGE};
 use crate::director::{KINDS, LATER_KINDS};
 use crate::kind::Kind;
 use crate::log::FORMATS;
@@ -114,6 +114,8 @@ pub const KEYS: &[Key] = &[
         "How long past its ttl an object is kept for a conditional request to the origin."),
     key("cache.set_cookie", Kind::Word(SET_COOKIE, &[]), Is("pass"), "a cookie is for one client: shared by mistake it is someone else's session",
         "A response with `Set-Cookie`: `pass` shares it only when it says `public`; `store` shares it, cookie and all; `strip` removes the field and shares it."),
+    key("cache.vary_language", Kind::Word(VARY_LANGUAGE, &[]), Is("ordered"), "applications take the first of equals, although RFC 9110 section 12.5.4 gives order no meaning",
+        "For a response that varies on `Accept-Language`: `ordered` keeps `en, de` and `de, en` apart, `set` takes them for the same. Case, white space and `q=1` never count."),
     key("cache.hit_for_miss", LIFETIME, Is("120s"), "Varnish's uncacheable_ttl",
         "How long it is remembered that a URL is not cacheable, so that nobody waits for another's fetch of it."),
     key("cache.coalesce_wait", Kind::Duration(Span::ZERO, DAY), Is("10s"), "longer than a page should take, shorter than a person waits",

@@ -45,6 +45,7 @@ grace = "1m"
 stale_if_error = "2h"
 keep = "3h"
 set_cookie = "strip"
+vary_language = "set"
 hit_for_miss = "60s"
 coalesce_wait = "3s"
 targeted = []
@@ -125,6 +126,7 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.limits.head_size, 64 << 10);
     assert_eq!((config.cache.size, config.cache.object_size), (1 << 30, 10 << 20));
     assert_eq!(config.cache.set_cookie, SetCookie::Strip);
+    assert!(config.cache.rules().normalise.language_order);
     assert_eq!(config.cache.ttl.as_secs(), 120);
     assert!(config.cache.targeted.is_empty());
     assert_eq!(config.cache.rules().heuristic_fraction.to_string(), "0");

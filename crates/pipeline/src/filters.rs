@@ -7,8 +7,10 @@ use crate::io::BodyPlan;
 use crate::steps::Source;
 use crate::txn::Txn;
 use bytes::Bytes;
+use copal_semantics::ResponseHead;
 use copal_semantics::conditional::{self, IfRange, Precondition};
-use copal_semantics::range::{self, RangeOutcome};
+use copal_semantics::partial::PartialAnswer;
+use copal_semantics::range::{self, Bounds, RangeOutcome};
 use http::Method;
 
 /// What is sent of the body.
@@ -54,8 +56,13 @@ pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
                 return Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing };
             }
         }
+        if let Source::Object(object, _) = body
+            && let Some(held) = object.body().parts()
+        {
+            return of_parts(worker, txn, held);
+        }
         let wants_parts = !is_head && scene.resp.status == 200 && scene.req.headers.contains("range");
-        if let Some(parts) = wants_parts.then(|| ranges(worker, txn, length)).flatten() {
+        if let Some(parts) = wants_parts.then(|| ranges(worker, txn, body)).flatten() {
             return parts;
         }
     }
@@ -71,8 +78,12 @@ pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
 }
 
 /// RFC 9110 §14: parts of an object whose length is known, complete or still arriving. `None`: send the whole.
-fn ranges(worker: &Worker, txn: &mut Txn, length: Option<u64>) -> Option<Parts> {
-    let length = length?;
+fn ranges(worker: &Worker, txn: &mut Txn, body: &Source) -> Option<Parts> {
+    let Source::Object(object, _) = body else { return None };
+    let (length, arriving) = match object.body().len_known() {
+        Some(length) => (length, false),
+        None => (object.body().len_announced()?, true),
+    };
     let scene = txn.scene_mut();
     match conditional::if_range_holds(&scene.req, &scene.resp) {
         IfRange::Holds => {}
@@ -82,30 +93,57 @@ fn ranges(worker: &Worker, txn: &mut Txn, length: Option<u64>) -> Option<Parts> 
     let head = &mut scene.resp;
     match range::resolve(&wanted, length, worker.core.settings.ranges_max) {
         RangeOutcome::Whole => None,
-        RangeOutcome::Unsatisfiable => {
-            head.status = 416;
-            head.reason.clear();
-            // RFC 9110 §14.4: the current length. A number in our own words is never refused.
-            let _valid = head.headers.set("Content-Range", range::unsatisfied_range(length));
-            for name in ["etag", "last-modified", "content-type"] {
-                head.headers.remove(name);
-            }
-            Some(Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing })
-        }
-        RangeOutcome::One(first, last) => {
-            head.status = 206;
-            head.reason.clear();
-            let _valid = head.headers.set("Content-Range", range::content_range(first, last, Some(length)));
-            let len = last - first + 1;
-            let part = Part { before: Bytes::new(), start: first, len };
-            Some(Parts { plan: BodyPlan::Length(len), segments: Segments::Parts(vec![part]) })
-        }
+        RangeOutcome::Unsatisfiable => Some(unsatisfiable(head, length)),
+        RangeOutcome::One(first, last) => Some(single(head, (first, last), Some(length))),
+        // The first of them may lie behind the last: with a body that passes by they would wait for each other.
+        RangeOutcome::Many(_) if arriving => None,
         RangeOutcome::Many(list) => Some(multipart(txn, &list, length)),
     }
 }
 
+/// RFC 9111 §3.3: an answer from parts. Lookup has seen that they have it; if the policy has changed its mind since, there
+/// is nothing to send.
+fn of_parts(worker: &Worker, txn: &mut Txn, held: &copal_store::Parts) -> Parts {
+    let scene = txn.scene_mut();
+    let answer = if scene.resp.status == 200 {
+        crate::partial::answer(&scene.req, &scene.resp, held, worker.core.settings.ranges_max)
+    } else {
+        PartialAnswer::Missing
+    };
+    match (answer, held.complete()) {
+        (PartialAnswer::Held(list), length) if list.len() == 1 => single(&mut scene.resp, list[0], length),
+        (PartialAnswer::Held(list), Some(length)) => multipart(txn, &list, length),
+        (PartialAnswer::Unsatisfiable, Some(length)) => unsatisfiable(&mut scene.resp, length),
+        (PartialAnswer::Held(_) | PartialAnswer::Unsatisfiable, None) | (PartialAnswer::Missing, _) => {
+            scene.resp.status = 503;
+            scene.resp.reason.clear();
+            Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing }
+        }
+    }
+}
+
+fn unsatisfiable(head: &mut ResponseHead, length: u64) -> Parts {
+    head.status = 416;
+    head.reason.clear();
+    // RFC 9110 §14.4: the current length. A number in our own words is never refused.
+    let _valid = head.headers.set("Content-Range", range::unsatisfied_range(length));
+    for name in ["etag", "last-modified", "content-type"] {
+        head.headers.remove(name);
+    }
+    Parts { plan: BodyPlan::Length(0), segments: Segments::Nothing }
+}
+
+fn single(head: &mut ResponseHead, (first, last): Bounds, length: Option<u64>) -> Parts {
+    head.status = 206;
+    head.reason.clear();
+    let _valid = head.headers.set("Content-Range", range::content_range(first, last, length));
+    let len = last - first + 1;
+    let part = Part { before: Bytes::new(), start: first, len };
+    Parts { plan: BodyPlan::Length(len), segments: Segments::Parts(vec![part]) }
+}
+
 /// RFC 9110 §14.6: multipart/byteranges.
-fn multipart(txn: &mut Txn, list: &[(u64, u64)], length: u64) -> Parts {
+fn multipart(txn: &mut Txn, list: &[Bounds], length: u64) -> Parts {
     let boundary = format!("copal-{}", txn.scene().req_vars.xid);
     let head = &mut txn.scene_mut().resp;
     let content_type = head.headers.get("content-type").map(<[u8]>::to_vec);

@@ -15,6 +15,7 @@ mod edge_tests;
 mod fetch;
 mod filters;
 pub mod io;
+mod partial;
 mod purge;
 mod selecting;
 pub mod step;

@@ -7,7 +7,7 @@ use copal_observe::request_id;
 use copal_policy::{Action, Fault, FaultKind, Hook, Policy, RequestVars, ResponseVars, Scene};
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
-use copal_semantics::{RequestHead, Span, Time};
+use copal_semantics::{Headers, RequestHead, Span, Time};
 use copal_store::KeyBuf;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ pub struct Txn {
     pub(crate) deliver_failed: bool,
     /// Pages made for this request so far.
     pub(crate) synths: u32,
+    /// Fields that the stored copy lacks, for the client whose request brought the response.
+    pub(crate) withheld: Headers,
     /// Waiting for another request's fetch is over for this one: it goes on by itself.
     pub(crate) waits: u32,
 }
@@ -117,6 +119,7 @@ impl Txn {
             deliver_failed: false,
             synths: 0,
             waits: 0,
+            withheld: Headers::new(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Txn {
         self.deliver_failed = false;
         self.synths = 0;
         self.waits = 0;
+        self.withheld.clear();
         let now = self.now;
         let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
         scene.now = now;

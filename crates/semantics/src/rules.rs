@@ -3,6 +3,7 @@
 use crate::cache_control::{self, ResponseDirectives};
 use crate::message::ResponseHead;
 use crate::time::Span;
+use crate::vary::Normalise;
 
 /// What to do with a response that sets cookies and does not say `public`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -47,6 +48,8 @@ pub struct Rules {
     /// `s-maxage` implies proxy-revalidate (§5.2.2.10), so it forbids stale answers. On, as §4.2.4 says; off for origins
     /// that write `s-maxage=1, stale-while-revalidate=60` and mean it.
     pub s_maxage_forbids_stale: bool,
+    /// How values of request fields that select a response are made comparable (§4.1). Its own default, with the reasons.
+    pub normalise: Normalise,
 }
 
 impl Default for Rules {
@@ -63,6 +66,7 @@ impl Default for Rules {
             heuristic_max: Span::from_secs(86_400),
             honour_request_no_store: true,
             s_maxage_forbids_stale: true,
+            normalise: Normalise::default(),
         }
     }
 }

@@ -106,11 +106,11 @@ impl VaryFields {
     }
 }
 
-/// The canonical form of the request's values of these lower-case field names, with the default normalisations: what
-/// [`VaryFields::fingerprint`] feeds, for a store that keeps the names alone.
-pub fn fingerprint(names: &[Box<str>], request: &Headers, feed: &mut dyn FnMut(&[u8])) {
+/// The canonical form of the request's values of these lower-case field names: what [`VaryFields::fingerprint`] feeds, for a
+/// store that keeps the names alone.
+pub fn fingerprint(names: &[Box<str>], normalise: Normalise, request: &Headers, feed: &mut dyn FnMut(&[u8])) {
     for name in names {
-        feed_field(name, Normalise::default(), request, feed);
+        feed_field(name, normalise, request, feed);
     }
 }
 

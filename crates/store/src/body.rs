@@ -11,6 +11,7 @@
 
 use crate::live::Live;
 use crate::memory::{Ledger, locked};
+use crate::parts::Parts;
 use crate::reader::Reader;
 use bytes::Bytes;
 use copal_semantics::headers::Headers;
@@ -46,13 +47,22 @@ pub struct Body {
     charged: AtomicU64,
 }
 
-/// A complete body.
+/// What is not going to change any more.
 #[derive(Debug)]
 pub(crate) enum Sealed {
     /// Small, the usual case: one exact allocation.
     One(Box<[u8]>),
-    /// Larger than 64 KiB, or with trailers.
-    Many(Box<Many>),
+    /// Everything else. One variant, so that a body stays small.
+    Large(Box<Large>),
+}
+
+/// A body that is not one piece.
+#[derive(Debug)]
+pub(crate) enum Large {
+    /// Complete, and larger than 64 KiB or with trailers.
+    Whole(Many),
+    /// Never complete: only parts are held.
+    Parts(Parts),
 }
 
 /// A complete body in several chunks.
@@ -61,7 +71,8 @@ pub(crate) struct Many {
     /// Chunk and where it starts; in order, without gaps.
     pub(crate) chunks: Box<[(u64, Bytes)]>,
     pub(crate) len: u64,
-    pub(crate) trailers: Option<Headers>,
+    /// Boxed: they are rare, and a list of fields takes more room than all the rest of this.
+    pub(crate) trailers: Option<Box<Headers>>,
 }
 
 impl Body {
@@ -76,6 +87,27 @@ impl Body {
         Arc::new(Body { sealed, live: Mutex::new(None), ledger, charged: AtomicU64::new(0) })
     }
 
+    /// A body of which only parts are held.
+    pub(crate) fn of_parts(ledger: Arc<Ledger>, parts: Parts) -> Arc<Self> {
+        let overhead = parts.overhead();
+        let sealed = OnceLock::from(Sealed::Large(Box::new(Large::Parts(parts))));
+        let body = Body { sealed, live: Mutex::new(None), ledger, charged: AtomicU64::new(0) };
+        body.set_charge(overhead);
+        Arc::new(body)
+    }
+
+    /// The parts held, when that is all there is.
+    #[must_use]
+    pub fn parts(&self) -> Option<&Parts> {
+        match self.sealed.get()? {
+            Sealed::Large(large) => match &**large {
+                Large::Parts(parts) => Some(parts),
+                Large::Whole(_) => None,
+            },
+            Sealed::One(_) => None,
+        }
+    }
+
     /// A reader from the first byte; `None` when the start is no longer there (see [`Body::reader_at`]).
     #[must_use]
     pub fn reader(self: &Arc<Self>) -> Option<Reader> {
@@ -85,7 +117,7 @@ impl Body {
     /// A reader from byte `offset` on, which may be beyond what has come so far.
     ///
     /// `None` when the bytes there have been dropped: the body is a window (pass traffic, or it outgrew the store) and
-    /// everyone who was reading has gone past them.
+    /// everyone who was reading has gone past them; or only parts are held ([`Body::parts`]).
     #[must_use]
     pub fn reader_at(self: &Arc<Self>, offset: u64) -> Option<Reader> {
         if self.sealed.get().is_none() {
@@ -95,22 +127,33 @@ impl Body {
                 return Some(Reader::of_live(Arc::clone(self), live, id, offset));
             }
         }
-        Some(Reader::of_sealed(Arc::clone(self), offset))
+        self.is_complete().then(|| Reader::of_sealed(Arc::clone(self), offset))
     }
 
     /// Has the whole body come, and is it held?
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.sealed.get().is_some()
+        match self.sealed.get() {
+            Some(Sealed::One(_)) => true,
+            Some(Sealed::Large(large)) => matches!(**large, Large::Whole(_)),
+            None => false,
+        }
     }
 
     /// Its length in bytes, once it is complete.
     #[must_use]
     pub fn len_known(&self) -> Option<u64> {
-        self.sealed.get().map(|sealed| match sealed {
-            Sealed::One(bytes) => bytes.len() as u64,
-            Sealed::Many(many) => many.len,
-        })
+        match self.sealed.get()? {
+            Sealed::One(bytes) => Some(bytes.len() as u64),
+            Sealed::Large(large) => large.whole().map(|many| many.len),
+        }
+    }
+
+    /// The length that the origin has announced, while the body is arriving. Readers see a fault if it does not come true.
+    #[must_use]
+    pub fn len_announced(&self) -> Option<u64> {
+        let live = locked(&self.live).clone();
+        live.and_then(|live| live.announced())
     }
 
     /// The whole of a complete body that lies in one piece (all up to 64 KiB do), without a lock or a copy.
@@ -120,7 +163,7 @@ impl Body {
             Sealed::One(bytes) if bytes.is_empty() => Some(Bytes::new()),
             // An allocation of 40 bytes here, instead of a shared header of 32 in every stored body.
             Sealed::One(_) => Some(Bytes::from_owner(Whole(Arc::clone(self)))),
-            Sealed::Many(many) => match &*many.chunks {
+            Sealed::Large(large) => match &*large.whole()?.chunks {
                 [] => Some(Bytes::new()),
                 [(_, only)] => Some(only.clone()),
                 [..] => None,
@@ -133,7 +176,7 @@ impl Body {
     pub fn whole_slice(&self) -> Option<&[u8]> {
         match self.sealed.get()? {
             Sealed::One(bytes) => Some(bytes),
-            Sealed::Many(many) => match &*many.chunks {
+            Sealed::Large(large) => match &*large.whole()?.chunks {
                 [] => Some(&[]),
                 [(_, only)] => Some(only),
                 [..] => None,
@@ -146,7 +189,7 @@ impl Body {
     pub fn trailers(&self) -> Option<&Headers> {
         match self.sealed.get()? {
             Sealed::One(_) => None,
-            Sealed::Many(many) => many.trailers.as_ref(),
+            Sealed::Large(large) => large.whole()?.trailers.as_deref(),
         }
     }
 
@@ -176,8 +219,23 @@ impl Body {
         self.charged.load(Ordering::Relaxed)
     }
 
+    /// Bytes that go when this body goes from the shelf: its own and those of its parts.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.charged() + self.parts().map_or(0, Parts::charged)
+    }
+
     pub(crate) fn set_charge(&self, bytes: u64) {
         self.ledger.adjust(self.charged.swap(bytes, Ordering::Relaxed), bytes);
+    }
+}
+
+impl Large {
+    /// The complete body, when it is one.
+    pub(crate) fn whole(&self) -> Option<&Many> {
+        match self {
+            Large::Whole(many) => Some(many),
+            Large::Parts(_) => None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!  key ─hash─▶ shelf (moka, LRU by bytes) ─▶ Object ── times, key and head in one block
 //!                 │                            └──▶ Body ── chunks, readable while they are written
 //!                 └─▶ VaryIndex ─hash of the request's values─▶ shelf ─▶ Object
+//!                 └──▶ parts of a body, when that is all that came (Kind::Partial)
 //!  busy: who fetches what, and who waits for it      expiry: a wheel of seconds      memory: the ledger of bytes
 //! ```
 //!
@@ -18,6 +19,7 @@ mod live;
 mod memory;
 mod object;
 mod overtaken;
+mod parts;
 mod place;
 mod purge;
 mod reader;
@@ -36,6 +38,7 @@ pub use key::KeyBuf;
 pub use memory::OBJECT_OVERHEAD_BYTES;
 pub use object::{Kind, Object};
 pub use overtaken::PurgeWatch;
+pub use parts::{PARTS_MAX, Parts, Stretch};
 pub use place::NewObject;
 pub use purge::PurgeMode;
 pub use reader::Reader;

@@ -8,7 +8,7 @@
 //! Invariants: everything from `base` to `len` is held; in a window the tail is empty; the lock is never held while
 //! waiting; whoever changes the state notifies after unlocking.
 
-use crate::body::{Body, BodyFault, Many, Sealed};
+use crate::body::{Body, BodyFault, Large, Many, Sealed};
 use crate::memory::locked;
 use bytes::Bytes;
 use copal_semantics::headers::Headers;
@@ -36,6 +36,7 @@ struct State {
     base: u64,
     len: u64,
     hint: usize,
+    announced: Option<u64>,
     window: Option<u64>,
     readers: Vec<Option<u64>>,
     in_flight: u64,
@@ -62,8 +63,9 @@ pub(crate) enum Step {
 impl Live {
     /// `hint` is the length that the origin announced.
     pub(crate) fn new(window: Option<u64>, hint: Option<u64>) -> Self {
+        let announced = hint;
         let hint = hint.map_or(0, |h| usize::try_from(h).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
-        let state = State { window, hint, ..State::default() };
+        let state = State { window, hint, announced, ..State::default() };
         Live { state: Mutex::new(state), readable: Notify::new(), writable: Notify::new() }
     }
 
@@ -145,10 +147,7 @@ impl Live {
             s.account(body);
         } else {
             let sealed = s.seal(trailers);
-            let held = match &sealed {
-                Sealed::One(bytes) => bytes.len() as u64,
-                Sealed::Many(many) => many.len,
-            };
+            let held = s.len;
             body.ledger().adjust_in_flight(std::mem::take(&mut s.in_flight), 0);
             s.sealed = true;
             s.end = Some(Ok(None));
@@ -182,6 +181,11 @@ impl Live {
             Some(Ok(trailers)) => trailers.clone(),
             _ => None,
         }
+    }
+
+    /// The length that was announced at the beginning.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        locked(&self.state).announced
     }
 
     /// Bytes written so far.
@@ -258,7 +262,7 @@ impl State {
         }
         self.close_tail();
         let chunks = std::mem::take(&mut self.chunks).into_iter().collect();
-        Sealed::Many(Box::new(Many { chunks, len: self.len, trailers }))
+        Sealed::Large(Box::new(Large::Whole(Many { chunks, len: self.len, trailers: trailers.map(Box::new) })))
     }
 
     /// Enters what is held now into the ledger.

@@ -23,10 +23,23 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 pub enum Kind {
     /// A response that may be served.
     Cacheable,
+    /// A part of a response: it may be served to requests for ranges that lie inside what is held (RFC 9111 §3.3).
+    Partial,
     /// A marker: the response cannot be stored; requests go to the origin each on its own, and may store again.
     HitForMiss,
     /// A marker: requests go to the origin and what comes is not stored.
     HitForPass,
+}
+
+impl Kind {
+    /// Is it a response, whole or in parts, and not a marker?
+    #[must_use]
+    pub fn is_response(self) -> bool {
+        match self {
+            Kind::Cacheable | Kind::Partial => true,
+            Kind::HitForMiss | Kind::HitForPass => false,
+        }
+    }
 }
 
 /// A stored response: encoded head, body, times.
@@ -61,6 +74,7 @@ const NO_CACHE: u8 = 1;
 const MUST_REVALIDATE: u8 = 2;
 const HIT_FOR_MISS: u8 = 4;
 const HIT_FOR_PASS: u8 = 8;
+const PARTIAL: u8 = 16;
 
 /// What an object is made of.
 pub(crate) struct Parts<'a> {
@@ -85,6 +99,7 @@ impl Object {
             | if p.times.must_revalidate { MUST_REVALIDATE } else { 0 }
             | match p.kind {
                 Kind::Cacheable => 0,
+                Kind::Partial => PARTIAL,
                 Kind::HitForMiss => HIT_FOR_MISS,
                 Kind::HitForPass => HIT_FOR_PASS,
             };
@@ -134,8 +149,9 @@ impl Object {
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.traits & (HIT_FOR_MISS | HIT_FOR_PASS) {
+        match self.traits & (HIT_FOR_MISS | HIT_FOR_PASS | PARTIAL) {
             0 => Kind::Cacheable,
+            PARTIAL => Kind::Partial,
             HIT_FOR_MISS => Kind::HitForMiss,
             _ => Kind::HitForPass,
         }
@@ -243,7 +259,7 @@ impl Object {
 
     /// What it weighs on the shelf: itself and its body as far as it has come, in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.own_bytes() + self.body.charged()
+        self.own_bytes() + self.body.weight_bytes()
     }
 }
 

@@ -13,12 +13,14 @@ use crate::body::Body;
 use crate::live::Live;
 use crate::object::{Kind, Object, Parts};
 use crate::overtaken::PurgeWatch;
+use crate::parts;
 use crate::purge::PurgeMode;
 use crate::shelf::{Found, low};
 use crate::store::{Store, VaryFn};
 use crate::times::Times;
 use crate::variants::{VaryIndex, VarySpec};
 use crate::writer::BodyWriter;
+use copal_semantics::range::ContentRange;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -73,6 +75,35 @@ impl Store {
         let overtaken = !object.is_stored();
         let writer = BodyWriter::new(body, live, Arc::clone(self), Some(Arc::clone(&object)));
         (object, if overtaken { writer.off_the_shelf() } else { writer })
+    }
+
+    /// Stores a part whose bytes come in through the writer, together with those that `before` holds: the caller has made
+    /// sure that they may be combined (RFC 9111 §3.4). `new.body_hint` counts for nothing, the part's length does.
+    ///
+    /// Should the part not come whole, the object goes as a whole: abort the writer then. `None`, with nothing changed, when
+    /// all parts together would be more than an object may have ([`parts::PARTS_MAX`]) or be larger than one may be.
+    #[must_use]
+    pub fn insert_part(
+        self: &Arc<Self>,
+        new: NewObject<'_>,
+        part: ContentRange,
+        before: Option<&Arc<Object>>,
+        watch: Option<&PurgeWatch>,
+    ) -> Option<(Arc<Object>, BodyWriter)> {
+        let len = Some(part.len());
+        let live = Arc::new(Live::new(None, len));
+        let body = Body::streaming(Arc::clone(self.ledger()), Arc::clone(&live));
+        let held = match before.and_then(|before| before.body().parts()) {
+            Some(held) => held.with(part, Arc::clone(&body))?,
+            None => parts::Parts::one(part, Arc::clone(&body)),
+        };
+        if held.covered() > self.object_size_max() {
+            return None;
+        }
+        let all = Body::of_parts(Arc::clone(self.ledger()), held);
+        let object = self.place_unless_purged(&NewObject { body_hint: len, ..new }, Kind::Partial, all, watch);
+        let writer = BodyWriter::new(body, live, Arc::clone(self), Some(Arc::clone(&object)));
+        Some((object, writer))
     }
 
     /// Stores a marker that says what to do instead of waiting for an object: `new.head` is usually empty, and `new.times`

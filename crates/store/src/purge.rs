@@ -4,7 +4,7 @@
 //! those who hold it (`Object::is_purged`); markers go too, and are not counted. What was asked of an origin before is not
 //! stored when it comes (`overtaken`), and who asks after the purge does not wait for it.
 
-use crate::object::{Kind, Object};
+use crate::object::Object;
 use crate::shelf::Found;
 use crate::store::Store;
 use copal_semantics::time::Time;
@@ -45,12 +45,18 @@ impl Store {
         count
     }
 
+    /// One object is stale from `now` on, as after a soft purge.
+    pub fn make_stale(&self, object: &Arc<Object>, now: Time) {
+        let _lock = self.lock(self.hasher().primary(object.key()));
+        object.make_stale(now);
+    }
+
     fn purge_all(&self, objects: &[Arc<Object>], mode: PurgeMode, now: Time) -> u64 {
         let mut count = 0;
         for object in objects {
-            let counts = object.kind() == Kind::Cacheable && now < object.times().dies_at();
+            let counts = object.kind().is_response() && now < object.times().dies_at();
             let was_stored = match mode {
-                PurgeMode::Soft if object.kind() == Kind::Cacheable => {
+                PurgeMode::Soft if object.kind().is_response() => {
                     object.make_stale(now);
                     object.is_stored()
                 }

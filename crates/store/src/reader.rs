@@ -123,11 +123,15 @@ fn of_sealed(sealed: &Sealed, body: &Arc<Body>, offset: u64) -> Step {
     match sealed {
         Sealed::One(bytes) if offset >= bytes.len() as u64 => Step::End,
         Sealed::One(_) => Step::Data(body.whole().unwrap_or_default().slice(from(0)..)),
-        Sealed::Many(many) if offset >= many.len => Step::End,
-        Sealed::Many(many) => {
-            let (at, chunk) = &many.chunks[many.chunks.partition_point(|(at, _)| *at <= offset) - 1];
-            Step::Data(chunk.slice(from(*at)..))
-        }
+        Sealed::Large(large) => match large.whole() {
+            Some(many) if offset >= many.len => Step::End,
+            Some(many) => {
+                let (at, chunk) = &many.chunks[many.chunks.partition_point(|(at, _)| *at <= offset) - 1];
+                Step::Data(chunk.slice(from(*at)..))
+            }
+            // Parts have no reader of their own; should one ever come here, it never sees a clean end.
+            None => Step::Fault(BodyFault::Stopped),
+        },
     }
 }
 

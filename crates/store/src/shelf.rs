@@ -210,7 +210,7 @@ impl Books {
             (Slot::Object(object), _) => {
                 // Not there any more: it was taken off before.
                 let Some(object) = object.upgrade() else { return };
-                if self.take_off(&object) && object.kind() == Kind::Cacheable {
+                if self.take_off(&object) && object.kind().is_response() {
                     self.evictions.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -246,7 +246,7 @@ impl Books {
 
     fn census(&self, kind: Kind) -> &AtomicU64 {
         match kind {
-            Kind::Cacheable => &self.objects,
+            Kind::Cacheable | Kind::Partial => &self.objects,
             Kind::HitForMiss | Kind::HitForPass => &self.markers,
         }
     }

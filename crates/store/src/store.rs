@@ -8,7 +8,7 @@ use crate::busy::Busy;
 use crate::key::KeyHasher;
 use crate::live::Live;
 use crate::memory::{Ledger, locked};
-use crate::object::{Kind, Object};
+use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
@@ -174,7 +174,7 @@ impl Store {
                 self.shelf.books().wheel.schedule(&object);
                 continue;
             }
-            if self.shelf.remove(&object) && object.kind() == Kind::Cacheable {
+            if self.shelf.remove(&object) && object.kind().is_response() {
                 self.expiries.fetch_add(1, Ordering::Relaxed);
             }
             if object.spec().is_some() && !object.is_lone() {

@@ -18,7 +18,7 @@ pub mod temp_dir;
 pub mod venv;
 pub mod wait;
 
-pub use client::{Client, get};
+pub use client::{Client, get, request};
 pub use origin::{Origin, Seen};
 pub use proxy::{Proxy, Signal};
 pub use reply::{Gate, Reply};

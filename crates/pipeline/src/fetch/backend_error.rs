@@ -6,6 +6,7 @@ use copal_backend::{FaultKind, Phase};
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, builtin};
+use copal_semantics::Headers;
 
 pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
@@ -24,6 +25,7 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
         fwd_status: failure.answered(),
         backend: job.origin.clone(),
         error: Some(text),
+        withheld: Headers::new(),
     }));
     job.tell(event);
     Next::Done
@@ -71,6 +73,7 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
         fwd_status: failure.answered(),
         backend: job.origin.clone(),
         error: job.error.take(),
+        withheld: Headers::new(),
     }));
     job.tell(event);
     Next::Body(Box::new(Transfer { from: From::Page(Bytes::from(body)), to: writer, object: None }))

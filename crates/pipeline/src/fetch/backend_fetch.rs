@@ -7,6 +7,7 @@ use copal_semantics::validation;
 
 pub(super) fn run(job: &mut Job) -> Next {
     add_condition(job);
+    super::partial::plan(job);
     match job.hook(Hook::BackendFetch) {
         Ok(Action::Default | Action::Fetch) => Next::Response,
         Ok(Action::Abandon) => job.abandon("backend_fetch"),

@@ -1,7 +1,7 @@
 //! backend_response: the head is judged by the rules and the policy: stored or not, and for how long. The waiting client
 //! gets its answer here, and the body begins to flow.
 
-use super::{Answer, Failure, Fetched, FetchedBody, From, Job, Next, Transfer};
+use super::{Answer, Failure, Fetched, FetchedBody, From, Job, Next, Transfer, head_update, partial};
 use crate::selecting;
 use crate::times::to_store;
 use copal_backend::{BodyFraming, Exchange};
@@ -10,18 +10,21 @@ use copal_policy::{Action, Hook};
 use copal_semantics::freshness::{Freshness, freshness};
 use copal_semantics::reason::Reason;
 use copal_semantics::reuse::Reuse;
-use copal_semantics::rules::SetCookie;
+use copal_semantics::rules::{Effective, SetCookie};
 use copal_semantics::storability::{Storability, storability, strip_unstorable};
 use copal_semantics::vary::Vary;
-use copal_semantics::{ResponseHead, Span};
+use copal_semantics::{Headers, ResponseHead, Span};
 use copal_store::{BodyWriter, Kind, NewObject, Object, PurgeMode, PurgeWatch};
 use std::sync::Arc;
 
 pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
+    if let Some(next) = partial::prepare(job, &answer) {
+        return next;
+    }
     let fresh =
         freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
     let origin = job.origin.clone();
-    let uncacheable = !job.cacheable;
+    let uncacheable = !job.cacheable && !answers_get(job);
     let vars = &mut job.scene_mut().beresp_vars;
     vars.ttl = fresh.ttl;
     vars.grace = fresh.grace;
@@ -53,6 +56,7 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
         Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
         other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
     };
+    head_update::run(job, &fresh);
     let Answer { exchange, renewed } = answer;
     match renewed {
         Some(stale) => renew(job, &stale, &fresh, decision),
@@ -90,14 +94,14 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
     let (scene, core) = (job.scene(), &job.worker.core);
     let vars = &scene.beresp_vars;
     let no = |reason| Decision::Pass { kind: Kind::HitForMiss, ttl: core.settings.hit_for_miss, reason };
-    if !job.cacheable {
+    if !job.cacheable && !answers_get(job) {
         return no(Reason::Pass);
     }
     if vars.uncacheable {
         return no(Reason::Policy);
     }
-    if scene.beresp.status == 206 {
-        // An answer to a range that nobody asked for: a part is never kept as the whole (RFC 9111 §3.3).
+    if scene.beresp.status == 206 && !job.plan.has_part() {
+        // An answer to a range that nobody asked for, or one without a place: never kept as the whole (RFC 9111 §3.3).
         return no(Reason::Partial);
     }
     let ttl_by_policy = vars.ttl != fresh.ttl;
@@ -121,7 +125,8 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
 
 /// A 304 has renewed the object: same body, new head, new times.
 fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decision) -> Next {
-    let head = job.scene().beresp.clone();
+    let mut head = job.scene().beresp.clone();
+    let withheld = withhold(&mut head.headers, &job.worker.core.rules.directives(&job.scene().beresp), job);
     let (object, stored, reason) = match decision {
         Decision::Store { reason, mut times } => {
             if job.watch.as_ref().and_then(PurgeWatch::seen) == Some(PurgeMode::Soft) {
@@ -142,13 +147,29 @@ fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decisi
     if let Some(guard) = job.guard.take() {
         if stored { guard.publish(&object) } else { guard.uncacheable() }
     }
-    job.reply(FetchedBody::Object(object, None), stored, Some(reason), Some(304));
+    job.reply_with(FetchedBody::Object(object, None), stored, Some(reason), Some(304), withheld);
     Next::Done
 }
 
 /// A response with a body: to the store and its readers, or to one client.
 fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
+    let mut exchange = exchange;
+    let mut decision = decision;
+    if let Decision::Store { times, .. } = decision
+        && job.plan.has_part()
+        && !partial::is_everything(job)
+    {
+        match partial::take(job, exchange, times) {
+            Ok(next) => return next,
+            Err((back, reason)) => {
+                exchange = back;
+                let ttl = job.worker.core.settings.hit_for_miss;
+                decision = Decision::Pass { kind: Kind::HitForMiss, ttl, reason };
+            }
+        }
+    }
     let length = match exchange.framing {
+        _ if job.plan.whole_length().is_some() => job.plan.whole_length(),
         BodyFraming::None => Some(0),
         BodyFraming::Length(n) => Some(n),
         BodyFraming::Chunked | BodyFraming::Close => None,
@@ -159,7 +180,14 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
             if job.worker.core.rules.set_cookie == SetCookie::Strip {
                 job.scene_mut().beresp.headers.remove("set-cookie");
             }
-            let (object, writer) = store(job, times, length);
+            if !job.cacheable {
+                // An answer to POST: what was stored under its URL is invalid (RFC 9111 §4.4), and this takes its place.
+                let now = job.response_time;
+                job.worker.core.store.purge(job.key.as_bytes(), job.hash, PurgeMode::Hard, now);
+            }
+            let reason = if job.plan.whole_length().is_some() { Reason::PartialCombined } else { reason };
+            let status = (job.plan.whole_length().is_some()).then_some(206);
+            let ((object, writer), withheld) = store(job, times, length);
             // Not when a purge has overtaken it: then it is for those who wait, and gone after them.
             let stored = object.is_stored();
             if stored {
@@ -171,7 +199,7 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
             // The client's place at the body is taken before the first byte comes: should the object be evicted meanwhile, it
             // still gets all of it.
             let reader = object.body().reader();
-            job.reply(FetchedBody::Object(Arc::clone(&object), reader), stored, Some(reason), None);
+            job.reply_with(FetchedBody::Object(Arc::clone(&object), reader), stored, Some(reason), status, withheld);
             Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: Some(object) }))
         }
         Decision::Store { .. } => {
@@ -183,28 +211,63 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
     }
 }
 
-fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> (Arc<Object>, BodyWriter) {
-    let scene = job.scene();
-    let names = vary_names(&scene.beresp);
-    let vary = selecting::values(&scene.req.headers);
-    let mut head = scene.beresp.clone();
-    let rules = &job.worker.core.rules;
-    strip_unstorable(&mut head.headers, &rules.directives(&scene.beresp), rules);
-    let head = head.encode();
-    let new = NewObject {
+fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> ((Arc<Object>, BodyWriter), Headers) {
+    let head = &job.scene().beresp;
+    let store = &job.worker.core.store;
+    place(job, head, times, length, |new| match &job.watch {
+        Some(watch) => store.insert_watched(new, watch),
+        None => store.insert_streaming(new),
+    })
+}
+
+/// Has `insert` put the response with that head into its place; with it, the fields that the stored copy must not have.
+pub(super) fn place<T>(
+    job: &Job,
+    head: &ResponseHead,
+    times: copal_store::Times,
+    length: Option<u64>,
+    insert: impl FnOnce(NewObject<'_>) -> T,
+) -> (T, Headers) {
+    let names = vary_names(head);
+    let vary = selecting::values(&job.worker.core, &job.scene().req.headers);
+    let mut stored = head.clone();
+    let withheld = withhold(&mut stored.headers, &job.worker.core.rules.directives(head), job);
+    let placed = insert(NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,
         vary_names: &names,
         vary: &vary,
-        head: &head,
+        head: &stored.encode(),
         times,
         body_hint: length,
-    };
-    let store = &job.worker.core.store;
-    match &job.watch {
-        Some(watch) => store.insert_watched(new, watch),
-        None => store.insert_streaming(new),
+    });
+    (placed, withheld)
+}
+
+/// Takes out of a head what a stored copy must not have; what of it is for the client that caused the fetch is returned
+/// (RFC 9111 §5.2.2.4 and §5.2.2.7, qualified form).
+fn withhold(headers: &mut Headers, effective: &Effective, job: &Job) -> Headers {
+    let d = &effective.directives;
+    let mut withheld = Headers::new();
+    for name in d.private_fields.iter().chain(&d.no_cache_fields) {
+        if !copal_semantics::hop_by_hop::is_response_hop(name) && !withheld.contains(name) {
+            for value in headers.get_all(name) {
+                // It was received, so it is valid.
+                let _valid = withheld.append(name, value);
+            }
+        }
     }
+    strip_unstorable(headers, effective, &job.worker.core.rules);
+    withheld
+}
+
+/// RFC 9110 §9.3.3: is it the answer to a POST that may be stored for GET?
+fn answers_get(job: &Job) -> bool {
+    let scene = job.scene();
+    job.keyed
+        && scene.req.method == http::Method::POST
+        && storability(&scene.req, &scene.beresp, &job.worker.core.rules)
+            == Storability::Store(Reason::PostContentLocation)
 }
 
 fn vary_names(head: &ResponseHead) -> Vec<Box<str>> {
@@ -223,7 +286,9 @@ fn pass_through(
 ) -> Next {
     if job.cacheable {
         job.count(Counter::FetchesUncacheable);
-        leave_marker(job, kind, ttl);
+        if !job.plan.is_about_the_range(reason) {
+            leave_marker(job, kind, ttl);
+        }
         if let Some(guard) = job.guard.take() {
             guard.uncacheable();
         }
@@ -239,7 +304,7 @@ fn pass_through(
 fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
     let scene = job.scene();
     let names = vary_names(&scene.beresp);
-    let vary = selecting::values(&scene.req.headers);
+    let vary = selecting::values(&job.worker.core, &scene.req.headers);
     let marker = NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,
@@ -255,7 +320,14 @@ fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
 impl Job {
     /// The stale object, if it may be served now that the origin has failed.
     pub(super) fn usable_stale(&self) -> Option<(Arc<Object>, Reason)> {
-        let stale = self.stale.as_ref().filter(|stale| !stale.is_purged() && stale.kind() == Kind::Cacheable)?;
+        let stale = self.stale.as_ref().filter(|stale| {
+            let serves = match stale.kind() {
+                Kind::Cacheable => true,
+                Kind::Partial => crate::partial::covers(&self.scene().req, stale, self.worker.core.settings.ranges_max),
+                Kind::HitForMiss | Kind::HitForPass => false,
+            };
+            serves && !stale.is_purged()
+        })?;
         let now = self.worker.core.clock.now();
         let times = crate::times::stored(&stale.times());
         match copal_semantics::reuse::reuse(&times, now, None, self.scene().req_vars.grace, false) {
@@ -265,6 +337,17 @@ impl Job {
     }
 
     pub(super) fn reply(&mut self, body: FetchedBody, stored: bool, reason: Option<Reason>, fwd_status: Option<u16>) {
+        self.reply_with(body, stored, reason, fwd_status, Headers::new());
+    }
+
+    pub(super) fn reply_with(
+        &mut self,
+        body: FetchedBody,
+        stored: bool,
+        reason: Option<Reason>,
+        fwd_status: Option<u16>,
+        withheld: Headers,
+    ) {
         let event = super::Event::Response(Box::new(Fetched {
             body,
             stored,
@@ -273,6 +356,7 @@ impl Job {
             fwd_status,
             backend: self.origin.clone(),
             error: self.error.take(),
+            withheld,
         }));
         self.tell(event);
     }

@@ -4,6 +4,7 @@ use super::{From, Job, Next, Transfer};
 use bytes::Bytes;
 use copal_backend::{Fault, FaultKind, ResponseBody};
 use copal_observe::counters::Counter;
+use copal_semantics::Headers;
 use copal_store::{BodyFault, BodyWriter, NoReaders};
 use std::pin::pin;
 
@@ -18,10 +19,11 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
         }
         From::Origin(exchange) => exchange,
     };
+    let mut joined = job.plan.take_joined();
     loop {
         let next = tokio::select! {
             biased;
-            next = exchange.body.next() => next,
+            next = super::partial::next(&mut joined, &mut exchange.body) => next,
             // What nobody stores has lost its last reader; closing the connection stops the origin.
             () = to.deserted() => {
                 job.count(Counter::FetchesCancelled);
@@ -51,7 +53,7 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
             }
             None => {
                 job.count(Counter::FetchesOk);
-                let trailers = exchange.body.take_trailers();
+                let trailers = if joined.is_some() { Headers::new() } else { exchange.body.take_trailers() };
                 to.finish((!trailers.is_empty()).then_some(trailers));
                 exchange.body.finish_sending().await;
                 break;

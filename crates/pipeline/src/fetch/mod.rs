@@ -17,6 +17,8 @@ mod backend_refresh;
 mod backend_response;
 mod body;
 mod failure;
+mod head_update;
+mod partial;
 mod request;
 mod response;
 mod retry;
@@ -34,9 +36,9 @@ use copal_backend::Exchange;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, Policy, Scene};
-use copal_semantics::ResponseHead;
 use copal_semantics::Time;
 use copal_semantics::reason::Reason;
+use copal_semantics::{Headers, ResponseHead};
 use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, PurgeWatch, Reader};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -52,8 +54,8 @@ pub(crate) enum Purpose {
     Miss { guard: Option<FetchGuard>, stale: Option<Arc<Object>> },
     /// For the store alone: a stale object is being served meanwhile.
     Background { guard: FetchGuard, stale: Arc<Object> },
-    /// For one client alone.
-    Pass,
+    /// For one client alone; `keyed`: the key of the same URL's GET is made.
+    Pass { keyed: bool },
 }
 
 /// What the waiting client hears of its fetch.
@@ -75,6 +77,8 @@ pub(crate) struct Fetched {
     pub(crate) fwd_status: Option<u16>,
     pub(crate) backend: String,
     pub(crate) error: Option<String>,
+    /// Fields of the response that a stored copy must not have: for the client that caused the fetch alone.
+    pub(crate) withheld: Headers,
 }
 
 pub(crate) enum FetchedBody {
@@ -111,6 +115,9 @@ pub(crate) struct Job {
     declared_length: Option<u64>,
     /// What went wrong last, for the log.
     error: Option<String>,
+    plan: partial::Plan,
+    /// A pass whose key is made: its answer may say something of what is stored.
+    keyed: bool,
 }
 
 /// A step of the fetch machine together with what it needs.
@@ -218,10 +225,11 @@ pub(crate) fn refresh_in_background(worker: &Arc<Worker>, txn: &Txn, guard: Fetc
 }
 
 fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
+    let keyed = matches!(purpose, Purpose::Pass { keyed: true });
     let (cacheable, background, guard, stale) = match purpose {
         Purpose::Miss { guard, stale } => (true, false, guard, stale),
         Purpose::Background { guard, stale } => (true, true, Some(guard), Some(stale)),
-        Purpose::Pass => (false, false, None, None),
+        Purpose::Pass { .. } => (false, false, None, None),
     };
     let mut scene = request::backend_scene(txn.scene(), cacheable, &worker.core.settings.via);
     scene.bereq_vars.is_bgfetch = background;
@@ -247,6 +255,8 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         origin: String::new(),
         declared_length: None,
         error: None,
+        plan: partial::Plan::default(),
+        keyed,
     }
 }
 
@@ -324,17 +334,20 @@ pub(crate) async fn await_head<R: RequestSource, W: ResponseSink>(
 }
 
 fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Upload>) -> Step {
-    let Fetched { body, stored, outcome, reason, fwd_status, backend, error } = fetched;
+    let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld } = fetched;
     txn.now = worker.core.clock.now();
     txn.verdict.stored = stored;
     txn.verdict.fwd_status = fwd_status;
+    txn.withheld = withheld;
     if let Some(outcome) = outcome {
         txn.verdict.outcome = outcome;
         if outcome == Outcome::HitStaleError {
             worker.count(Counter::HitsStaleError);
         }
     }
-    if reason.is_some() && !(txn.verdict.outcome == Outcome::Pass || txn.verdict.outcome == Outcome::HitForPass) {
+    if reason.is_some()
+        && (stored || !(txn.verdict.outcome == Outcome::Pass || txn.verdict.outcome == Outcome::HitForPass))
+    {
         txn.verdict.reason = reason;
     }
     txn.backend = backend;
@@ -342,6 +355,10 @@ fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Uploa
     let body = match body {
         FetchedBody::Object(object, reader) => {
             txn.verdict.ttl = Some(crate::times::stored(&object.times()).ttl_left(txn.now));
+            if !txn.req().method.is_safe() {
+                // For the URLs that it names.
+                txn.scene_mut().resp.decode(object.head());
+            }
             Source::Object(object, reader)
         }
         FetchedBody::Transit { head, reader, length } => {
@@ -369,6 +386,10 @@ fn invalidate(worker: &Worker, txn: &mut Txn) -> bool {
     let url = txn.req().url.clone();
     let mut ok = true;
     for target in targets {
+        if txn.verdict.stored && target == url {
+            // What was stored there went before this answer took its place.
+            continue;
+        }
         txn.scene_mut().req.url = target;
         if crate::steps::hash::make_key(worker, txn).is_err() {
             ok = false;

@@ -20,6 +20,10 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Sce
     });
     if cacheable {
         // HEAD is answered from what GET would give; a body of a cacheable request means nothing (RFC 9110 §9.3.1).
+        if scene.req.method == Method::HEAD {
+            // Range means something for GET only (RFC 9110 §14.2).
+            scene.req.headers.remove("range");
+        }
         scene.req.method = Method::GET;
     }
     scene.bereq = scene.req.clone();

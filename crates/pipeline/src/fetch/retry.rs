@@ -6,7 +6,9 @@ use copal_observe::counters::Counter;
 pub(super) fn run(job: &mut Job) -> Next {
     let retries = job.scene().bereq_vars.retries;
     let spent = job.upload_spent;
-    if retries >= job.worker.core.settings.max_retries || spent {
+    // That the whole is wanted instead of a part is no retry of the policy's, and happens once.
+    let own = std::mem::take(&mut job.plan.whole_again);
+    if (retries >= job.worker.core.settings.max_retries && !own) || spent {
         job.retries_over = true;
         let text =
             if spent { "no retry: the request body is already spent" } else { "no more retries: [policy] max_retries" };

@@ -2,7 +2,7 @@
 //! and the body goes out while it arrives.
 
 use super::{Delivery, Source, Step, common_action, policy_fault, unavailable};
-use crate::core::{Settings, Worker};
+use crate::core::{Core, Worker};
 use crate::fetch::Upload;
 use crate::filters::{self, Segments};
 use crate::io::{ClientGone, RequestSource, ResponseSink};
@@ -13,6 +13,7 @@ use copal_policy::{Action, Hook};
 use copal_semantics::Headers;
 use copal_semantics::cache_status::CacheStatus;
 use copal_store::{Object, Reader};
+use smallvec::{SmallVec, smallvec};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     if let Source::Object(object, _) = &body {
         read_head(txn, object);
     }
-    finish_head(&worker.core.settings, txn);
+    finish_head(&worker.core, txn);
     // A hook that has failed on this request is not asked about the page that says so.
     if txn.policy.has(Hook::Deliver) && !txn.deliver_failed {
         if let Source::Object(object, _) = &body {
@@ -104,10 +105,17 @@ fn read_head(txn: &mut Txn, object: &Object) {
     let mut age = itoa::Buffer::new();
     // Numbers never break framing.
     let _valid = scene.resp.headers.set("Age", age.format(times.age(now).as_secs().max(0)));
+    if !txn.withheld.is_empty() {
+        let withheld = std::mem::take(&mut txn.withheld);
+        for (name, value) in withheld.iter() {
+            let _valid = txn.scene_mut().resp.headers.append(name, value);
+        }
+    }
 }
 
 /// What every response carries: Via, Cache-Status, X-Request-Id.
-fn finish_head(settings: &Settings, txn: &mut Txn) {
+fn finish_head(core: &Core, txn: &mut Txn) {
+    let settings = &core.settings;
     let verdict = txn.verdict;
     let status = CacheStatus {
         hit: verdict.outcome.is_hit(),
@@ -123,6 +131,10 @@ fn finish_head(settings: &Settings, txn: &mut Txn) {
     let mut line = Vec::with_capacity(64);
     status.write(&settings.name, &mut line);
     let (xid, headers) = (&scene.req_vars.xid, &mut scene.resp.headers);
+    if core.rules.surrogate_control {
+        // It was for the cache that obeys it, which is this one; a 304 may speak of it again, so it stays in the stored head.
+        headers.remove("surrogate-control");
+    }
     // All of these are our own or checked on arrival, so none can be refused.
     let _valid = headers.append("Via", &*settings.via);
     let _valid = headers.append("Cache-Status", &line);
@@ -161,13 +173,22 @@ async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -
             }
         }
         (Source::Transit { reader, .. }, Segments::Whole) => send_all(sink, Some(reader)).await?,
-        // The reader from the start goes on holding the body while its parts are sent.
-        (Source::Object(object, _held), Segments::Parts(parts)) => {
+        (Source::Object(object, held), Segments::Parts(parts)) => {
+            // The reader from the start holds a body that has begun to pass by, until there is one where the bytes are
+            // wanted; any longer, and the fetch would wait for it.
+            let mut first = parts.first().and_then(|part| places(&object, part.start, part.len));
+            drop(held);
             for part in parts {
                 if !part.before.is_empty() {
                     sink.data(&part.before).await?;
                 }
-                send_range(sink, &object, part.start, part.len).await?;
+                let places = first.take().or_else(|| places(&object, part.start, part.len));
+                let Some(places) = places else {
+                    return Err(Cut::Origin("the start of the range has passed by".into()));
+                };
+                for (reader, len) in places {
+                    send_range(sink, reader, len).await?;
+                }
             }
             sink.end(&Headers::new()).await?;
         }
@@ -189,10 +210,19 @@ async fn send_all<W: ResponseSink>(sink: &mut W, reader: Option<Reader>) -> Resu
     Ok(())
 }
 
-async fn send_range<W: ResponseSink>(sink: &mut W, object: &Arc<Object>, start: u64, len: u64) -> Result<(), Cut> {
-    let Some(mut reader) = object.body().reader_at(start) else {
-        return Err(Cut::Origin("the start of the range has passed by".into()));
-    };
+/// Readers at the places where these bytes lie, and how many there are at each.
+fn places(object: &Arc<Object>, start: u64, len: u64) -> Option<SmallVec<[(Reader, u64); 1]>> {
+    match object.body().parts() {
+        None => object.body().reader_at(start).map(|reader| smallvec![(reader, len)]),
+        // The end of multipart/byteranges is a part without bytes.
+        Some(_) if len == 0 => Some(SmallVec::new()),
+        Some(parts) => {
+            parts.stretches((start, start + len - 1))?.iter().map(|s| Some((s.reader()?, s.len()))).collect()
+        }
+    }
+}
+
+async fn send_range<W: ResponseSink>(sink: &mut W, mut reader: Reader, len: u64) -> Result<(), Cut> {
     let mut left = len;
     while left > 0 {
         let Some(piece) = reader.next().await else {

@@ -58,7 +58,7 @@ fn request_directives(worker: &Worker, txn: &Txn) -> Option<RequestDirectives> {
 }
 
 fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
-    let vary = selecting::values(&txn.req().headers);
+    let vary = selecting::values(&worker.core, &txn.req().headers);
     worker.core.store.lookup(txn.key.as_bytes(), txn.hash, &vary, txn.now)
 }
 
@@ -73,6 +73,12 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
     let times = object.times();
     match object.kind() {
         Kind::Cacheable => {}
+        Kind::Partial if !crate::partial::covers(txn.req(), &object, worker.core.settings.ranges_max) => {
+            txn.verdict.fwd = Some(Fwd::Partial);
+            txn.verdict.reason = Some(Reason::Partial);
+            return Judged::Stale(object);
+        }
+        Kind::Partial => {}
         Kind::HitForMiss if crate::times::stored(&times).ttl_left(txn.now).is_negative() => {
             return Judged::Stale(object);
         }
@@ -124,18 +130,20 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
     match judged {
         // What another request's fetch is still bringing in is read along, if its beginning is still to be had.
-        Reuse::Fresh(why) if !object.body().is_complete() => match object.body().reader() {
-            Some(reader) => {
-                txn.verdict.collapsed = true;
-                Judged::Settled(hit(
-                    txn,
-                    Outcome::Coalesced,
-                    why,
-                    Found { object, reader: Some(reader), refresh: None },
-                ))
+        Reuse::Fresh(why) if object.kind() == Kind::Cacheable && !object.body().is_complete() => {
+            match object.body().reader() {
+                Some(reader) => {
+                    txn.verdict.collapsed = true;
+                    Judged::Settled(hit(
+                        txn,
+                        Outcome::Coalesced,
+                        why,
+                        Found { object, reader: Some(reader), refresh: None },
+                    ))
+                }
+                None => Judged::Gone,
             }
-            None => Judged::Gone,
-        },
+        }
         Reuse::Fresh(why) => {
             Judged::Settled(hit(txn, Outcome::Hit, why, Found { object, reader: None, refresh: None }))
         }
@@ -167,7 +175,7 @@ fn hit(txn: &mut Txn, outcome: Outcome, why: Reason, found: Found) -> Step {
 }
 
 fn claim(worker: &Worker, txn: &Txn, seen: Option<&Arc<Object>>) -> Claim {
-    let vary = selecting::values(&txn.req().headers);
+    let vary = selecting::values(&worker.core, &txn.req().headers);
     worker.core.store.claim(txn.key.as_bytes(), txn.hash, &vary, seen, txn.now)
 }
 
@@ -233,7 +241,7 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
 /// Another request's fetch has an object: is it this one's variant, and may it be used?
 fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
     let mine = {
-        let vary = selecting::values(&txn.req().headers);
+        let vary = selecting::values(&worker.core, &txn.req().headers);
         worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary)
     };
     if !mine || object.kind() != Kind::Cacheable || object.is_purged() {

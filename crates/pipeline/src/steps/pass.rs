@@ -11,6 +11,7 @@ use copal_policy::{Action, Hook};
 use copal_semantics::ResponseHead;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
+use http::Method;
 use std::sync::Arc;
 
 pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
@@ -46,6 +47,20 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
         }
     }
     let (upload, body) = Upload::new(source.kind());
-    let events = fetch::start(worker, txn, Purpose::Pass, body);
+    let keyed = keyed(worker, txn, reason);
+    let events = fetch::start(worker, txn, Purpose::Pass { keyed }, body);
     fetch::await_head(worker, txn, events, upload, source, sink).await
+}
+
+/// Makes the key of what a GET of the same URL would find, for an answer that may say something of it: to HEAD (RFC 9111
+/// §4.3.5), and to a POST that the policy did not send past the cache (RFC 9110 §9.3.3). False: there is none.
+fn keyed(worker: &Worker, txn: &mut Txn, reason: Reason) -> bool {
+    let method = txn.req().method.clone();
+    if !(method == Method::HEAD || method == Method::POST && reason == Reason::Method) {
+        return false;
+    }
+    txn.scene_mut().req.method = Method::GET;
+    let key = super::hash::make_key(worker, txn);
+    txn.scene_mut().req.method = method;
+    matches!(key, Ok(Action::Default | Action::Lookup))
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod ceiling;
 mod objects;
 mod overtaken;
+mod parts;
 mod variants;
 mod waiting;
 
