@@ -1,6 +1,6 @@
 //! One URL, several answers: variants by Vary.
 
-use super::{SOON, builder, crowd, front};
+use super::{SOON, builder, crowd, front, front_with};
 use copal_testkit::{Origin, Reply};
 
 fn languages() -> Origin {
@@ -64,4 +64,20 @@ fn the_number_of_variants_is_bounded() {
         assert_eq!(client.get("/", &[("Accept-Language", &format!("l{i}"))]).text(), format!("l{i}"));
     }
     assert!(proxy.stat("objects") <= 4, "{}", proxy.stat("objects"));
+}
+
+#[test]
+fn the_order_of_languages_counts_unless_the_owner_says_that_it_does_not() {
+    for (toml, fetches) in [("", 2), ("[cache]\nvary_language = \"set\"", 1)] {
+        let origin = Origin::start(|seen| {
+            let language = seen.header("Accept-Language").unwrap_or("-").to_owned();
+            Reply::ok(language).header("Cache-Control", "max-age=60").header("Vary", "Accept-Language")
+        });
+        let proxy = front_with(&origin, toml);
+        for language in ["en, de", "de, en", "EN,de;q=1", "De;q=1.0,en"] {
+            let page = copal_testkit::get(proxy.addr(), "/page", &[("Accept-Language", language)]);
+            assert_eq!(page.status, 200);
+        }
+        assert_eq!(origin.count(), fetches, "{toml}");
+    }
 }
