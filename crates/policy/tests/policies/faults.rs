@@ -1,0 +1,109 @@
+//! Policies at work: what goes wrong, where it is said to be, and that it stays with its request.
+
+use super::{fault, policy, request};
+use copal_policy::{Action, FaultKind, Hook, Limit};
+
+#[test]
+fn a_fault_names_its_place_and_its_calls_and_stays_with_its_request() {
+    let p = policy(
+        "fn helper(r) {\n    r.nothing\n}\nfn recv(req) {\n    if req.url == \"/bad\" { helper(req.http); req.url = helper2(req); }\n    pass()\n}\nfn helper2(r) {\n    throw \"broken\";\n}",
+    );
+    let f = p.call(Hook::Recv, request("/bad", &[])).1.expect_err("a fault");
+    assert_eq!((f.kind, f.line, f.column, f.message.as_str()), (FaultKind::Script, 9, 5, "broken"));
+    assert!(f.trace[0].starts_with("in `helper2` called at site.rhai:5:"), "{f}");
+    assert!(f.to_string().starts_with("site.rhai:9:5: in hook `recv`: broken; in `helper2` called at"), "{f}");
+    assert_eq!(p.call(Hook::Recv, request("/good", &[])).1, Ok(Action::Pass));
+}
+
+#[test]
+fn what_a_hook_may_not_return_is_a_fault() {
+    let p = policy("fn give(x) { x }\nfn deliver(req, resp) {\n    give(pass())\n}\nfn recv(req) {\n    give(5)\n}");
+    let f = p.call(Hook::Deliver, request("/", &[])).1.expect_err("illegal");
+    assert_eq!((f.kind, f.line), (FaultKind::IllegalAction, 3));
+    assert!(f.message.contains("cannot return `pass()`, only `deliver()`, `restart()`"), "{f}");
+    let f = p.call(Hook::Recv, request("/", &[])).1.expect_err("no action");
+    assert_eq!(
+        (f.kind, f.message.as_str()),
+        (FaultKind::NotAnAction, "it returned an integer, which is neither an action nor nothing")
+    );
+}
+
+#[test]
+fn writes_that_helpers_may_not_make_are_faults() {
+    let p = policy(
+        "fn set(r) {\n    r.ttl = duration(\"1s\");\n}\nfn hit(req, obj) { set(obj); }\nfn body(r) { r.body = \"x\"; }\nfn deliver(req, resp) { body(resp); }",
+    );
+    assert!(p.call(Hook::Hit, request("/", &[])).1.is_err());
+    let f = p.call(Hook::Deliver, request("/", &[])).1.expect_err("read-only");
+    assert_eq!(f.kind, FaultKind::ReadOnly);
+    assert!(f.message.contains("`resp.body` cannot be written in `deliver`, only in `synth`"), "{f}");
+}
+
+#[test]
+fn every_limit_stops_its_runaway() {
+    let limit = |body: &str| match fault(body).kind {
+        FaultKind::Limit(l) => l,
+        other => panic!("{body}: {other:?}"),
+    };
+    assert_eq!(limit("let n = 0; loop { n += 1; }"), Limit::Operations);
+    assert_eq!(limit("let n = 0; for i in 0..1000000 { n = i; }"), Limit::Operations);
+    assert_eq!(limit("let s = \"abcdefgh\"; loop { s += s; }"), Limit::StringBytes);
+    assert_eq!(limit("let s = \"a\"; s.pad(70000, \"b\");"), Limit::StringBytes);
+    assert_eq!(
+        limit("let s = \"a\"; s.pad(60000, \"a\"); let t = s.replace_all_re(\"a\", s); return pass();"),
+        Limit::StringBytes
+    );
+    assert_eq!(limit("let s = \"a\"; s.pad(60000, \"a\"); let t = s; s.replace(\"a\", t);"), Limit::StringBytes);
+    assert_eq!(limit("let a = []; loop { a.push(1); }"), Limit::Array);
+    assert_eq!(limit("let m = #{}; for i in 0..1100 { m[i.to_string()] = i; } let n = m + m;"), Limit::Map);
+    assert_eq!(limit("let s = \"a\"; s.pad(60000, \"b\"); loop { req.http.append(\"x\", s); }"), Limit::WrittenBytes);
+    assert_eq!(
+        limit(
+            "loop { std::log(\"a line that is long enough to reach the limit on bytes before the one on operations\"); }"
+        ),
+        Limit::WrittenBytes
+    );
+    assert_eq!(
+        limit("let s = \"a\"; s.pad(60000, \"b\"); try { loop { req.vars[\"k\"] = s; } } catch { }"),
+        Limit::WrittenBytes
+    );
+    assert_eq!(limit("let n = 0; loop { n += 1; if \"x\".matches(`a${n}`) { return pass(); } }"), Limit::Patterns);
+    let p = policy("fn down(n) {\n    down(n + 1)\n}\nfn recv(req) {\n    down(0)\n}");
+    let f = p.call(Hook::Recv, request("/", &[])).1.expect_err("recursion");
+    assert_eq!((f.kind, f.file.as_str()), (FaultKind::Limit(Limit::CallDepth), "site.rhai"));
+    assert!(f.line > 0, "{f:?}");
+    let f = fault("let n = 0;\nloop {\n    n += 1;\n}");
+    assert!(f.line >= 3 && f.column > 0 && f.to_string().contains("a loop that does not end?"), "{f}");
+}
+
+#[test]
+fn a_hook_that_failed_runs_again_from_the_start() {
+    let p = policy(
+        "fn recv(req) {\n    let a = 1; let b = 2;\n    if req.url == \"/bad\" { throw \"x\"; }\n    let c = a + b;\n    if c == 3 { return pass(); }\n}",
+    );
+    for _ in 0..300 {
+        assert!(p.call(Hook::Recv, request("/bad", &[])).1.is_err());
+        assert_eq!(p.call(Hook::Recv, request("/", &[])).1, Ok(Action::Pass));
+    }
+    let p = policy("fn recv(req) {\n    let n = 0; for i in 0..9000 { n += 1; }\n    pass()\n}");
+    for _ in 0..20 {
+        assert_eq!(p.call(Hook::Recv, request("/", &[])).1, Ok(Action::Pass));
+    }
+}
+
+#[test]
+fn unknown_names_from_outside_are_faults_and_values_of_the_wrong_type_too() {
+    for (body, kind) in [
+        ("let n = req.http.host; client.ip.within(n); return pass();", FaultKind::UnknownName),
+        ("let n = req.http.host; req.backend = n;", FaultKind::UnknownName),
+        ("let n = req.http.host; backend(n); return pass();", FaultKind::UnknownName),
+        ("let n = req.http.host; duration(n); return pass();", FaultKind::Value),
+        ("let n = req.http.host; \"x\".matches(\"(\" + n); return pass();", FaultKind::Value),
+        ("let n = [1]; req.http.x = n;", FaultKind::Value),
+        ("let n = 99; return synth(n);", FaultKind::Value),
+        ("let n = 200; return redirect(n, \"/\");", FaultKind::Value),
+        ("let n = 5; req.grace = n;", FaultKind::Value),
+    ] {
+        assert_eq!(fault(body).kind, kind, "{body}");
+    }
+}

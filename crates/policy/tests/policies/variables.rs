@@ -1,0 +1,188 @@
+//! Policies at work: what hooks read and write: heads, cookies, variables, and what the library makes of text and time.
+
+use super::{fault, logged, policy, recv, request};
+use copal_policy::{Action, FaultKind, Hook, ObjectVars, ScriptValue};
+use copal_semantics::{ResponseHead, Span};
+
+#[test]
+fn headers_are_read_and_written() {
+    let mut scene =
+        request("/", &[("Host", "a"), ("X-One", "1"), ("x-one", "2"), ("X-Internal-A", "x"), ("x_odd", "o")]);
+    scene.req.headers.append("Content-Length", "5").expect("valid");
+    let (s, r) = recv(
+        r#"
+        std::log(req.http.host + "|" + req.http["HOST"] + "|" + (req.http.missing ?? "none"));
+        std::log(`${req.http.x_one} ${req.http.all("x-one").len()} ${req.http.has("x-two")} ${req.http["x_odd"]}`);
+        req.http["x-number"] = 5; req.http["x-bool"] = true; req.http["x-span"] = duration("1500ms");
+        req.http["x-time"] = now; req.http["x-ip"] = client.ip; req.http.x_backend = backend("app1");
+        req.http.append("x-more", "a"); req.http.append("X-More", "b");
+        req.http.collect("x-more");
+        req.http.remove_matching("x-internal-*");
+        req.http.remove_matching("content-*");
+        req.http["x-one"] = ();
+        req.http.accept_encoding = "br";
+        req.http["x-plus"] = "a"; req.http["x-plus"] += "b";
+        let h = req.http; h["x-via-handle"] = "y";
+    "#,
+        scene,
+    );
+    assert_eq!(r, Ok(Action::Default));
+    assert_eq!(s.log, ["a|a|none", "1 2 false o"]);
+    let h = &s.req.headers;
+    let get = |n: &str| h.get_str(n).map(std::borrow::Cow::into_owned).unwrap_or_default();
+    assert_eq!([get("x-number"), get("x-bool"), get("x-span")], ["5", "true", "1.500"]);
+    assert_eq!([get("x-time"), get("x-ip"), get("x-backend")], ["Tue, 14 Nov 2023 22:13:20 GMT", "10.1.2.3", "app1"]);
+    assert_eq!([get("x-more"), get("accept-encoding"), get("x-plus"), get("x-via-handle")], ["a, b", "br", "ab", "y"]);
+    assert!(!h.contains("x-one") && !h.contains("x-internal-a") && get("content-length") == "5");
+}
+
+#[test]
+fn what_would_break_framing_is_a_fault() {
+    for body in [
+        "req.http[\"x\"] = \"a\\r\\nb: c\";",
+        "req.http[\"x y\".to_lower()] = \"a\";",
+        "req.http.append(\"x\", \"a\\nb\");",
+        "req.url = \"/a b\";",
+        "req.url = \"http://x/\";",
+        "req.method = \"GET /\";",
+        "req.cookie.set(\"a\", \"b; c=d\");",
+        "return synth(200, \"a\\r\\nb\");",
+        "return redirect(301, \"/a\\nb\");",
+    ] {
+        let f = fault(body);
+        assert_eq!((f.kind, f.file.as_str(), f.line), (FaultKind::Framing, "site.rhai", 2), "{body}: {f}");
+    }
+    for body in ["req.http[\"content-length\"] = 5;", "req.http.remove(\"Transfer-Encoding\");"] {
+        assert_eq!(fault(body).kind, FaultKind::ReadOnly, "{body}");
+    }
+}
+
+#[test]
+fn cookies_are_a_view_of_their_header() {
+    let scene = request("/", &[("cookie", "a=1; sess_x=2; b=3"), ("cookie", "c=4")]);
+    let (s, r) = recv(
+        r#"
+        std::log(`${req.cookie.has("c")} ${req.cookie.get("b")} ${req.cookie.get("zz") ?? "none"}`);
+        req.cookie.set("d", 5);
+        req.cookie.remove("sess_*");
+        std::log(req.http.cookie);
+        req.cookie.keep(["a", "d"]);
+        std::log(req.http.cookie);
+        req.cookie.keep_matching("^z");
+    "#,
+        scene,
+    );
+    assert_eq!(r, Ok(Action::Default));
+    assert_eq!(s.log, ["true 3 none", "a=1; b=3; c=4; d=5", "a=1; d=5"]);
+    assert!(!s.req.headers.contains("cookie"));
+}
+
+#[test]
+fn strings_times_and_modules() {
+    let log = logged(
+        r#"
+        std::log(req.url.matches("^/(en|de)/") && !req.http.x.matches("a"));
+        std::log(req.url.replace_re("^/(..)/", "/\\1-x/") + " " + "aXbX".replace_all_re("X", "-"));
+        std::log(req.url.captures("^/(..)/(.*)$")[2] + " " + ("z".captures("y") ?? "none"));
+        std::log(duration("1h") + duration("30m") == duration("90m") && duration("1s") < duration("1m"));
+        std::log(duration("bad".to_lower(), duration("5s")) * 2);
+        std::log((now + duration("1d") - now).seconds() == 86400.0 && now > now - duration("1s"));
+        std::log(bytes("10MiB"));
+        std::log(std::strftime(now, "%F %T"));
+        std::log(std::tolower("AbC") + std::toupper("x") + url::path(req.url) + url::query("/a?b") + url::extension("/a.CSS"));
+        std::log(query::get(req.url, "q") + query::set("/x", "a", 1) + query::keep("/x?a=1&b=2", ["b"]));
+        std::log(std::random(3, 3)); print("printed");
+        std::log(client.ip.within("purgers") && client.ip == "10.1.2.3" && !client.ip.is_ipv6());
+        std::log(`${std::ip("::1")} ${std::ip("x".to_lower(), client.ip)} ${client.identity} ${client.port}`);
+        std::log(std::healthy("app1") && !std::healthy("app2") && !backend("app2").healthy());
+        try { throw "thrown"; } catch (e) { std::log(e); }
+        try { req.url = "bad"; } catch (e) { std::log(`${e}`); }
+        switch req.method { "GET" => std::log("get"), _ => std::log("other") }
+    "#,
+        request("/en/a?q=b+c", &[]),
+    );
+    let expected = [
+        "true",
+        "/en-x/a?q=b+c a-b-",
+        "a?q=b+c none",
+        "true",
+        "10.000",
+        "true",
+        "10485760",
+        "2023-11-14 22:13:20",
+        "abcX/en/abcss",
+        "b c/x?a=1/x?b=2",
+        "3",
+        "printed",
+        "true",
+        "::1 10.1.2.3 10.1.2.3 0",
+        "true",
+        "thrown",
+        "`req.url` must begin with \"/\"",
+        "get",
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn request_variables_are_read_and_written() {
+    let (s, r) = recv(
+        r#"
+        if req.grace != () || req.backend != () { return fail("unset variables read as ()"); }
+        req.grace = duration("10s"); req.max_age = duration("1m"); req.max_age = ();
+        req.backend = director("app"); req.backend_hint = backend("app2"); req.backend = "app1";
+        req.hash_always_miss = true;
+        req.method = "HEAD"; client.identity = "me";
+        req.vars["n"] = 1; req.vars["n"] += 1; req.vars["t"] = now; req.vars["gone"] = "x"; req.vars["gone"] = ();
+        if req.backend != backend("app1") || req.vars["none"] != () || !req.vars.has("n") { return fail("no"); }
+    "#,
+        request("/", &[]),
+    );
+    assert_eq!(r, Ok(Action::Default));
+    let v = &s.req_vars;
+    assert_eq!((v.grace, v.max_age, v.backend.as_deref()), (Some(Span::from_secs(10)), None, Some("app1")));
+    assert!(v.hash_always_miss && !v.hash_ignore_busy);
+    assert_eq!((s.req.method.as_str(), s.client.identity.as_deref()), ("HEAD", Some("me")));
+    assert_eq!(v.vars.len(), 2);
+    assert_eq!(v.vars["n"], ScriptValue::Int(2));
+}
+
+#[test]
+fn backend_side_variables_are_read_and_written() {
+    let p = policy(
+        r#"
+        fn backend_fetch(bereq) { bereq.url = "/x"; bereq.http.x_a = bereq.retries; bereq.first_byte_timeout = duration("2s"); }
+        fn backend_response(bereq, beresp) {
+            beresp.status = 404; beresp.uncacheable = true; beresp.ttl = beresp.ttl + duration("1s"); beresp.keep = -beresp.age;
+            if beresp.backend == "app1" { beresp.http["x-from"] = beresp.backend; }
+        }
+        fn backend_error(bereq, beresp) { beresp.body = "sorry"; beresp.status = 1503; }
+        fn hit(req, obj) { if obj.ttl < duration("0s") && obj.http.etag == "x" && obj.hits == 2 { return pass(); } }
+        fn hash(req, key) { key.add(req.url); key.add(7); key.add(req.http.none); }
+        "#,
+    );
+    let mut scene = request("/k", &[]);
+    scene.beresp.reason = "Fine".into();
+    scene.beresp_vars.ttl = Span::from_secs(4);
+    scene.beresp_vars.age = Span::from_secs(3);
+    scene.beresp_vars.backend = "app1".into();
+    scene.obj = Some(ObjectVars {
+        head: ResponseHead::new(200, [("etag", "x")]),
+        ttl: Span::from_secs(-1),
+        hits: 2,
+        ..ObjectVars::default()
+    });
+    let (s, _) = p.call(Hook::BackendFetch, scene);
+    assert_eq!((s.bereq.url.as_str(), s.bereq.headers.get("x-a")), ("/x", Some(&b"0"[..])));
+    let (s, r) = p.call(Hook::BackendResponse, s);
+    assert_eq!(r, Ok(Action::Default));
+    assert_eq!((s.beresp.status, s.beresp.reason.as_str(), s.beresp_vars.uncacheable), (404, "", true));
+    assert_eq!((s.beresp_vars.ttl, s.beresp_vars.keep), (Span::from_secs(5), Span::from_secs(-3)));
+    assert_eq!(s.beresp.headers.get("x-from"), Some(&b"app1"[..]));
+    let (s, _) = p.call(Hook::BackendError, s);
+    assert_eq!((s.beresp.status, s.beresp_vars.body.as_deref()), (1503, Some(&b"sorry"[..])));
+    let (s, r) = p.call(Hook::Hit, s);
+    assert_eq!(r, Ok(Action::Pass));
+    let (s, _) = p.call(Hook::Hash, s);
+    assert_eq!(s.key.parts().collect::<Vec<_>>(), [&b"/k"[..], b"7", b""]);
+}
