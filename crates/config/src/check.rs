@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::address::Address;
 use crate::diagnostic::Diagnostic;
+use crate::file::Read;
 use crate::keys::{self, Given, KEYS};
 use crate::kind::Kind;
 use crate::name;
@@ -12,9 +13,11 @@ use crate::value::Value;
 use crate::values::{Table, Values, default_value};
 
 /// Everything that is wrong with the values as a whole; `unread` when something in the file was wrong already.
-pub(crate) fn all(values: &Values, unread: bool) -> Vec<Diagnostic> {
+pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
-    required(values, &mut errors);
+    if read == Read::Whole {
+        required(values, &mut errors);
+    }
     names_twice(values, &mut errors);
     addresses_twice(values, &mut errors);
     directors(values, &mut errors);

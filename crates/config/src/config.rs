@@ -141,9 +141,14 @@ impl Config {
         flags::apply(&mut values, overrides);
         assemble::add_default_listener(&mut values);
         let mut errors = std::mem::take(&mut values.errors);
-        if read == Read::Whole {
-            let unread = !errors.is_empty();
-            errors.extend(check::all(&values, unread));
+        if read != Read::Torn {
+            let said: Vec<_> = errors.iter().map(|error| error.line).collect();
+            let mut more = check::all(&values, read, !errors.is_empty());
+            if read == Read::Patched {
+                // A line that is no TOML is not also told what is wrong with its value.
+                more.retain(|error| error.line.is_none() || !said.contains(&error.line));
+            }
+            errors.extend(more);
         }
         if errors.is_empty() { Ok(assemble::config(&values, env)) } else { Err(Diagnostics::sorted(errors)) }
     }

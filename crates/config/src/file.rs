@@ -13,7 +13,10 @@ use crate::walk::Walk;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Read {
     Whole,
-    /// Mistakes in the TOML: what is missing may only be unreadable.
+    /// Mistakes in the TOML, each within a value or a name given twice: the rest is what was meant, but what is missing may
+    /// stand where the mistake is.
+    Patched,
+    /// Mistakes in the TOML after which nothing can be trusted.
     Torn,
 }
 
@@ -26,7 +29,11 @@ pub(crate) fn read(source: &Arc<Source>, env: &dyn Fn(&str) -> Option<String>, v
         let torn: Vec<_> = mistakes.errors.iter().map(|error| error.line).collect();
         values.errors.retain(|error| !torn.contains(&error.line));
     }
-    let read = if mistakes.errors.is_empty() { Read::Whole } else { Read::Torn };
+    let read = match mistakes.contained {
+        true if mistakes.errors.is_empty() => Read::Whole,
+        true => Read::Patched,
+        false => Read::Torn,
+    };
     values.errors.extend(mistakes.errors);
     read
 }
