@@ -6,12 +6,15 @@ use crate::drain::Drain;
 use crate::front::h1::{self, Ends, FrontLimits};
 use copal_observe::counters::Counter;
 use copal_pipeline::Worker;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// After a failed accept (out of file descriptors, mostly): long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address of a peer on a Unix socket.
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// The sockets that one worker accepts from.
 pub(crate) enum Socket {
@@ -43,59 +46,64 @@ pub(crate) async fn run(worker: Arc<Worker>, doors: Vec<Door>, hostname: Arc<str
 
 async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drain) {
     let Door { socket, limits, local } = door;
-    match socket {
-        Socket::Tcp(listener) => {
-            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            loop {
-                match listener.accept().await {
-                    Ok(_) if full(&worker, &limits) => {}
-                    Ok((stream, client)) => {
-                        // Without it, a head and a body in two writes would wait for the client's acknowledgement.
-                        let _unsupported = stream.set_nodelay(true);
-                        let server = stream.local_addr().unwrap_or(local);
-                        let (reader, writer) = stream.into_split();
-                        let ends = Ends { client, server, hostname: Arc::clone(&hostname) };
-                        spawn(
-                            &worker,
-                            h1::connection(
-                                reader,
-                                writer,
-                                ends,
-                                Arc::clone(&worker),
-                                Arc::clone(&limits),
-                                drain.clone(),
-                            ),
-                        );
-                    }
-                    Err(error) => accept_failed(&error).await,
-                }
+    let Ok(listener) = Listener::of(socket) else { return };
+    loop {
+        let (stream, client) = match listener.accept().await {
+            Ok(_) if full(&worker, &limits) => continue,
+            Ok(accepted) => accepted,
+            Err(error) => {
+                accept_failed(&error).await;
+                continue;
+            }
+        };
+        let hostname = Arc::clone(&hostname);
+        match stream {
+            Stream::Tcp(stream) => {
+                // Without it, a head and a body in two writes would wait for the client's acknowledgement.
+                let _unsupported = stream.set_nodelay(true);
+                let server = stream.local_addr().unwrap_or(local);
+                let (reader, writer) = stream.into_split();
+                let ends = Ends { client, server, hostname };
+                let (limits, drain) = (Arc::clone(&limits), drain.clone());
+                spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), limits, drain));
+            }
+            Stream::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                let ends = Ends { client, server: NOBODY, hostname };
+                let (limits, drain) = (Arc::clone(&limits), drain.clone());
+                spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), limits, drain));
             }
         }
-        Socket::Unix(listener) => {
-            let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
-            let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-            loop {
-                match listener.accept().await {
-                    Ok(_) if full(&worker, &limits) => {}
-                    Ok((stream, _)) => {
-                        let (reader, writer) = stream.into_split();
-                        let ends = Ends { client: nobody, server: nobody, hostname: Arc::clone(&hostname) };
-                        spawn(
-                            &worker,
-                            h1::connection(
-                                reader,
-                                writer,
-                                ends,
-                                Arc::clone(&worker),
-                                Arc::clone(&limits),
-                                drain.clone(),
-                            ),
-                        );
-                    }
-                    Err(error) => accept_failed(&error).await,
-                }
+    }
+}
+
+enum Listener {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+enum Stream {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Listener {
+    fn of(socket: Socket) -> std::io::Result<Listener> {
+        Ok(match socket {
+            Socket::Tcp(socket) => Listener::Tcp(tokio::net::TcpListener::from_std(socket)?),
+            Socket::Unix(socket) => Listener::Unix(tokio::net::UnixListener::from_std(socket)?),
+        })
+    }
+
+    /// The next connection, and who is at its other end.
+    async fn accept(&self) -> std::io::Result<(Stream, SocketAddr)> {
+        Ok(match self {
+            Listener::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                (Stream::Tcp(stream), client)
             }
-        }
+            Listener::Unix(listener) => (Stream::Unix(listener.accept().await?.0), NOBODY),
+        })
     }
 }
 
