@@ -53,6 +53,19 @@ pub enum MaxStale {
     For(Span),
 }
 
+/// Which directives of a request a cache obeys. §5.2.1 defines them as advice: "not required to be honored by caches".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Obeyed {
+    /// None.
+    Nothing,
+    /// Those that can only spare the origin a request: only-if-cached, max-stale, stale-if-error. The default: whoever is
+    /// let to send no-cache or max-age=0 can have every request forwarded, as often as they like.
+    #[default]
+    Sparing,
+    /// All of them, and Pragma.
+    All,
+}
+
 /// What a request asks of caches (§5.2.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
@@ -311,6 +324,32 @@ impl RequestDirectives {
             d.no_cache = headers.list("pragma").any(|m| m.eq_ignore_ascii_case(b"no-cache"));
         }
         d
+    }
+
+    /// What is left of them on a listener that obeys these.
+    ///
+    /// ```
+    /// use copal_semantics::{Headers, cache_control::*};
+    /// let headers: Headers = [("Cache-Control", "no-cache, only-if-cached")].into_iter().collect();
+    /// let left = RequestDirectives::parse(&headers).obeyed(Obeyed::Sparing);
+    /// assert!(left.only_if_cached && !left.no_cache);
+    /// ```
+    #[must_use]
+    pub fn obeyed(self, obeyed: Obeyed) -> Self {
+        match obeyed {
+            Obeyed::Nothing => RequestDirectives::default(),
+            Obeyed::Sparing => {
+                // Who asks for something newer in the same breath does not mean that stale is fine.
+                let asks_for_newer = self.no_cache || self.max_age.is_some() || self.min_fresh.is_some();
+                RequestDirectives {
+                    only_if_cached: self.only_if_cached,
+                    max_stale: self.max_stale.filter(|_| !asks_for_newer),
+                    stale_if_error: self.stale_if_error,
+                    ..RequestDirectives::default()
+                }
+            }
+            Obeyed::All => self,
+        }
     }
 
     fn add(&mut self, name: &[u8], arg: Arg<'_>) {

@@ -19,6 +19,7 @@ pub mod headers;
 pub mod hop_by_hop;
 pub mod invalidation;
 pub mod key;
+pub mod max_forwards;
 pub mod message;
 pub mod packed;
 pub mod partial;
