@@ -23,4 +23,3 @@ pub use counters::{Counter, Counters, reference_markdown};
 pub use histogram::{Histogram, HistogramSnapshot, Latencies, LatenciesSnapshot};
 pub use snapshot::Snapshot;
 pub use stats::{BackendRow, Stats, StoreRow};
-pub use trace::Trace;

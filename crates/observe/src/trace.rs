@@ -1,76 +1,302 @@
-//! A trace: the steps that one request took, in order, for tests and `explain`.
+//! A trace: what happened to one request, in order, as data. Recorded only for a request that somebody wants explained.
+//!
+//! The two machines note [`Event`]s; [`crate::explain`] tells them in sentences.
 
-use smallvec::SmallVec;
-use std::fmt;
+use crate::record::Outcome;
+use copal_semantics::reason::Reason;
+use copal_semantics::{Headers, Span};
+use serde::Serialize;
+use serde::ser::Serializer;
 
-/// The most steps that a trace holds; restarts and retries are limited long before, so this only bounds what a fault
-/// in those limits could cost.
-pub const STEPS_MAX: usize = 256;
+/// The most that a trace holds. A usual request has some twenty entries; restarts and retries are limited long before, so
+/// this only bounds what a fault in those limits could cost. What comes after is left out, and the trace says so.
+pub const ENTRIES_MAX: usize = 1024;
 
-/// The steps so far. Off by default: then it records nothing. A usual request needs no allocation.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    steps: SmallVec<[&'static str; 12]>,
-    on: bool,
-    truncated: bool,
+/// Which of the two machines did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Machine {
+    /// The one that serves the request.
+    Client,
+    /// The one that asks an origin.
+    Fetch,
 }
 
-impl Trace {
-    /// A trace that records.
+impl Machine {
+    /// Its word.
     #[must_use]
-    pub fn on() -> Self {
-        Trace { on: true, ..Trace::default() }
-    }
-
-    /// A trace that does not.
-    #[must_use]
-    pub fn off() -> Self {
-        Trace::default()
-    }
-
-    /// Does it record?
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.on
-    }
-
-    /// Enters `step`.
-    #[inline]
-    pub fn step(&mut self, step: &'static str) {
-        if !self.on {
-            return;
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Machine::Client => "client",
+            Machine::Fetch => "fetch",
         }
-        if self.steps.len() < STEPS_MAX {
-            self.steps.push(step);
-        } else {
-            self.truncated = true;
-        }
-    }
-
-    /// The steps, in order.
-    #[must_use]
-    pub fn steps(&self) -> &[&'static str] {
-        &self.steps
-    }
-
-    /// The edges: each step with the one after it.
-    pub fn edges(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.steps.windows(2).map(|pair| (pair[0], pair[1]))
-    }
-
-    /// Were there more steps than it holds?
-    #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        self.truncated
     }
 }
 
-/// "recv → hash → lookup → hit → deliver".
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.steps.join(" → "))?;
-        f.write_str(if self.truncated { " → …" } else { "" })
-    }
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Microseconds since the request's head was complete.
+    pub at_us: u64,
+    /// Who did it.
+    pub machine: Machine,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A header field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its name as it was written.
+    pub name: String,
+    /// Its value; what is not UTF-8 is replaced.
+    pub value: String,
+}
+
+/// All fields, line by line.
+#[must_use]
+pub fn fields(headers: &Headers) -> Vec<Field> {
+    let field = |(name, value): (&str, &[u8])| Field {
+        name: name.to_owned(),
+        value: String::from_utf8_lossy(value).into_owned(),
+    };
+    headers.iter().map(field).collect()
+}
+
+/// Something that has another value than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// As a policy writes it: `req.http.cookie`, `beresp.ttl`.
+    pub what: String,
+    /// Before; `None`: it was not there.
+    pub from: Option<String>,
+    /// After; `None`: it is gone.
+    pub to: Option<String>,
+}
+
+/// What the store had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Found {
+    /// Nothing for this request.
+    Nothing,
+    /// A response.
+    Response,
+    /// A marker: what came last was not cacheable.
+    HitForMiss,
+    /// A marker: a policy lets requests pass.
+    HitForPass,
+    /// The policy asked not to look (`req.hash_always_miss`).
+    NotAsked,
+}
+
+/// How a stored response may be used ([`copal_semantics::reuse::Reuse`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Use {
+    /// It is served.
+    Fresh,
+    /// It is served, and renewed.
+    Grace,
+    /// It is served only if the origin fails.
+    OnError,
+    /// It is served only if the origin confirms it.
+    Revalidate,
+    /// It is not served.
+    Unusable,
+}
+
+/// The times of a stored response when it was judged (RFC 9111 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// How old it is (§4.2.3).
+    #[serde(serialize_with = "seconds", rename = "age_s")]
+    pub age: Span,
+    /// Its freshness lifetime, counted as age is.
+    #[serde(serialize_with = "seconds", rename = "lifetime_s")]
+    pub lifetime: Span,
+    /// Lifetime minus age; zero or less is stale.
+    #[serde(serialize_with = "seconds", rename = "left_s")]
+    pub left: Span,
+    /// How long past its lifetime it may be served while it is renewed.
+    #[serde(serialize_with = "seconds", rename = "grace_s")]
+    pub grace: Span,
+    /// How long past its lifetime it may be served when the origin fails.
+    #[serde(serialize_with = "seconds", rename = "stale_if_error_s")]
+    pub stale_if_error: Span,
+}
+
+/// The lifetime of a response as it came (RFC 9111 §4.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lifetime {
+    /// The freshness lifetime.
+    #[serde(serialize_with = "seconds", rename = "lifetime_s")]
+    pub lifetime: Span,
+    /// How old it was when it came (§4.2.3).
+    #[serde(serialize_with = "seconds", rename = "initial_age_s")]
+    pub initial_age: Span,
+    /// What was left of its lifetime then.
+    #[serde(serialize_with = "seconds", rename = "ttl_s")]
+    pub ttl: Span,
+    /// Where the lifetime comes from.
+    #[serde(serialize_with = "code")]
+    pub source: Reason,
+    /// The field that rules: Cache-Control, a targeted one, Surrogate-Control, Expires, Last-Modified; with its value.
+    pub by: Option<Field>,
+}
+
+/// Is the response kept?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Storing {
+    /// Kept?
+    pub stored: bool,
+    /// Why, or why not.
+    #[serde(serialize_with = "code")]
+    pub reason: Reason,
+    /// How long it is fresh from now on.
+    #[serde(serialize_with = "seconds", rename = "ttl_s")]
+    pub ttl: Span,
+    /// What the policy set differs from what the rules said.
+    pub ttl_by_policy: bool,
+    /// Not kept: how long a marker keeps requests from waiting for each other.
+    #[serde(serialize_with = "maybe_seconds", rename = "marker_s")]
+    pub marker: Option<Span>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A machine went from one step to the next.
+    Edge {
+        /// From this one.
+        from: &'static str,
+        /// To this one.
+        to: &'static str,
+    },
+    /// A hook of the policy ran.
+    Hook {
+        /// Which.
+        hook: &'static str,
+        /// What it returned, as it is written; `None`: nothing.
+        action: Option<String>,
+        /// Where that was written: file:line:column.
+        place: Option<String>,
+        /// What it changed.
+        changes: Vec<Change>,
+        /// What it logged.
+        logged: Vec<String>,
+        /// How it failed.
+        fault: Option<String>,
+    },
+    /// The cache key was made.
+    Key {
+        /// Its parts.
+        parts: Vec<String>,
+    },
+    /// The store was asked.
+    Lookup {
+        /// What it had for this request.
+        found: Found,
+        /// Responses under this key, for whatever request.
+        stored: usize,
+        /// The request's fields by which those vary; a missing one is empty.
+        selecting: Vec<Field>,
+        /// How long a marker still counts.
+        #[serde(serialize_with = "maybe_seconds", rename = "marker_s")]
+        marker: Option<Span>,
+    },
+    /// A stored response was judged.
+    Judged {
+        /// By these times.
+        #[serde(flatten)]
+        standing: Standing,
+        /// The result.
+        #[serde(rename = "use")]
+        usage: Use,
+        /// Why.
+        #[serde(serialize_with = "code")]
+        reason: Reason,
+    },
+    /// Another request's fetch was waited for.
+    Waited {
+        /// For so many microseconds.
+        us: u64,
+        /// What came of it.
+        result: &'static str,
+    },
+    /// The request to the origin was made of the client's.
+    Forwarded {
+        /// What is different.
+        changes: Vec<Change>,
+    },
+    /// An origin was chosen and is asked.
+    Asked {
+        /// Its name.
+        backend: String,
+        /// Method and URL.
+        request: String,
+        /// Only "is what is stored still good?".
+        conditional: bool,
+    },
+    /// The head of its response came.
+    Answered {
+        /// Its status.
+        status: u16,
+        /// Microseconds since it was asked.
+        us: u64,
+        /// Over a connection that had been used before.
+        reused: bool,
+        /// Its fields.
+        fields: Vec<Field>,
+    },
+    /// The rules have calculated its lifetime.
+    Lifetime(Lifetime),
+    /// It was decided whether it is kept.
+    Storing(Storing),
+    /// The fetch failed.
+    Failed {
+        /// The error type of RFC 9209.
+        error: &'static str,
+        /// For people.
+        text: String,
+    },
+    /// The response is complete but for its body.
+    Delivered {
+        /// Its status.
+        status: u16,
+        /// What became of the request.
+        #[serde(serialize_with = "word")]
+        outcome: Outcome,
+        /// Why.
+        #[serde(serialize_with = "maybe_code")]
+        reason: Option<Reason>,
+        /// What went wrong.
+        error: Option<String>,
+        /// Its fields.
+        fields: Vec<Field>,
+    },
+}
+
+fn seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
+
+fn maybe_seconds<S: Serializer>(span: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(Span::as_secs_f64).serialize(serializer)
+}
+
+fn code<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.code())
+}
+
+fn maybe_code<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
+    reason.map(Reason::code).serialize(serializer)
+}
+
+fn word<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(outcome.as_str())
 }
 
 #[cfg(test)]
@@ -78,21 +304,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_holds_steps_and_edges_in_order() {
-        let mut trace = Trace::on();
-        ["recv", "hash", "lookup"].into_iter().for_each(|step| trace.step(step));
-        assert_eq!(trace.to_string(), "recv → hash → lookup");
-        assert_eq!(trace.edges().collect::<Vec<_>>(), [("recv", "hash"), ("hash", "lookup")]);
-    }
-
-    #[test]
-    fn a_trace_that_is_off_records_nothing_and_one_that_is_on_is_bounded() {
-        let mut off = Trace::off();
-        off.step("recv");
-        assert!(off.steps().is_empty());
-        let mut on = Trace::on();
-        (0..STEPS_MAX + 1).for_each(|_| on.step("restart"));
-        assert_eq!(on.steps().len(), STEPS_MAX);
-        assert!(on.is_truncated());
+    fn an_entry_is_one_flat_json_object_with_codes_and_seconds() {
+        let standing = Standing {
+            age: Span::from_secs(75),
+            lifetime: Span::from_secs(60),
+            left: Span::from_secs(-15),
+            grace: Span::ZERO,
+            stale_if_error: Span::from_secs(3600),
+        };
+        let event = Event::Judged { standing, usage: Use::OnError, reason: Reason::StaleIfError };
+        let json = serde_json::to_value(Entry { at_us: 7, machine: Machine::Client, event }).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({ "at_us": 7, "machine": "client", "event": "judged", "age_s": 75.0, "lifetime_s": 60.0,
+                "left_s": -15.0, "grace_s": 0.0, "stale_if_error_s": 3600.0, "use": "on-error", "reason": "stale-if-error" })
+        );
     }
 }

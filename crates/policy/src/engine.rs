@@ -200,6 +200,10 @@ impl Instance {
         (scene, action, true)
     }
 
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
     fn action(&self, hook: Hook, value: &Dynamic, data: &[Action]) -> Result<Action, Fault> {
         if value.is_unit() {
             return Ok(Action::Default);

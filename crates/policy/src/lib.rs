@@ -30,6 +30,7 @@ pub mod policy;
 pub mod scene;
 mod sources;
 mod tokens;
+mod traced;
 mod value;
 pub mod vars;
 

@@ -227,6 +227,24 @@ impl Policy {
         }
     }
 
+    /// The same as [`Policy::call`], slower, and it tells where the action was written: file:line:column.
+    pub fn call_traced(
+        self: &Arc<Self>,
+        hook: Hook,
+        scene: Box<Scene>,
+    ) -> (Box<Scene>, Result<Action, Fault>, Option<String>) {
+        if !self.runs.has(hook) {
+            return (scene, Ok(Action::Default), None);
+        }
+        let mut instance = match self.instance(hook) {
+            Ok(instance) => crate::traced::remembering(instance),
+            Err(fault) => return (scene, Err(fault), None),
+        };
+        let (scene, result, _) = instance.call(hook, scene);
+        let place = result.as_ref().ok().and_then(crate::traced::place_of);
+        (scene, result, place)
+    }
+
     /// The names of the defined hooks, for `check` and `explain`.
     #[must_use]
     pub fn defined(&self) -> Vec<&'static str> {

@@ -20,6 +20,7 @@ mod memory;
 mod object;
 mod overtaken;
 mod parts;
+mod peek;
 mod place;
 mod purge;
 mod reader;

@@ -11,19 +11,19 @@ use rhai::{Dynamic, Engine, FuncRegistration};
 /// RFC 9110 §15.4: the statuses whose meaning is Location.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
-fn kept(action: Action) -> Res<i64> {
+pub(crate) fn kept(action: Action) -> Res<i64> {
     keep_action(action).map(encode_data)
 }
 
-fn synth(status: &Dynamic, reason: String) -> Result<Action, HostError> {
+pub(crate) fn synth(status: &Dynamic, reason: String) -> Result<Action, HostError> {
     Ok(Action::Synth { status: to_status("synth", status)?, reason })
 }
 
-fn error(status: &Dynamic, reason: String) -> Result<Action, HostError> {
+pub(crate) fn error(status: &Dynamic, reason: String) -> Result<Action, HostError> {
     Ok(Action::Error { status: to_status("error", status)?, reason })
 }
 
-fn redirect(status: &Dynamic, location: &Dynamic) -> Result<Action, HostError> {
+pub(crate) fn redirect(status: &Dynamic, location: &Dynamic) -> Result<Action, HostError> {
     let code = status.as_int().ok().and_then(|n| u16::try_from(n).ok()).filter(|n| REDIRECTS.contains(n));
     let status = code.ok_or_else(|| HostError::value("`redirect` takes the status 301, 302, 303, 307 or 308"))?;
     // A Location is a header: what would break framing is refused here, where the script says it.
