@@ -89,7 +89,7 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
             transit_window: 1 << 18,
             purgers: None,
             ranges_max: 16,
-            request_directives: false,
+            status_key: false,
         },
         policy: arc_swap::ArcSwap::new(policy),
         access_log: None,

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod backends;
+mod cache_status;
 mod ceiling;
 mod client_gone;
 mod coalescing;
@@ -16,6 +17,7 @@ mod policy;
 mod post;
 mod purge;
 mod reconnect;
+mod request_directives;
 mod revalidation;
 mod signals;
 mod uncacheable;

@@ -8,8 +8,10 @@ mod early_answers;
 mod every_response;
 mod forms;
 mod hop_by_hop;
+mod methods;
 mod origin_faults;
 mod origin_framing;
+mod proxy_status;
 mod slow_clients;
 mod smuggling;
 

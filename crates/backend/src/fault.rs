@@ -1,6 +1,7 @@
 //! RFC 9209 §2.3: what went wrong between Copal and an origin, whose fault it is, and whether a retry can help.
 
 use crate::body::BodyError;
+use copal_semantics::proxy_status::ProxyError;
 use copal_wire::WireError;
 use std::fmt;
 
@@ -118,32 +119,42 @@ impl Fault {
         }
     }
 
-    /// The proxy error type of RFC 9209 §2.3.
+    /// The proxy error type (RFC 9209 §2.3).
+    #[must_use]
+    pub fn error(&self) -> ProxyError {
+        match self.kind {
+            FaultKind::NoHealthyBackend => ProxyError::DestinationUnavailable,
+            FaultKind::UnknownBackend => ProxyError::DestinationNotFound,
+            FaultKind::Busy => ProxyError::ConnectionLimitReached,
+            FaultKind::Unresolved => ProxyError::DnsError,
+            FaultKind::Refused => ProxyError::ConnectionRefused,
+            FaultKind::Unroutable => ProxyError::DestinationIpUnroutable,
+            FaultKind::Timeout => match self.phase {
+                Phase::Resolve => ProxyError::DnsTimeout,
+                Phase::Pool | Phase::Connect => ProxyError::ConnectionTimeout,
+                Phase::Send => ProxyError::ConnectionWriteTimeout,
+                Phase::Head => ProxyError::HttpResponseTimeout,
+                Phase::Body => ProxyError::ConnectionReadTimeout,
+            },
+            FaultKind::Closed => ProxyError::ConnectionTerminated,
+            FaultKind::Protocol(WireError::HeadSize | WireError::HeaderCount) => {
+                ProxyError::HttpResponseHeaderSectionSize
+            }
+            FaultKind::Protocol(WireError::TransferEncoding | WireError::Chunk) => {
+                ProxyError::HttpResponseTransferCoding
+            }
+            FaultKind::Protocol(_) | FaultKind::TooManyInterim => ProxyError::HttpProtocolError,
+            FaultKind::Upgrade => ProxyError::HttpUpgradeFailed,
+            FaultKind::ShortBody => ProxyError::HttpResponseIncomplete,
+            FaultKind::Client(_) => ProxyError::HttpRequestError,
+            FaultKind::BadRequest | FaultKind::Local => ProxyError::ProxyInternalError,
+        }
+    }
+
+    /// The token of that type.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self.kind {
-            FaultKind::NoHealthyBackend => "destination_unavailable",
-            FaultKind::UnknownBackend => "destination_not_found",
-            FaultKind::Busy => "connection_limit_reached",
-            FaultKind::Unresolved => "dns_error",
-            FaultKind::Refused => "connection_refused",
-            FaultKind::Unroutable => "destination_ip_unroutable",
-            FaultKind::Timeout => match self.phase {
-                Phase::Resolve => "dns_timeout",
-                Phase::Pool | Phase::Connect => "connection_timeout",
-                Phase::Send => "connection_write_timeout",
-                Phase::Head => "http_response_timeout",
-                Phase::Body => "connection_read_timeout",
-            },
-            FaultKind::Closed => "connection_terminated",
-            FaultKind::Protocol(WireError::HeadSize | WireError::HeaderCount) => "http_response_header_section_size",
-            FaultKind::Protocol(WireError::TransferEncoding | WireError::Chunk) => "http_response_transfer_coding",
-            FaultKind::Protocol(_) | FaultKind::TooManyInterim => "http_protocol_error",
-            FaultKind::Upgrade => "http_upgrade_failed",
-            FaultKind::ShortBody => "http_response_incomplete",
-            FaultKind::Client(_) => "http_request_error",
-            FaultKind::BadRequest | FaultKind::Local => "proxy_internal_error",
-        }
+        self.error().token()
     }
 
     /// Is it the origin that failed, so that it counts against it? Not when the client, a policy or Copal itself did.

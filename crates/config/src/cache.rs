@@ -35,6 +35,8 @@ pub struct Cache {
     pub set_cookie: SetCookie,
     /// Two lists of languages in Accept-Language are the same when only their order differs.
     pub vary_language_as_set: bool,
+    /// Whether Cache-Status tells the cache key to everybody (RFC 9211 section 2.7).
+    pub status_key: bool,
     /// How long it is remembered that a URL is not cacheable.
     pub hit_for_miss: Span,
     /// How long a request waits for another's fetch.
@@ -67,6 +69,7 @@ impl Cache {
             keep: view.span("keep"),
             set_cookie,
             vary_language_as_set: view.word("vary_language") == "set",
+            status_key: view.boolean("status_key"),
             hit_for_miss: view.span("hit_for_miss"),
             coalesce_wait: view.duration("coalesce_wait"),
             targeted: view.texts("targeted"),

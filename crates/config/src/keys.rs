@@ -7,6 +7,7 @@ use copal_semantics::Span;
 use crate::cache::{SET_COOKIE, VARY_LANGUAGE};
 use crate::director::{KINDS, LATER_KINDS};
 use crate::kind::Kind;
+use crate::listen::REQUEST_DIRECTIVES;
 use crate::log::FORMATS;
 use crate::purge::{LATER_PROTOCOLS, PROTOCOLS};
 
@@ -74,8 +75,8 @@ pub const KEYS: &[Key] = &[
         "Between two writes that a client accepts; the connection is closed."),
     key("listen[].abort_on_close", Kind::Bool, Is("false"), "as HAProxy's abortonclose: some clients close their sending side after the request and wait for the answer",
         "Whether a client that closes its side while it waits has given up. Otherwise only a reset says so, because a close cannot be told from a half-close (`nc -N`)."),
-    key("listen[].request_directives", Kind::Bool, Is("false"), "as Varnish: otherwise anyone can force requests to the origin",
-        "Whether `Cache-Control` and `Pragma` of a request count (RFC 9111 section 5.2.1): `no-cache`, `max-age`, `only-if-cached` …"),
+    key("listen[].request_directives", Kind::Word(REQUEST_DIRECTIVES, &[]), Is("sparing"), "what is left out lets anyone force requests to the origin",
+        "Which directives of a request's own `Cache-Control` count (RFC 9111 section 5.2.1): `sparing`: those that can only spare the origin work (`only-if-cached`, `max-stale`, `stale-if-error`); `all`: also `no-cache`, `max-age`, `min-fresh` and `Pragma`; `none`. `no-store` always keeps the response from being stored."),
 
     key("limits.head_size", Kind::Size(KIB, MIB), Is("32KiB"), "Varnish's http_req_size; browsers' cookies stay below 16 KiB",
         "Largest head of a request, request line included; 431 beyond."),
@@ -116,6 +117,8 @@ pub const KEYS: &[Key] = &[
         "A response with `Set-Cookie`: `pass` shares it only when it says `public`; `store` shares it, cookie and all; `strip` removes the field and shares it."),
     key("cache.vary_language", Kind::Word(VARY_LANGUAGE, &[]), Is("ordered"), "applications take the first of equals, although RFC 9110 section 12.5.4 gives order no meaning",
         "For a response that varies on `Accept-Language`: `ordered` keeps `en, de` and `de, en` apart, `set` takes them for the same. Case, white space and `q=1` never count."),
+    key("cache.status_key", Kind::Bool, Is("false"), "a key can hold what the policy put into it, a cookie's value for one",
+        "Whether `Cache-Status` tells every client the cache key (RFC 9211 section 2.7). `copal explain` shows it either way."),
     key("cache.hit_for_miss", LIFETIME, Is("120s"), "Varnish's uncacheable_ttl",
         "How long it is remembered that a URL is not cacheable, so that nobody waits for another's fetch of it."),
     key("cache.coalesce_wait", Kind::Duration(Span::ZERO, DAY), Is("10s"), "longer than a page should take, shorter than a person waits",

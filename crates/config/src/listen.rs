@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use copal_semantics::cache_control::Obeyed;
+
 use crate::address::Address;
 use crate::values::View;
+
+/// As written in the file.
+pub(crate) const REQUEST_DIRECTIVES: &[&str] = &["none", "sparing", "all"];
 
 /// One address that clients connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,8 +25,8 @@ pub struct Listen {
     pub send_timeout: Duration,
     /// Whether a client that closes its side while it waits has given up.
     pub abort_on_close: bool,
-    /// Whether cache directives of requests count (RFC 9111 section 5.2.1).
-    pub request_directives: bool,
+    /// Which cache directives of requests count (RFC 9111 section 5.2.1).
+    pub request_directives: Obeyed,
 }
 
 impl Listen {
@@ -33,7 +38,11 @@ impl Listen {
             body_timeout: view.duration("body_timeout"),
             send_timeout: view.duration("send_timeout"),
             abort_on_close: view.boolean("abort_on_close"),
-            request_directives: view.boolean("request_directives"),
+            request_directives: match view.word("request_directives") {
+                "none" => Obeyed::Nothing,
+                "all" => Obeyed::All,
+                _ => Obeyed::Sparing,
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which layer wins: default, file, environment, flag; and what the typed configuration holds then.
 
+use copal_semantics::cache_control::Obeyed;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +21,7 @@ idle_timeout = "7s"
 head_timeout = "8s"
 body_timeout = "9s"
 send_timeout = "10s"
-request_directives = true
+request_directives = "all"
 [[listen]]
 address = "unix:/run/copal.sock"
 
@@ -46,6 +47,7 @@ stale_if_error = "2h"
 keep = "3h"
 set_cookie = "strip"
 vary_language = "set"
+status_key = true
 hit_for_miss = "60s"
 coalesce_wait = "3s"
 targeted = []
@@ -119,13 +121,13 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!((config.name.as_str(), config.threads), ("edge", 3));
     assert_eq!(config.listen[0].address, tcp("0.0.0.0:6081"));
     assert_eq!(config.listen[0].idle_timeout, Duration::from_secs(7));
-    assert!(config.listen[0].request_directives && !config.listen[1].request_directives);
+    assert_eq!(config.listen.iter().map(|l| l.request_directives).collect::<Vec<_>>(), [Obeyed::All, Obeyed::Sparing]);
     assert_eq!(config.listen[1].address, Address::Unix("/run/copal.sock".into()));
     assert_eq!(config.listen[1].idle_timeout, Duration::from_secs(5));
     assert_eq!(config.limits.body_size, Some(10 << 20));
     assert_eq!(config.limits.head_size, 64 << 10);
     assert_eq!((config.cache.size, config.cache.object_size), (1 << 30, 10 << 20));
-    assert_eq!(config.cache.set_cookie, SetCookie::Strip);
+    assert_eq!((config.cache.set_cookie, config.cache.status_key), (SetCookie::Strip, true));
     assert!(config.cache.rules().normalise.language_order);
     assert_eq!(config.cache.ttl.as_secs(), 120);
     assert!(config.cache.targeted.is_empty());

@@ -83,6 +83,8 @@ pub enum Found {
     Nothing,
     /// A response.
     Response,
+    /// Parts of a response.
+    Parts,
     /// A marker: what came last was not cacheable.
     HitForMiss,
     /// A marker: a policy lets requests pass.

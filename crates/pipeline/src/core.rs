@@ -38,8 +38,8 @@ pub struct Settings {
     pub purgers: Option<Acl>,
     /// Byte ranges answered in one response; more get the whole body.
     pub ranges_max: usize,
-    /// Whether Cache-Control of requests is honoured (RFC 9111 §5.2.1).
-    pub request_directives: bool,
+    /// Whether Cache-Status tells the cache key to everybody (RFC 9211 §2.7).
+    pub status_key: bool,
 }
 
 /// What the whole process shares.

@@ -42,6 +42,7 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
             Step::Done => break,
         };
         assert!(client_edge_is_legal(from, step.name()), "no edge from {} to {}", from.name(), step.name().name());
+        txn.trace.edge(from.name(), step.name().name());
         #[cfg(test)]
         crate::edge_tests::saw(from.name(), step.name().name());
         if step.name() == ClientStep::Done {

@@ -189,7 +189,7 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
             transit_window: 1 << 16,
             purgers: Some(Acl::parse(["127.0.0.0/8"]).expect("an acl")),
             ranges_max: 4,
-            request_directives: true,
+            status_key: false,
         },
         policy: arc_swap::ArcSwap::new(policy),
         access_log: None,

@@ -21,10 +21,12 @@ mod selecting;
 pub mod step;
 mod steps;
 mod times;
+mod tracer;
 mod txn;
 mod words;
 
 pub use crate::core::{Core, Settings, Worker};
 pub use driver::serve;
 pub use purge::purge_url;
+pub use tracer::{Noted, Tracer};
 pub use txn::{Txn, Verdict};

@@ -1,11 +1,14 @@
 //! All that is known of one request on its way through the steps. Its memory is reused along a connection.
 
 use crate::core::{Core, Worker};
+use crate::tracer::{Tracer, traced_call};
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
 use copal_policy::{Action, Fault, FaultKind, Hook, Policy, RequestVars, ResponseVars, Scene};
+use copal_semantics::cache_control::Obeyed;
 use copal_semantics::cache_status::Fwd;
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use copal_semantics::{Headers, RequestHead, Span, Time};
 use copal_store::KeyBuf;
@@ -30,6 +33,8 @@ pub struct Verdict {
     pub reason: Option<Reason>,
     /// What is left of the freshness lifetime.
     pub ttl: Option<Span>,
+    /// The fault because of which Copal made the response itself (RFC 9209).
+    pub fault: Option<ProxyError>,
 }
 
 impl Default for Verdict {
@@ -42,6 +47,7 @@ impl Default for Verdict {
             collapsed: false,
             reason: None,
             ttl: None,
+            fault: None,
         }
     }
 }
@@ -73,6 +79,10 @@ pub struct Txn {
     pub head_at: Option<Instant>,
     /// The status that was sent.
     pub status: u16,
+    /// Which of a request's own cache directives count on the listener that it came to (RFC 9111 §5.2.1).
+    pub obeyed: Obeyed,
+    /// Notes what happens, for who wants this request explained.
+    pub trace: Tracer,
     /// The connection ends with this response.
     pub(crate) close: bool,
     /// The deliver hook has failed on this request.
@@ -115,6 +125,8 @@ impl Txn {
             error: None,
             head_at: None,
             status: 0,
+            obeyed: Obeyed::default(),
+            trace: Tracer::default(),
             close: false,
             deliver_failed: false,
             synths: 0,
@@ -140,6 +152,7 @@ impl Txn {
             }
         }
         self.verdict = Verdict::default();
+        self.key.clear();
         self.backend.clear();
         self.error = None;
         self.head_at = None;
@@ -158,6 +171,7 @@ impl Txn {
         scene.resp_vars = ResponseVars::default();
         scene.obj = None;
         scene.purge_count = 0;
+        scene.key.clear();
         scene.log.clear();
         self.method.clone_from(&scene.req.method);
         self.url.clear();
@@ -196,7 +210,7 @@ impl Txn {
     /// # Errors
     /// The policy's fault. It is counted and logged here.
     pub(crate) fn hook(&mut self, worker: &Worker, hook: Hook) -> Result<Action, Box<Fault>> {
-        let result = run_hook(worker, &self.policy, hook, &mut self.scene).inspect_err(|fault| {
+        let result = run_hook(worker, &self.policy, hook, &mut self.scene, &self.trace).inspect_err(|fault| {
             self.error = Some(fault.to_string());
         });
         if matches!(hook, Hook::Deliver | Hook::Synth) && self.policy.has(hook) {
@@ -223,12 +237,13 @@ pub(crate) fn run_hook(
     policy: &Arc<Policy>,
     hook: Hook,
     scene: &mut Option<Box<Scene>>,
+    trace: &Tracer,
 ) -> Result<Action, Box<Fault>> {
     if !policy.has(hook) {
         return Ok(Action::Default);
     }
     let taken = scene.take().expect(SCENE_IS_HERE);
-    let (back, result) = policy.call(hook, taken);
+    let (back, result) = if trace.is_on() { traced_call(trace, policy, hook, taken) } else { policy.call(hook, taken) };
     *scene = Some(back);
     result.map_err(|fault| {
         worker.count(Counter::PolicyErrors);

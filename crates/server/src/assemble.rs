@@ -84,7 +84,7 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
             transit_window: config.limits.transit_size,
             purgers,
             ranges_max: config.limits.ranges,
-            request_directives: config.listen.iter().any(|listen| listen.request_directives),
+            status_key: config.cache.status_key,
         },
         policy: ArcSwap::new(policy),
         access_log,
@@ -228,6 +228,7 @@ pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Ar
         send_timeout: listen.send_timeout,
         abort_on_close: listen.abort_on_close,
         connections: config.limits.connections,
+        obeyed: listen.request_directives,
     })
 }
 

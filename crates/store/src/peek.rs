@@ -10,7 +10,7 @@ impl Store {
     #[must_use]
     pub fn variants(&self, key: &[u8], hash: u128) -> Vec<Arc<Object>> {
         match self.shelf().get(hash) {
-            Some(Found::Object(o)) if o.slot() == hash && o.key() == key => vec![o],
+            Some(Found::Object(o)) if o.key() == key => vec![o],
             Some(Found::Index(index)) if index.is_for(hash, key) => index.variants(),
             Some(Found::Object(_) | Found::Index(_)) | None => Vec::new(),
         }

@@ -5,13 +5,16 @@ use bytes::Bytes;
 use copal_backend::{FaultKind, Phase};
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
+use copal_observe::trace::Event as Note;
 use copal_policy::{Action, Hook, builtin};
 use copal_semantics::Headers;
+use copal_semantics::reason::Reason;
 
 pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
     count(job, &failure);
     tracing::warn!(target: "copal::fetch", url = %job.scene().bereq.url, backend = %job.origin, "{text}");
+    job.trace.note(|| Note::Failed { error: failure.error().token(), text: text.clone() });
     let stale = if failure.stale_covers() { job.usable_stale() } else { None };
     let Some((stale, why)) = stale else { return page(job, &failure, text) };
     if let Some(guard) = job.guard.take() {
@@ -26,6 +29,7 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
         backend: job.origin.clone(),
         error: Some(text),
         withheld: Headers::new(),
+        fault: None,
     }));
     job.tell(event);
     Next::Done
@@ -69,11 +73,12 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
         body: FetchedBody::Transit { head: Box::new(head), reader, length: Some(length) },
         stored: false,
         outcome: Some(Outcome::Error),
-        reason: None,
+        reason: Some(Reason::FetchFailed),
         fwd_status: failure.answered(),
         backend: job.origin.clone(),
         error: job.error.take(),
         withheld: Headers::new(),
+        fault: Some(failure.error()),
     }));
     job.tell(event);
     Next::Body(Box::new(Transfer { from: From::Page(Bytes::from(body)), to: writer, object: None }))

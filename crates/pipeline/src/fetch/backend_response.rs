@@ -6,6 +6,7 @@ use crate::selecting;
 use crate::times::to_store;
 use copal_backend::{BodyFraming, Exchange};
 use copal_observe::counters::Counter;
+use copal_observe::trace::{Event as Note, Storing};
 use copal_policy::{Action, Hook};
 use copal_semantics::freshness::{Freshness, freshness};
 use copal_semantics::reason::Reason;
@@ -23,6 +24,7 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
     }
     let fresh =
         freshness(&job.scene().req, &job.scene().beresp, &job.worker.core.rules, job.request_time, job.response_time);
+    job.trace.note(|| crate::tracer::lifetime(&fresh, &job.scene().beresp, &job.worker.core.rules));
     let origin = job.origin.clone();
     let uncacheable = !job.cacheable && !answers_get(job);
     let vars = &mut job.scene_mut().beresp_vars;
@@ -57,6 +59,7 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
         other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
     };
     head_update::run(job, &fresh);
+    job.trace.note(|| decision.note(job.scene().beresp_vars.ttl, &fresh, job.cacheable));
     let Answer { exchange, renewed } = answer;
     match renewed {
         Some(stale) => renew(job, &stale, &fresh, decision),
@@ -78,6 +81,17 @@ enum Decision {
         ttl: Span,
         reason: Reason,
     },
+}
+
+impl Decision {
+    /// For the trace; what is too large for the store is found out later, and noted again.
+    fn note(&self, ttl: Span, fresh: &Freshness, cacheable: bool) -> Note {
+        let (stored, reason, marker) = match self {
+            Decision::Store { reason, .. } => (true, *reason, None),
+            Decision::Pass { ttl, reason, .. } => (false, *reason, cacheable.then_some(*ttl)),
+        };
+        Note::Storing(Storing { stored, reason, ttl, ttl_by_policy: ttl != fresh.ttl, marker })
+    }
 }
 
 /// RFC 5861 §4: an answer of 500, 502, 503 or 504 counts as an error that a stale object covers.
@@ -205,6 +219,10 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
         Decision::Store { .. } => {
             job.count(Counter::StoreRefused);
             let hit_for_miss = job.worker.core.settings.hit_for_miss;
+            job.trace.note(|| {
+                let (reason, marker) = (Reason::TooLarge, Some(hit_for_miss));
+                Note::Storing(Storing { stored: false, reason, ttl: Span::ZERO, ttl_by_policy: false, marker })
+            });
             pass_through(job, exchange, length, bodiless, (Kind::HitForMiss, hit_for_miss, Reason::TooLarge))
         }
         Decision::Pass { kind, ttl, reason } => pass_through(job, exchange, length, bodiless, (kind, ttl, reason)),
@@ -357,6 +375,7 @@ impl Job {
             backend: self.origin.clone(),
             error: self.error.take(),
             withheld,
+            fault: None,
         }));
         self.tell(event);
     }

@@ -3,6 +3,7 @@
 use super::{Event, Job, Next};
 use copal_backend::Fault;
 use copal_policy::{Action, Hook};
+use copal_semantics::proxy_status::ProxyError;
 use std::fmt;
 
 /// Why there is no response.
@@ -45,6 +46,16 @@ impl Failure {
             Failure::Policy { reason, .. } => reason.clone(),
             Failure::Script(_) => "Policy fault".to_owned(),
             Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) => String::new(),
+        }
+    }
+
+    /// What Proxy-Status says of it (RFC 9209 §2.3).
+    pub(super) fn error(&self) -> ProxyError {
+        match self {
+            Failure::Origin(fault) => fault.error(),
+            Failure::BadAnswer(_) | Failure::Status(_) => ProxyError::HttpProtocolError,
+            Failure::Policy { .. } => ProxyError::ProxyInternalResponse,
+            Failure::Script(_) => ProxyError::ProxyInternalError,
         }
     }
 

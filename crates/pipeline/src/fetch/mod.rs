@@ -31,12 +31,14 @@ use crate::core::Worker;
 use crate::io::{RequestSource, ResponseSink};
 use crate::step::{FetchStep, fetch_edge_is_legal};
 use crate::steps::{Delivery, Page, Source, Step, client_left};
+use crate::tracer::{Tracer, forwarded};
 use crate::txn::{Txn, run_hook};
 use copal_backend::Exchange;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, Policy, Scene};
 use copal_semantics::Time;
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use copal_semantics::{Headers, ResponseHead};
 use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, PurgeWatch, Reader};
@@ -79,6 +81,8 @@ pub(crate) struct Fetched {
     pub(crate) error: Option<String>,
     /// Fields of the response that a stored copy must not have: for the client that caused the fetch alone.
     pub(crate) withheld: Headers,
+    /// The fault that the response is made because of.
+    pub(crate) fault: Option<ProxyError>,
 }
 
 pub(crate) enum FetchedBody {
@@ -118,6 +122,7 @@ pub(crate) struct Job {
     plan: partial::Plan,
     /// A pass whose key is made: its answer may say something of what is stored.
     keyed: bool,
+    trace: Tracer,
 }
 
 /// A step of the fetch machine together with what it needs.
@@ -166,7 +171,7 @@ impl Job {
             let now = self.worker.core.clock.now();
             self.scene_mut().now = now;
         }
-        let result = run_hook(&self.worker, &self.policy, hook, &mut self.scene);
+        let result = run_hook(&self.worker, &self.policy, hook, &mut self.scene, &self.trace);
         if self.policy.has(hook) {
             // That the client's connection should end is for deliver to say.
             let _not_here = crate::words::leave_framing_to_the_front(&mut self.scene_mut().beresp.headers);
@@ -234,6 +239,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
     let mut scene = request::backend_scene(txn.scene(), cacheable, &worker.core.settings.via);
     scene.bereq_vars.is_bgfetch = background;
     scene.bereq_vars.uncacheable = !cacheable;
+    txn.trace.note(|| forwarded(&scene));
     Job {
         worker: Arc::clone(worker),
         policy: Arc::clone(&txn.policy),
@@ -257,6 +263,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         error: None,
         plan: partial::Plan::default(),
         keyed,
+        trace: txn.trace.of_fetch(),
     }
 }
 
@@ -278,6 +285,7 @@ async fn run(mut job: Job) {
             Next::Done => break,
         };
         assert!(fetch_edge_is_legal(from, next.name()), "no edge from {} to {}", from.name(), next.name().name());
+        job.trace.edge(from.name(), next.name().name());
         #[cfg(test)]
         crate::edge_tests::saw(from.name(), next.name().name());
         if next.name() == FetchStep::Done {
@@ -322,21 +330,22 @@ pub(crate) async fn await_head<R: RequestSource, W: ResponseSink>(
             Some(Event::Response(fetched)) => return accept(worker, txn, *fetched, upload),
             Some(Event::Abandoned(why)) => {
                 txn.error = Some(why);
-                return Step::Synth(Page::new(503, "The request was abandoned"));
+                return Step::Synth(Page::fault(503, "The request was abandoned", ProxyError::ProxyInternalResponse));
             }
             None => {
                 // Only a panic ends a fetch without a word.
                 txn.error = Some("the fetch ended without an answer".to_owned());
-                return Step::Synth(Page::new(503, "The fetch failed"));
+                return Step::Synth(Page::fault(503, "The fetch failed", ProxyError::ProxyInternalError));
             }
         }
     }
 }
 
 fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Upload>) -> Step {
-    let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld } = fetched;
+    let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld, fault } = fetched;
     txn.now = worker.core.clock.now();
     txn.verdict.stored = stored;
+    txn.verdict.fault = fault;
     txn.verdict.fwd_status = fwd_status;
     txn.withheld = withheld;
     if let Some(outcome) = outcome {
@@ -371,7 +380,7 @@ fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Uploa
         }
     };
     if !invalidate(worker, txn) {
-        return Step::Synth(Page::new(503, "Policy fault"));
+        return Step::Synth(Page::fault(503, "Policy fault", ProxyError::ProxyInternalError));
     }
     Step::Deliver(Delivery { body, upload })
 }

@@ -45,6 +45,7 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Sce
         let _valid = headers.set("X-Forwarded-For", line);
     }
     let _valid = headers.append("Via", via);
+    copal_semantics::max_forwards::decrement(&mut scene.bereq);
     let vars = &mut scene.bereq_vars;
     vars.backend.clone_from(&from.req_vars.backend);
     vars.is_hitmiss = from.req_vars.is_hitmiss;

@@ -4,6 +4,7 @@ use super::{Answer, Event, Failure, Job, Next};
 use crate::io::RequestBody;
 use copal_backend::{Origin, SendBody, Timeouts, exchange};
 use copal_observe::counters::Counter;
+use copal_observe::trace::Event as Note;
 use copal_semantics::{Span, hop_by_hop};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,12 @@ pub(super) async fn run(job: &mut Job) -> Next {
     // A purge from here on may be about what the origin is going to answer.
     job.watch = job.cacheable.then(|| job.worker.core.store.watch_purges(job.hash));
     let timeouts = timeouts(job, &origin);
+    job.trace.note(|| Note::Asked {
+        backend: job.origin.clone(),
+        request: format!("{} {}", job.scene().bereq.method, job.scene().bereq.url),
+        conditional: job.conditional,
+    });
+    let asked = copal_observe::clock::ticks();
     let worker = Arc::clone(&job.worker);
     let scene = job.scene.as_deref().expect(super::SCENE_IS_HERE);
     let events = job.events.clone();
@@ -61,6 +68,8 @@ pub(super) async fn run(job: &mut Job) -> Next {
         Err(fault) => return Next::BackendError(Failure::Origin(fault)),
     };
     job.response_time = job.worker.core.clock.now();
+    let took = copal_observe::clock::ticks().saturating_duration_since(asked);
+    job.trace.note(|| crate::tracer::answered(&exchange, took));
     job.count(if exchange.reused { Counter::BackendConnectionsReused } else { Counter::BackendConnectionsOpened });
     if exchange.reconnected {
         job.count(Counter::FetchReconnects);

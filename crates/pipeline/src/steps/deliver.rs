@@ -2,12 +2,13 @@
 //! and the body goes out while it arrives.
 
 use super::{Delivery, Source, Step, common_action, policy_fault, unavailable};
-use crate::core::{Core, Worker};
+use crate::core::{Core, Settings, Worker};
 use crate::fetch::Upload;
 use crate::filters::{self, Segments};
 use crate::io::{ClientGone, RequestSource, ResponseSink};
 use crate::txn::Txn;
 use bytes::Bytes;
+use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook};
 use copal_semantics::Headers;
@@ -29,7 +30,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     if let Source::Object(object, _) = &body {
         read_head(txn, object);
     }
-    finish_head(&worker.core, txn);
+    let cache_status = finish_head(&worker.core, txn);
     // A hook that has failed on this request is not asked about the page that says so.
     if txn.policy.has(Hook::Deliver) && !txn.deliver_failed {
         if let Source::Object(object, _) = &body {
@@ -64,8 +65,11 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     if txn.close {
         sink.close_after();
     }
+    let fetched_status = txn.scene().resp.status;
     let parts = filters::apply(worker, txn, &body);
+    tell_what_came(&worker.core.settings, txn, fetched_status, &cache_status);
     txn.status = txn.scene().resp.status % 1000;
+    txn.trace.note(|| crate::tracer::delivered(txn));
     txn.head_at = Some(copal_observe::clock::ticks());
     sink.start(&txn.scene().resp, parts.plan);
     // Only what is still arriving makes a client wait; for what is here, watching it would be work for nothing.
@@ -113,23 +117,13 @@ fn read_head(txn: &mut Txn, object: &Object) {
     }
 }
 
-/// What every response carries: Via, Cache-Status, X-Request-Id.
-fn finish_head(core: &Core, txn: &mut Txn) {
+/// What every response carries: Via, Cache-Status, X-Request-Id; and Proxy-Status, if a fault is why it is made here. The
+/// line of Cache-Status.
+fn finish_head(core: &Core, txn: &mut Txn) -> Vec<u8> {
     let settings = &core.settings;
-    let verdict = txn.verdict;
-    let status = CacheStatus {
-        hit: verdict.outcome.is_hit(),
-        fwd: if verdict.outcome.is_hit() { None } else { verdict.fwd },
-        fwd_status: verdict.fwd_status,
-        ttl: verdict.ttl.map(copal_semantics::Span::as_secs),
-        stored: verdict.stored,
-        collapsed: verdict.collapsed,
-        detail: Some(verdict.reason.map_or(verdict.outcome.as_str(), copal_semantics::Reason::code)),
-        ..CacheStatus::default()
-    };
+    let line = cache_status(settings, txn, txn.verdict.fwd_status);
+    let fault = txn.verdict.fault;
     let scene = txn.scene_mut();
-    let mut line = Vec::with_capacity(64);
-    status.write(&settings.name, &mut line);
     let (xid, headers) = (&scene.req_vars.xid, &mut scene.resp.headers);
     if core.rules.surrogate_control {
         // It was for the cache that obeys it, which is this one; a 304 may speak of it again, so it stays in the stored head.
@@ -138,7 +132,60 @@ fn finish_head(core: &Core, txn: &mut Txn) {
     // All of these are our own or checked on arrival, so none can be refused.
     let _valid = headers.append("Via", &*settings.via);
     let _valid = headers.append("Cache-Status", &line);
+    if let Some(fault) = fault {
+        let mut member = Vec::with_capacity(48);
+        // No details: they would name the inner side of the network (RFC 9209 §4). The log has them.
+        fault.write(&settings.name, None, &mut member);
+        let _valid = headers.append("Proxy-Status", &member);
+    }
     let _valid = headers.set("X-Request-Id", xid);
+    line
+}
+
+fn cache_status(settings: &Settings, txn: &Txn, fwd_status: Option<u16>) -> Vec<u8> {
+    let verdict = &txn.verdict;
+    // RFC 9211 §2.1: a hit was not forwarded. What waited for another request's fetch was, as a part of that; and what is
+    // served stale because its fetch has failed.
+    let hit = verdict.outcome.is_hit() && verdict.fwd.is_none();
+    let status = CacheStatus {
+        hit,
+        fwd: if hit { None } else { verdict.fwd },
+        fwd_status,
+        ttl: verdict.ttl.map(copal_semantics::Span::as_secs),
+        stored: verdict.stored,
+        collapsed: verdict.collapsed,
+        key: (settings.status_key && !matches!(verdict.outcome, Outcome::Pass | Outcome::Synth)).then(|| key_text(txn)),
+        detail: Some(verdict.reason.map_or(verdict.outcome.as_str(), copal_semantics::Reason::code)),
+    };
+    let mut line = Vec::with_capacity(64);
+    status.write(&settings.name, &mut line);
+    line
+}
+
+/// The parts of the key with a space between them; neither a URL nor a host has one.
+fn key_text(txn: &Txn) -> String {
+    let parts: Vec<_> = txn.scene().key.parts().map(String::from_utf8_lossy).collect();
+    parts.join(" ")
+}
+
+/// RFC 9211 §2.3: where the client's own condition or range has made another status of what the next hop answered, that is
+/// told; unless the policy has written a Cache-Status of its own.
+fn tell_what_came(settings: &Settings, txn: &mut Txn, came: u16, line: &[u8]) {
+    let forwarded = txn.verdict.fwd.is_some() && !txn.verdict.outcome.is_hit() && txn.verdict.fwd_status.is_none();
+    if !forwarded || came == txn.scene().resp.status {
+        return;
+    }
+    let told = cache_status(settings, txn, Some(came % 1000));
+    let headers = &mut txn.scene_mut().resp.headers;
+    let lines: Vec<Vec<u8>> = headers.get_all("cache-status").map(<[u8]>::to_vec).collect();
+    if lines.last().is_none_or(|last| last != line) {
+        return;
+    }
+    headers.remove("cache-status");
+    for before in &lines[..lines.len() - 1] {
+        let _was_valid = headers.append("Cache-Status", before);
+    }
+    let _valid = headers.append("Cache-Status", &told);
 }
 
 enum Cut {

@@ -21,5 +21,6 @@ pub(crate) fn make_key(worker: &Worker, txn: &mut Txn) -> Result<Action, Box<Fau
     let action = txn.hook(worker, Hook::Hash)?;
     txn.build_key(action != Action::Lookup);
     txn.hash = worker.core.store.hash(txn.key.as_bytes());
+    txn.trace.note(|| crate::tracer::key(txn));
     Ok(action)
 }

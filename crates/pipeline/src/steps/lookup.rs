@@ -5,11 +5,14 @@ use super::{Found, Missing, Page, Step, client_left};
 use crate::core::Worker;
 use crate::io::{RequestSource, ResponseSink};
 use crate::selecting;
+use crate::tracer;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
+use copal_observe::trace::Event;
 use copal_policy::RequestVars;
-use copal_semantics::cache_control::RequestDirectives;
+use copal_semantics::Span;
+use copal_semantics::cache_control::{Obeyed, RequestDirectives};
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
 use copal_semantics::reuse::{Reuse, reuse};
@@ -26,9 +29,16 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     source: &mut R,
     sink: &mut W,
 ) -> Step {
-    let directives = request_directives(worker, txn);
+    let directives = request_directives(txn);
     loop {
-        let found = if txn.scene().req_vars.hash_always_miss { None } else { find(worker, txn) };
+        let found = if txn.scene().req_vars.hash_always_miss {
+            txn.verdict.fwd = Some(Fwd::Request);
+            txn.verdict.reason = Some(Reason::Policy);
+            None
+        } else {
+            find(worker, txn)
+        };
+        txn.trace.note(|| tracer::looked(worker, txn, found.as_deref()));
         let stale = match found.map(|object| judge(worker, txn, object, directives.as_ref())) {
             Some(Judged::Settled(step)) => return step,
             Some(Judged::Stale(object)) => Some(object),
@@ -49,12 +59,20 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     }
 }
 
-fn request_directives(worker: &Worker, txn: &Txn) -> Option<RequestDirectives> {
-    if !worker.core.settings.request_directives {
+fn request_directives(txn: &Txn) -> Option<RequestDirectives> {
+    if txn.obeyed == Obeyed::Nothing {
         return None;
     }
     let headers = &txn.req().headers;
-    (headers.contains("cache-control") || headers.contains("pragma")).then(|| RequestDirectives::parse(headers))
+    let some = headers.contains("cache-control") || headers.contains("pragma");
+    some.then(|| RequestDirectives::parse(headers).obeyed(txn.obeyed))
+}
+
+/// Why there was nothing to use, when no response was judged (RFC 9211 §2.2).
+pub(crate) fn nothing_found(worker: &Worker, txn: &Txn) -> Fwd {
+    let all = worker.core.store.variants(txn.key.as_bytes(), txn.hash);
+    let others = all.iter().any(|object| object.kind() == Kind::Cacheable && !object.is_purged());
+    if others { Fwd::VaryMiss } else { Fwd::UriMiss }
 }
 
 fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
@@ -88,6 +106,7 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
         Kind::HitForMiss => {
             worker.count(Counter::HitForMiss);
             txn.scene_mut().req_vars.is_hitmiss = true;
+            txn.verdict.fwd = Some(Fwd::Miss);
             txn.verdict.reason = Some(Reason::HitForMiss);
             return Judged::Settled(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }));
         }
@@ -99,6 +118,7 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
     }
     let RequestVars { grace: grace_cap, max_age, .. } = txn.scene().req_vars;
     if max_age.is_some_and(|max| times.age(txn.now) > max) {
+        txn.trace.note(|| tracer::judged(&times, txn.now, &Reuse::Revalidate(Reason::Policy)));
         txn.verdict.fwd = Some(Fwd::Request);
         txn.verdict.reason = Some(Reason::Policy);
         return Judged::Stale(object);
@@ -114,6 +134,7 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
             } else {
                 match reuse(&crate::times::stored(&times), txn.now, directives, grace_cap, false) {
                     Reuse::Grace(why) => {
+                        txn.trace.note(|| tracer::judged(&times, txn.now, &Reuse::Grace(why)));
                         txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
                         return Judged::Settled(hit(
                             txn,
@@ -127,6 +148,7 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
             }
         }
     };
+    txn.trace.note(|| tracer::judged(&times, txn.now, &judged));
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
     match judged {
         // What another request's fetch is still bringing in is read along, if its beginning is still to be had.
@@ -134,6 +156,7 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
             match object.body().reader() {
                 Some(reader) => {
                     txn.verdict.collapsed = true;
+                    txn.verdict.fwd = Some(Fwd::Miss);
                     Judged::Settled(hit(
                         txn,
                         Outcome::Coalesced,
@@ -155,13 +178,10 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
             };
             Judged::Settled(hit(txn, Outcome::HitGrace, why, Found { object, reader: None, refresh }))
         }
-        Reuse::OnError(why) | Reuse::Revalidate(why) => {
-            txn.verdict.fwd = Some(Fwd::Stale);
-            txn.verdict.reason = Some(why);
-            Judged::Stale(object)
-        }
-        Reuse::Unusable(why) => {
-            txn.verdict.fwd = Some(Fwd::Stale);
+        Reuse::OnError(why) | Reuse::Revalidate(why) | Reuse::Unusable(why) => {
+            let wished = matches!(why, Reason::RequestNoCache | Reason::RequestMaxAge | Reason::RequestMinFresh);
+            let fresh = crate::times::stored(&times).ttl_left(txn.now) > Span::ZERO;
+            txn.verdict.fwd = Some(if wished && fresh { Fwd::Request } else { Fwd::Stale });
             txn.verdict.reason = Some(why);
             Judged::Stale(object)
         }
@@ -171,6 +191,10 @@ fn judge(worker: &Worker, txn: &mut Txn, object: Arc<Object>, directives: Option
 fn hit(txn: &mut Txn, outcome: Outcome, why: Reason, found: Found) -> Step {
     txn.verdict.outcome = outcome;
     txn.verdict.reason = Some(why);
+    if matches!(outcome, Outcome::Hit | Outcome::HitGrace) {
+        // Judged stale before, and renewed by another request's fetch meanwhile.
+        txn.verdict.fwd = None;
+    }
     Step::Hit(found)
 }
 
@@ -210,6 +234,12 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
     };
     txn.waits += 1;
     worker.count(Counter::CoalesceWaits);
+    let since = copal_observe::clock::ticks();
+    let waited = |result| Event::Waited {
+        us: u64::try_from(copal_observe::clock::ticks().saturating_duration_since(since).as_micros())
+            .unwrap_or(u64::MAX),
+        result,
+    };
     let released = tokio::select! {
         biased;
         released = tokio::time::timeout(worker.core.settings.coalesce_wait, waiter.wait()) => released,
@@ -217,16 +247,25 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
     };
     let Ok(released) = released else {
         worker.count(Counter::CoalesceTimeouts);
+        txn.trace.note(|| waited("it took too long"));
         txn.waits = WAITS_MAX;
         return alone(stale);
     };
     txn.now = worker.core.clock.now();
+    txn.trace.note(|| {
+        waited(match released {
+            Released::Stored(_) => "it brought a response",
+            Released::Uncacheable => "what it brought is not shared",
+            Released::Failed => "it failed",
+        })
+    });
     match released {
         Released::Stored(object) => collapsed(worker, txn, object),
         // The outcome is known and of no use to this one: it goes on by itself, and so does everybody else at once.
         Released::Uncacheable => {
             worker.count(Counter::HitForMiss);
             txn.scene_mut().req_vars.is_hitmiss = true;
+            txn.verdict.fwd = Some(Fwd::Miss);
             txn.verdict.reason = Some(Reason::HitForMiss);
             txn.waits = WAITS_MAX;
             Waited::Go(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }))
@@ -248,7 +287,9 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
         return Waited::LookAgain;
     }
     let times = object.times();
-    let why = match reuse(&crate::times::stored(&times), txn.now, None, txn.scene().req_vars.grace, false) {
+    let judged = reuse(&crate::times::stored(&times), txn.now, None, txn.scene().req_vars.grace, false);
+    txn.trace.note(|| tracer::judged(&times, txn.now, &judged));
+    let why = match judged {
         Reuse::Fresh(why) => why,
         Reuse::Grace(why) => {
             // The fetch failed and the stale object was handed out instead.
@@ -270,5 +311,7 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
         return Waited::LookAgain;
     }
     txn.verdict.collapsed = true;
+    // What it waited for was a forward request (RFC 9211 §2.6), so it is no `hit`.
+    txn.verdict.fwd.get_or_insert(Fwd::UriMiss);
     Waited::Go(hit(txn, Outcome::Coalesced, why, Found { object, reader, refresh: None }))
 }

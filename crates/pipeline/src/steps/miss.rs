@@ -8,7 +8,6 @@ use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook};
-use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
 use std::sync::Arc;
 
@@ -33,7 +32,9 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     }
     worker.count(Counter::Misses);
     txn.verdict.outcome = if missing.hit_for_miss { Outcome::HitForMiss } else { Outcome::Miss };
-    txn.verdict.fwd.get_or_insert(Fwd::UriMiss);
+    if txn.verdict.fwd.is_none() {
+        txn.verdict.fwd = Some(super::lookup::nothing_found(worker, txn));
+    }
     let purpose = Purpose::Miss { guard: missing.guard, stale: missing.stale };
     let events = fetch::start(worker, txn, purpose, None);
     fetch::await_head(worker, txn, events, None, source, sink).await

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Fault, Hook};
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use copal_store::{FetchGuard, Object, Reader};
 use std::sync::Arc;
@@ -85,11 +86,20 @@ pub(crate) struct Page {
     pub(crate) body: Option<Vec<u8>>,
     /// Nothing may follow on this connection.
     pub(crate) close: bool,
+    /// The fault that it tells of, if it is one.
+    pub(crate) fault: Option<ProxyError>,
+    /// The methods that may be used instead (RFC 9110 §15.5.6: a 405 names them).
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Page {
     pub(crate) fn new(status: u16, reason: impl Into<String>) -> Page {
-        Page { status, reason: reason.into(), location: None, body: None, close: false }
+        Page { status, reason: reason.into(), location: None, body: None, close: false, fault: None, allow: None }
+    }
+
+    /// A page that tells of a fault; Proxy-Status names it.
+    pub(crate) fn fault(status: u16, reason: impl Into<String>, fault: ProxyError) -> Page {
+        Page { fault: Some(fault), ..Page::new(status, reason) }
     }
 }
 
@@ -122,7 +132,7 @@ pub(crate) async fn client_left<W: ResponseSink>(worker: &Worker, txn: &mut Txn,
 /// What a policy's fault leads to: 503 for this request and nothing else.
 pub(crate) fn policy_fault(fault: &Fault) -> Step {
     let _logged_where_it_happened = fault;
-    Step::Synth(Page::new(503, "Policy fault"))
+    Step::Synth(Page::fault(503, "Policy fault", ProxyError::ProxyInternalError))
 }
 
 /// The actions that mean the same in every client hook; `None` for those that the step itself must know.
@@ -135,7 +145,7 @@ pub(crate) fn common_action(txn: &mut Txn, hook: Hook, action: Action) -> Result
         Action::Fail { reason } => {
             let why = if reason.is_empty() { "the policy said fail()".to_owned() } else { reason };
             txn.error = Some(format!("hook `{}`: {why}", hook.name()));
-            Ok(Step::Synth(Page::new(503, "Policy failed")))
+            Ok(Step::Synth(Page::fault(503, "Policy failed", ProxyError::ProxyInternalError)))
         }
         Action::Restart => Ok(Step::Restart),
         other => Err(other),
@@ -148,5 +158,5 @@ pub(crate) fn unavailable(worker: &Worker, txn: &mut Txn, hook: Hook, action: &A
     let text = format!("hook `{}` returned {action:?}, which cannot be carried out there", hook.name());
     tracing::warn!(target: "copal::policy", "{text}");
     txn.error = Some(text);
-    Step::Synth(Page::new(503, "Policy fault"))
+    Step::Synth(Page::fault(503, "Policy fault", ProxyError::ProxyInternalError))
 }

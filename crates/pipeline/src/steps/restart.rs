@@ -4,12 +4,13 @@ use super::{Page, Step};
 use crate::core::Worker;
 use crate::txn::{Txn, Verdict};
 use copal_observe::counters::Counter;
+use copal_semantics::proxy_status::ProxyError;
 
 pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
     let restarts = txn.scene().req_vars.restarts;
     if restarts >= worker.core.settings.max_restarts {
         txn.error = Some(format!("more than {restarts} restarts: [policy] max_restarts"));
-        return Step::Synth(Page::new(503, "Too many restarts"));
+        return Step::Synth(Page::fault(503, "Too many restarts", ProxyError::ProxyInternalError));
     }
     worker.count(Counter::Restarts);
     txn.verdict = Verdict::default();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, builtin};
+use copal_semantics::proxy_status::ProxyError;
 
 /// Pages made in a row for one request: the page, and the one that says that its hook failed.
 const PAGES_MAX: u32 = 2;
@@ -20,7 +21,8 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, page: Page) -> Step {
     let Verdict { outcome, .. } = txn.verdict;
     txn.verdict = Verdict { outcome, ..Verdict::default() };
     txn.synths += 1;
-    let Page { status, reason, location, body, close } = page;
+    let Page { status, reason, location, body, close, fault, allow } = page;
+    txn.verdict.fault = fault;
     txn.close = txn.close || close;
     {
         let now = txn.now;
@@ -36,6 +38,9 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, page: Page) -> Step {
         let _valid = headers.set("Date", copal_semantics::date::http_date(now));
         if let Some(location) = &location {
             let _unusable = headers.set("Location", location);
+        }
+        if let Some(allow) = allow {
+            let _valid = headers.set("Allow", allow);
         }
         if status % 1000 == 503 {
             let _valid = headers.set("Retry-After", "5");
@@ -69,6 +74,7 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, page: Page) -> Step {
 
 fn plain(txn: &mut Txn, status: u16, reason: &str) {
     txn.verdict.outcome = Outcome::Error;
+    txn.verdict.fault = Some(ProxyError::ProxyInternalError);
     let resp = &mut txn.scene_mut().resp;
     resp.status = status;
     resp.reason = reason.to_owned();

@@ -17,6 +17,7 @@ use bytes::{Buf, BytesMut};
 use copal_observe::counters::Counter;
 use copal_pipeline::{Txn, Worker};
 use copal_semantics::RequestHead;
+use copal_semantics::cache_control::Obeyed;
 use copal_wire::{BodyFraming, HeadScan, WireError, WireLimits, framing};
 use half::Half;
 use http::Version;
@@ -56,6 +57,8 @@ pub(crate) struct FrontLimits {
     pub(crate) abort_on_close: bool,
     /// Connections of clients open at once, over all listeners.
     pub(crate) connections: usize,
+    /// Which of a request's own cache directives count here.
+    pub(crate) obeyed: Obeyed,
 }
 
 /// Who is at the two ends.
@@ -79,6 +82,7 @@ pub(crate) async fn connection<R, W>(
     W: Half,
 {
     let mut txn = Txn::new(&worker.core, ends.client, ends.server, Arc::clone(&ends.hostname));
+    txn.obeyed = limits.obeyed;
     let mut buf = BytesMut::with_capacity(READ_BYTES);
     let mut sink = Sink::new(writer, limits.send_timeout);
     let mut first = true;

@@ -7,12 +7,21 @@ use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::Counter;
 use copal_pipeline::Worker;
 use copal_pipeline::io::{BodyPlan, ResponseSink};
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::{Headers, ResponseHead};
 use copal_wire::WireError;
 
 /// Answers a malformed request.
 pub(super) async fn bad_request<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Sink<W>, error: WireError) {
     respond(worker, ends, sink, error.status(), &error.to_string()).await;
+}
+
+/// RFC 9209 §2.3.16. The details speak of nothing but the client's own request.
+fn proxy_status(name: &str, why: &str) -> String {
+    let mut member = Vec::with_capacity(96);
+    ProxyError::HttpRequestError.write(name, Some(why), &mut member);
+    // A structured field is ASCII.
+    String::from_utf8_lossy(&member).into_owned()
 }
 
 /// Answers with `status` and a sentence, and closes.
@@ -26,6 +35,7 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
         ("Content-Type", "text/plain; charset=utf-8".to_owned()),
         ("Via", worker.core.settings.via.to_string()),
         ("Cache-Status", format!("{}; detail=bad-request", worker.core.settings.name)),
+        ("Proxy-Status", proxy_status(&worker.core.settings.name, why)),
         ("X-Request-Id", id.clone()),
     ];
     for (name, value) in fields {

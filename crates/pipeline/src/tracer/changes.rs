@@ -1,0 +1,199 @@
+//! What a hook, or Copal itself, has changed: two scenes compared, named as a policy names things.
+
+use super::Tracer;
+use copal_observe::trace::{Change, Event};
+use copal_policy::{Action, Fault, Hook, Policy, Scene, ScriptValue};
+use copal_semantics::{Headers, RequestHead, ResponseHead, Span};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Runs a hook and notes what it did.
+pub(crate) fn traced_call(
+    tracer: &Tracer,
+    policy: &Arc<Policy>,
+    hook: Hook,
+    scene: Box<Scene>,
+) -> (Box<Scene>, Result<Action, Fault>) {
+    let before = scene.clone();
+    let (after, result, place) = policy.call_traced(hook, scene);
+    tracer.note(|| Event::Hook {
+        hook: hook.name(),
+        action: result.as_ref().ok().and_then(written),
+        place,
+        changes: scenes(&before, &after),
+        logged: after.log.get(before.log.len()..).unwrap_or_default().to_vec(),
+        fault: result.as_ref().err().map(ToString::to_string),
+    });
+    (after, result)
+}
+
+/// The action as a script has it, with what it carries.
+fn written(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Default => return None,
+        Action::PassFor(span) => format!("pass({span} s)"),
+        Action::Synth { status, reason } => with_text("synth", *status, reason),
+        Action::Error { status, reason } => with_text("error", *status, reason),
+        Action::Redirect { status, location } => with_text("redirect", *status, location),
+        Action::Fail { reason } if !reason.is_empty() => format!("fail({reason:?})"),
+        Action::Policy(name) => format!("policy({name:?})"),
+        Action::Lookup
+        | Action::Pass
+        | Action::Pipe
+        | Action::Purge
+        | Action::Restart
+        | Action::Fail { .. }
+        | Action::Deliver
+        | Action::Miss
+        | Action::Fetch
+        | Action::Abandon
+        | Action::Retry
+        | Action::Merge
+        | Action::KeepStale
+        | Action::UseNew => format!("{}()", action.kind()?.written().split('(').next().unwrap_or_default()),
+    })
+}
+
+fn with_text(name: &str, status: u16, text: &str) -> String {
+    if text.is_empty() { format!("{name}({status})") } else { format!("{name}({status}, {text:?})") }
+}
+
+/// What the request to the origin has that the client's has not, and the other way round.
+pub(crate) fn forwarded(scene: &Scene) -> Event {
+    let mut list = List::default();
+    list.request("bereq", &scene.req, &scene.bereq);
+    Event::Forwarded { changes: list.0 }
+}
+
+fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
+    let mut list = List::default();
+    list.request("req", &a.req, &b.req);
+    let (x, y) = (&a.req_vars, &b.req_vars);
+    list.put("req.backend", x.backend.clone(), y.backend.clone());
+    list.put("req.grace", x.grace.map(span), y.grace.map(span));
+    list.put("req.max_age", x.max_age.map(span), y.max_age.map(span));
+    list.put("req.hash_always_miss", on(x.hash_always_miss), on(y.hash_always_miss));
+    list.put("req.hash_ignore_busy", on(x.hash_ignore_busy), on(y.hash_ignore_busy));
+    for name in x.vars.keys().chain(y.vars.keys()).collect::<BTreeSet<_>>() {
+        let value = |vars: &std::collections::BTreeMap<String, ScriptValue>| vars.get(name).map(script_value);
+        list.put(&format!("req.vars.{name}"), value(&x.vars), value(&y.vars));
+    }
+    list.response("resp", &a.resp, &b.resp);
+    list.put("resp.body", a.resp_vars.body.as_deref().map(bytes), b.resp_vars.body.as_deref().map(bytes));
+    list.request("bereq", &a.bereq, &b.bereq);
+    let (x, y) = (&a.bereq_vars, &b.bereq_vars);
+    list.put("bereq.backend", x.backend.clone(), y.backend.clone());
+    list.put("bereq.connect_timeout", x.connect_timeout.map(span), y.connect_timeout.map(span));
+    list.put("bereq.first_byte_timeout", x.first_byte_timeout.map(span), y.first_byte_timeout.map(span));
+    list.put("bereq.between_bytes_timeout", x.between_bytes_timeout.map(span), y.between_bytes_timeout.map(span));
+    list.response("beresp", &a.beresp, &b.beresp);
+    let (x, y) = (&a.beresp_vars, &b.beresp_vars);
+    for (name, x, y) in [
+        ("beresp.ttl", x.ttl, y.ttl),
+        ("beresp.grace", x.grace, y.grace),
+        ("beresp.keep", x.keep, y.keep),
+        ("beresp.stale_if_error", x.stale_if_error, y.stale_if_error),
+    ] {
+        list.put(name, Some(span(x)), Some(span(y)));
+    }
+    list.put("beresp.uncacheable", on(x.uncacheable), on(y.uncacheable));
+    list.put("beresp.body", x.body.as_deref().map(bytes), y.body.as_deref().map(bytes));
+    list.put("client.identity", a.client.identity.clone(), b.client.identity.clone());
+    for part in b.key.parts().skip(a.key.parts().count()) {
+        list.put("key", None, Some(String::from_utf8_lossy(part).into_owned()));
+    }
+    list.0
+}
+
+fn span(span: Span) -> String {
+    format!("{span} s")
+}
+
+fn on(flag: bool) -> Option<String> {
+    Some(flag.to_string())
+}
+
+fn bytes(body: &[u8]) -> String {
+    format!("{} bytes", body.len())
+}
+
+fn script_value(value: &ScriptValue) -> String {
+    match value {
+        ScriptValue::Unit => "()".to_owned(),
+        ScriptValue::Bool(v) => v.to_string(),
+        ScriptValue::Int(v) => v.to_string(),
+        ScriptValue::Float(v) => v.to_string(),
+        ScriptValue::Text(v) | ScriptValue::Backend(v) => v.clone(),
+        ScriptValue::Span(v) => span(*v),
+        ScriptValue::Time(v) => copal_semantics::date::http_date(*v),
+        ScriptValue::Address(v) => v.to_string(),
+    }
+}
+
+#[derive(Default)]
+struct List(Vec<Change>);
+
+impl List {
+    fn put(&mut self, what: &str, from: Option<String>, to: Option<String>) {
+        if from != to {
+            self.0.push(Change { what: what.to_owned(), from, to });
+        }
+    }
+
+    fn request(&mut self, name: &str, a: &RequestHead, b: &RequestHead) {
+        self.put(&format!("{name}.method"), Some(a.method.to_string()), Some(b.method.to_string()));
+        self.put(&format!("{name}.url"), Some(a.url.clone()), Some(b.url.clone()));
+        self.headers(name, &a.headers, &b.headers);
+    }
+
+    fn response(&mut self, name: &str, a: &ResponseHead, b: &ResponseHead) {
+        self.put(&format!("{name}.status"), Some(a.status.to_string()), Some(b.status.to_string()));
+        self.put(&format!("{name}.reason"), Some(a.reason.clone()), Some(b.reason.clone()));
+        self.headers(name, &a.headers, &b.headers);
+    }
+
+    fn headers(&mut self, owner: &str, a: &Headers, b: &Headers) {
+        let names: BTreeSet<String> = a.iter().chain(b.iter()).map(|(name, _)| name.to_ascii_lowercase()).collect();
+        for name in names {
+            self.put(&format!("{owner}.http.{name}"), lines(a, &name), lines(b, &name));
+        }
+    }
+}
+
+/// All lines of a field, as one text.
+fn lines(headers: &Headers, name: &str) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).map(String::from_utf8_lossy).collect();
+    (!lines.is_empty()).then(|| lines.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_as_a_policy_writes_it_and_nothing_else() {
+        let mut a = Scene::default();
+        a.req.url = "/a?utm_source=x".into();
+        a.req.headers = [("Cookie", "a=1"), ("X", "same")].into_iter().collect();
+        let mut b = a.clone();
+        b.req.url = "/a".into();
+        b.req.headers.remove("cookie");
+        b.beresp_vars.ttl = Span::from_secs(60);
+        b.req_vars.vars.insert("n".into(), ScriptValue::Int(3));
+        b.key.add(b"de");
+        let told: Vec<String> = scenes(&a, &b)
+            .into_iter()
+            .map(|c| format!("{}: {} -> {}", c.what, c.from.unwrap_or("-".into()), c.to.unwrap_or("-".into())))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "req.url: /a?utm_source=x -> /a",
+                "req.http.cookie: a=1 -> -",
+                "req.vars.n: - -> 3",
+                "beresp.ttl: 0.000 s -> 60.000 s",
+                "key: - -> de",
+            ]
+        );
+    }
+}
