@@ -15,6 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the proxy; the body of its answer.
 pub(crate) fn ask(reach: &Reach, method: &Method, path: &str) -> Result<String, Failed> {
+    ask_within(reach, method, path, PATIENCE)
+}
+
+/// The same for what may take longer.
+pub(crate) fn ask_within(reach: &Reach, method: &Method, path: &str, patience: Duration) -> Result<String, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failed::state)?;
     let address = reach.admin.clone().unwrap_or_else(|| {
         let path: PathBuf = copal_config::default_admin_socket(&|name| std::env::var(name).ok());
@@ -30,14 +35,14 @@ pub(crate) fn ask(reach: &Reach, method: &Method, path: &str) -> Result<String, 
         ),
     };
     let answer = runtime
-        .block_on(async { tokio::time::timeout(PATIENCE, exchange(&address, method, path, token.as_deref())).await });
+        .block_on(async { tokio::time::timeout(patience, exchange(&address, method, path, token.as_deref())).await });
     match answer {
         Ok(Ok((StatusCode::OK, body))) => Ok(body),
         Ok(Ok((status, body))) => Err(Failed::input(format!("copal: {}", reason(status, &body)))),
         Ok(Err(why)) => Err(Failed::state(format!(
             "no proxy answers at {address}: {why}\n  is it running? its first lines say where its admin API is; name it with --admin"
         ))),
-        Err(_) => Err(Failed::state(format!("the proxy at {address} did not answer within {PATIENCE:?}"))),
+        Err(_) => Err(Failed::state(format!("the proxy at {address} did not answer within {patience:?}"))),
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Run proxy, built-in origin and sample policy on loopback, and say what to try.
     Demo(Demo),
+    /// Run a request in a running proxy and tell what happened and why, and what would make it a hit.
+    Explain(Explain),
     /// Drop all variants of a URL from a running proxy's cache.
     Purge(Purge),
     /// Show the counters of a running proxy.
@@ -91,6 +93,28 @@ pub(crate) struct Reach {
     /// JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Explain {
+    /// http://host/path. A port in it chooses the listener.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// A header of the request. May be repeated; Host replaces the URL's.
+    #[arg(short = 'H', long, value_name = "'NAME: VALUE'")]
+    pub(crate) header: Vec<String>,
+    /// The method. It is a real request: the application gets what it would get from a visitor.
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+    /// The listener that the request is taken to have come to, by address or port. [default: by the URL's port, else the
+    /// first]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listener: Option<String>,
+    /// The address that the request is taken to have come from. [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: Option<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
 #[derive(clap::Args)]

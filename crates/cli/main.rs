@@ -12,6 +12,7 @@ mod admin;
 mod args;
 mod check;
 mod demo;
+mod explain;
 mod purge;
 mod serve;
 mod stat;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Stat(args) => stat::run(&args),
     };

@@ -9,6 +9,7 @@ mod client_gone;
 mod coalescing;
 mod commands;
 mod completion;
+mod explain;
 mod grace;
 mod head_updates;
 mod listeners;

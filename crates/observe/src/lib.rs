@@ -6,6 +6,7 @@ pub mod access_log;
 pub mod clock;
 mod counter;
 pub mod counters;
+pub mod explain;
 pub mod histogram;
 pub mod prometheus;
 mod record;

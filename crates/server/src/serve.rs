@@ -3,7 +3,7 @@
 //! pingora's `Server` is the chassis: it runs our one service and its runtime, and ends when our signal watch says so.
 //! The workers are threads of our own (see [`crate::worker`] for why).
 
-use crate::admin;
+use crate::admin::{self, House, Listener};
 use crate::assemble::{self, AssembleError, LOG_FLUSH};
 use crate::drain::Drain;
 use crate::listen::{self, Bound, ListenError};
@@ -18,7 +18,6 @@ use copal_pipeline::{Core, Worker};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::{ServiceReadyNotifier, ServiceWithDependents};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -65,18 +64,25 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     }
     let controls = admin::bind(&config)?;
     let mut unlink = Vec::new();
+    let mut listeners = Vec::new();
     let mut doors: Vec<Vec<Door>> = (0..config.threads).map(|_| Vec::new()).collect();
     for (bound, limits) in bound {
         match bound {
             Bound::Tcp(sockets, local) => {
                 say(&format!("copal: listening on http://{local}"));
+                listeners.push(Listener { name: local.to_string(), local, limits: Arc::clone(&limits) });
                 for (doors, socket) in doors.iter_mut().zip(sockets) {
                     doors.push(Door { socket: Socket::Tcp(socket), limits: Arc::clone(&limits), local });
                 }
             }
             Bound::Unix(sockets, path) => {
                 say(&format!("copal: listening on unix:{}", path.display()));
-                let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+                let local = worker::NOBODY;
+                listeners.push(Listener {
+                    name: format!("unix:{}", path.display()),
+                    local,
+                    limits: Arc::clone(&limits),
+                });
                 for (doors, socket) in doors.iter_mut().zip(sockets) {
                     doors.push(Door { socket: Socket::Unix(socket), limits: Arc::clone(&limits), local });
                 }
@@ -88,7 +94,8 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
         say(&line);
     }
     unlink.extend(controls.unix_paths());
-    let workers = start_workers(&core, doors, &drain)?;
+    let hostname: Arc<str> = hostname().into();
+    let workers = start_workers(&core, doors, &hostname, &drain)?;
     let signals = Signals::new(
         heard,
         Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file),
@@ -97,7 +104,12 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
         config.drain_timeout,
     );
     let mut server = Server::new_with_opt_and_conf(None, chassis());
-    server.add_service(Control { core: Arc::clone(&core), controls: Some(controls), reloader: signals.reloader() });
+    let house = House { listeners, hostname };
+    server.add_service(Control {
+        core: Arc::clone(&core),
+        controls: Some((controls, house)),
+        reloader: signals.reloader(),
+    });
     server.bootstrap();
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     for path in unlink {
@@ -120,11 +132,15 @@ fn chassis() -> ServerConf {
     }
 }
 
-fn start_workers(core: &Arc<Core>, doors: Vec<Vec<Door>>, drain: &Drain) -> Result<Vec<JoinHandle<()>>, ServeError> {
-    let hostname: Arc<str> = hostname().into();
+fn start_workers(
+    core: &Arc<Core>,
+    doors: Vec<Vec<Door>>,
+    hostname: &Arc<str>,
+    drain: &Drain,
+) -> Result<Vec<JoinHandle<()>>, ServeError> {
     let mut threads = Vec::new();
     for (i, doors) in doors.into_iter().enumerate() {
-        let (core, hostname, drain) = (Arc::clone(core), Arc::clone(&hostname), drain.clone());
+        let (core, hostname, drain) = (Arc::clone(core), Arc::clone(hostname), drain.clone());
         let thread = std::thread::Builder::new().name(format!("copal-worker-{i}")).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -157,7 +173,7 @@ fn hostname() -> String {
 /// The service on pingora's chassis: probes, expiry, admin and metrics.
 struct Control {
     core: Arc<Core>,
-    controls: Option<admin::Controls>,
+    controls: Option<(admin::Controls, House)>,
     reloader: Reloader,
 }
 
@@ -171,8 +187,8 @@ impl ServiceWithDependents for Control {
         ready: ServiceReadyNotifier,
     ) {
         ready.notify_ready();
-        if let Some(controls) = self.controls.take() {
-            controls.start(&self.core, &self.reloader);
+        if let Some((controls, house)) = self.controls.take() {
+            controls.start(&self.core, &self.reloader, house);
         }
         let mut probes_end = shutdown.clone();
         let ended = async move {

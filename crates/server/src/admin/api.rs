@@ -1,5 +1,6 @@
 //! What the admin API answers.
 
+use super::explain::House;
 use crate::reload::Reloader;
 use bytes::Bytes;
 use copal_backend::{Admin, OriginRow};
@@ -21,12 +22,13 @@ pub(super) struct Api {
     core: Arc<Core>,
     reloader: Reloader,
     token: Option<Arc<str>>,
+    house: House,
     started: Instant,
 }
 
 impl Api {
-    pub(super) fn new(core: Arc<Core>, reloader: Reloader, token: Option<Arc<str>>) -> Self {
-        Api { core, reloader, token, started: copal_observe::clock::ticks() }
+    pub(super) fn new(core: Arc<Core>, reloader: Reloader, token: Option<Arc<str>>, house: House) -> Self {
+        Api { core, reloader, token, house, started: copal_observe::clock::ticks() }
     }
 
     fn stats(&self) -> Stats {
@@ -61,6 +63,10 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
         (&Method::POST, "/purge") => purge(api, query),
+        (&Method::POST, "/explain") => match super::explain::explain(&api.core, &api.house, query).await {
+            Ok(explanation) => json(StatusCode::OK, &explanation),
+            Err(why) => error(StatusCode::BAD_REQUEST, &why),
+        },
         (&Method::POST, "/reload") => {
             let task = Arc::clone(api);
             match tokio::task::spawn_blocking(move || task.reloader.reload()).await {
@@ -72,7 +78,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /reload",
+            "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -116,11 +122,18 @@ fn set_backend(api: &Api, name: &str, query: &str) -> Response {
 }
 
 /// One parameter of a query string, percent-decoded.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| {
-        let (n, v) = pair.split_once('=').unwrap_or((pair, ""));
-        (n == name).then_some(v)
-    })?;
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+    parameters(query, name).next()?
+}
+
+/// All parameters of that name, percent-decoded; `None` for one that is not UTF-8.
+pub(super) fn parameters<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Option<String>> + use<'q> {
+    let values = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let name = name.to_owned();
+    values.filter(move |(n, _)| *n == name).map(|(_, value)| decoded(value))
+}
+
+fn decoded(value: &str) -> Option<String> {
     let bytes = value.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

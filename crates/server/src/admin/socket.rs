@@ -1,6 +1,7 @@
 //! The sockets of the admin API and of the metrics page, served by hyper.
 
 use super::api::{self, Api};
+use super::explain::House;
 use crate::listen::bind_unix;
 use crate::reload::Reloader;
 use crate::serve::ServeError;
@@ -112,8 +113,8 @@ impl Controls {
     }
 
     /// Begins to answer, on the runtime of the caller.
-    pub(crate) fn start(self, core: &Arc<Core>, reloader: &Reloader) {
-        let api = Arc::new(Api::new(Arc::clone(core), reloader.clone(), self.token));
+    pub(crate) fn start(self, core: &Arc<Core>, reloader: &Reloader, house: House) {
+        let api = Arc::new(Api::new(Arc::clone(core), reloader.clone(), self.token, house));
         let admin = Arc::clone(&api);
         accept(self.admin, move |request| {
             let api = Arc::clone(&admin);
