@@ -119,6 +119,17 @@ fn a_pass_by_cookie_names_the_line_of_the_policy_and_what_hooks_changed() {
 }
 
 #[test]
+fn requests_that_are_explained_share_their_connections_to_the_origin() {
+    let origin = echo();
+    let proxy = front(&origin);
+    for n in 0..3 {
+        let explanation = explain(&proxy, &format!("/{n}"), &[]);
+        says_step(&explanation, if n == 0 { "over a new connection" } else { "over a connection used before" });
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn a_method_that_is_never_cached_says_so() {
     let origin = echo();
     let proxy = front(&origin);

@@ -9,6 +9,11 @@ use copal_semantics::Span;
 use copal_semantics::reason::Reason;
 
 pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
+    if !facts.delivered {
+        return vec![
+            "Let the origin answer sooner, or lower `first_byte_timeout`: there was no response to judge.".to_owned(),
+        ];
+    }
     match facts.outcome {
         Outcome::Hit | Outcome::HitGrace | Outcome::Coalesced => Vec::new(),
         Outcome::Pass => vec![past_the_cache(facts)],
@@ -97,6 +102,12 @@ fn for_arrived(facts: &Facts<'_>, storing: &Storing) -> Option<String> {
     if storing.stored {
         return Some(if storing.ttl > Span::ZERO {
             format!("Ask again: the response is stored now, and fresh for {}.", secs(storing.ttl))
+        } else if let Some(l) = facts.lifetime.filter(|l| l.lifetime > Span::ZERO && !storing.ttl_by_policy) {
+            format!(
+                "The response was {} old when it came: a lifetime above that would do, or an origin that is quicker or sends \
+                 less Age.",
+                secs(l.initial_age)
+            )
         } else {
             "Give the response a lifetime (`Cache-Control: max-age=60`, `beresp.ttl`, `[cache] ttl`): without one it is only \
              kept to be revalidated."

@@ -37,6 +37,8 @@ pub(super) struct Answered {
 pub(super) struct Facts<'a> {
     pub(super) method: &'a str,
     pub(super) policy: &'a str,
+    /// There was a response; without one, status and outcome mean nothing.
+    pub(super) delivered: bool,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
     pub(super) reason: Option<Reason>,
@@ -61,6 +63,7 @@ impl<'a> Facts<'a> {
         let mut facts = Facts {
             method: &question.method,
             policy: &question.policy,
+            delivered: false,
             status: 0,
             outcome: Outcome::Error,
             reason: None,
@@ -112,6 +115,7 @@ impl<'a> Facts<'a> {
             Event::Storing(storing) => self.storing = Some(storing),
             Event::Failed { error, text } => self.failed = Some((error, text)),
             Event::Delivered { status, outcome, reason, error, fields } => {
+                self.delivered = true;
                 self.status = *status;
                 self.outcome = *outcome;
                 self.reason = *reason;

@@ -67,7 +67,7 @@ pub struct Explanation {
     pub listener: String,
     /// The status of the response; 0: there is none.
     pub status: u16,
-    /// What became of the request: the word of the access log.
+    /// What became of the request: the word of the access log; "unfinished" when there was no response in time.
     pub outcome: String,
     /// Was it answered without a fetch of its own?
     pub hit: bool,
@@ -100,7 +100,7 @@ pub fn explain(question: &Question, entries: &[Entry], incomplete: Option<String
         url: question.url.clone(),
         listener: question.listener.clone(),
         status: facts.status,
-        outcome: facts.outcome.as_str().to_owned(),
+        outcome: if facts.delivered { facts.outcome.as_str() } else { "unfinished" }.to_owned(),
         hit: facts.outcome.is_hit(),
         reason: facts.reason.map(|reason| reason.code().to_owned()),
         why: why::sentences(&facts),

@@ -2,7 +2,8 @@
 
 use super::Line;
 use super::freshness::{plain, secs};
-use crate::trace::{Change, Entry, Event, Found, Lifetime, Standing, Storing, Use};
+use crate::trace::{Change, Entry, Event, Field, Found, Lifetime, Standing, Storing, Use};
+use copal_semantics::Span;
 use copal_semantics::reason::Reason;
 
 pub(super) fn lines(entries: &[Entry]) -> Vec<Line> {
@@ -33,9 +34,7 @@ fn text(event: &Event) -> String {
             format!("hook {hook} {returned}{at}{}{log}", list(changes))
         }
         Event::Key { parts } => format!("key {}", quoted(parts)),
-        Event::Lookup { found, stored, selecting, marker } => {
-            looked(*found, *stored, selecting.len(), marker.map(secs))
-        }
+        Event::Lookup { found, stored, selecting, marker } => looked(*found, *stored, selecting, marker.map(secs)),
         Event::Judged { standing, usage, reason } => judged(standing, *usage, *reason),
         Event::Waited { us, result } => format!("waited {} ms for another request's fetch: {result}", us / 1000),
         Event::Forwarded { changes } => format!("the request to the origin is made{}", list(changes)),
@@ -53,7 +52,11 @@ fn text(event: &Event) -> String {
             format!("lifetime {l} ({}) - age {a} = {t} ({})", source.code(), source.section())
         }
         Event::Storing(Storing { stored, reason, ttl, ttl_by_policy: _, marker }) => {
-            let what = if *stored { format!("stored, fresh for {}", secs(*ttl)) } else { "not stored".to_owned() };
+            let what = match stored {
+                true if *ttl > Span::ZERO => format!("stored, fresh for {}", secs(*ttl)),
+                true => "stored, not fresh".to_owned(),
+                false => "not stored".to_owned(),
+            };
             let marker = marker.map(|span| format!("; marked for {}", secs(span))).unwrap_or_default();
             format!("{what}: {} ({}){marker}", reason.code(), reason.section())
         }
@@ -66,7 +69,7 @@ fn text(event: &Event) -> String {
     }
 }
 
-fn looked(found: Found, stored: usize, fields: usize, marker: Option<String>) -> String {
+fn looked(found: Found, stored: usize, selecting: &[Field], marker: Option<String>) -> String {
     let what = match found {
         Found::Nothing => "nothing",
         Found::Response => "a response",
@@ -75,7 +78,9 @@ fn looked(found: Found, stored: usize, fields: usize, marker: Option<String>) ->
         Found::NotAsked => return "the store was not asked (req.hash_always_miss)".to_owned(),
     };
     let marker = marker.map(|left| format!(" for another {left}")).unwrap_or_default();
-    format!("found {what}{marker}; responses under this key: {stored}, varying by {fields} fields")
+    let names: Vec<&str> = selecting.iter().map(|field| field.name.as_str()).collect();
+    let varying = if names.is_empty() { String::new() } else { format!(", varying by {}", names.join(", ")) };
+    format!("found {what}{marker}; responses under this key: {stored}{varying}")
 }
 
 fn judged(s: &Standing, usage: Use, reason: Reason) -> String {

@@ -140,7 +140,7 @@ Steps
        1.0 ms  client  recv -> hash
        2.0 ms  client  key \"/news\" + \"shop.example\"
        3.0 ms  client  hash -> lookup
-       4.0 ms  client  found nothing; responses under this key: 0, varying by 0 fields
+       4.0 ms  client  found nothing; responses under this key: 0
        5.0 ms  client  lookup -> miss
        6.0 ms  fetch   asked app: GET /news
        7.0 ms  fetch   200 after 12.3 ms over a connection used before; Cache-Control: private, max-age=60
@@ -302,6 +302,46 @@ fn every_way_in_which_a_stored_response_is_not_enough_has_an_advice() {
         ]);
         assert_eq!((why.len(), advice.len()), (1, 1), "{reason:?}: {why:?} {advice:?}");
     }
+}
+
+#[test]
+fn a_request_that_was_given_up_says_how_far_it_came() {
+    let events = vec![hook("recv", Some("pass()"), Some("site.rhai:2:45"), Vec::new()), edge("recv", "pass"), asked()];
+    let found = explain(&question(), &trace(events.clone()), None);
+    assert_eq!((found.outcome.as_str(), found.status, found.hit), ("unfinished", 0, false));
+    let (why, advice) = why(events);
+    assert_eq!(
+        why,
+        [
+            "The policy's hook `recv` returned `pass()`: the request went past the cache. [site.rhai:2:45]",
+            "Backend `app` was asked, and had not answered when the request was given up.",
+        ]
+    );
+    assert_eq!(advice.len(), 1);
+}
+
+#[test]
+fn what_came_older_than_its_lifetime_is_not_told_to_have_none() {
+    let lifetime = Lifetime {
+        lifetime: Span::from_secs(60),
+        initial_age: Span::from_secs(90),
+        ttl: Span::from_secs(-30),
+        source: Reason::MaxAge,
+        by: None,
+    };
+    let (_, advice) = why(vec![
+        lookup(Found::Nothing, 0),
+        edge("lookup", "miss"),
+        Event::Lifetime(lifetime),
+        storing(true, Reason::MaxAge, -30),
+        delivered(200, Outcome::Miss, Some(Reason::MaxAge)),
+    ]);
+    assert_eq!(
+        advice,
+        [
+            "The response was 90 s old when it came: a lifetime above that would do, or an origin that is quicker or sends less Age."
+        ]
+    );
 }
 
 #[test]

@@ -9,6 +9,19 @@ use copal_semantics::reason::Reason;
 
 pub(super) fn sentences(facts: &Facts<'_>) -> Vec<Sentence> {
     let mut out = Vec::new();
+    if !facts.delivered {
+        match facts.came_from("pass") {
+            Some(_) => out.push(passed(facts)),
+            None => looked_up(facts, &mut out),
+        }
+        fetched(facts, &mut out);
+        if let (Some((backend, _)), None, None) = (facts.asked, &facts.answered, facts.failed) {
+            out.push(Sentence::new(format!(
+                "Backend `{backend}` was asked, and had not answered when the request was given up."
+            )));
+        }
+        return out;
+    }
     match facts.outcome {
         Outcome::Pass => out.push(passed(facts)),
         Outcome::Synth => out.push(made_here(facts)),

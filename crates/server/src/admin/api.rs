@@ -3,10 +3,10 @@
 use super::explain::House;
 use crate::reload::Reloader;
 use bytes::Bytes;
-use copal_backend::{Admin, OriginRow};
+use copal_backend::{Admin, OriginRow, Pool};
 use copal_observe::counters::Counter;
 use copal_observe::stats::{BackendRow, Stats};
-use copal_pipeline::Core;
+use copal_pipeline::{Core, Worker};
 use copal_store::PurgeMode;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -23,12 +23,15 @@ pub(super) struct Api {
     reloader: Reloader,
     token: Option<Arc<str>>,
     house: House,
+    /// Runs the requests that are explained; its connections to origins are reused by the next ones, as any worker's.
+    worker: Arc<Worker>,
     started: Instant,
 }
 
 impl Api {
     pub(super) fn new(core: Arc<Core>, reloader: Reloader, token: Option<Arc<str>>, house: House) -> Self {
-        Api { core, reloader, token, house, started: copal_observe::clock::ticks() }
+        let worker = Arc::new(Worker { core: Arc::clone(&core), pool: Arc::new(Pool::default()) });
+        Api { core, reloader, token, house, worker, started: copal_observe::clock::ticks() }
     }
 
     fn stats(&self) -> Stats {
@@ -63,7 +66,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
         (&Method::POST, "/purge") => purge(api, query),
-        (&Method::POST, "/explain") => match super::explain::explain(&api.core, &api.house, query).await {
+        (&Method::POST, "/explain") => match super::explain::explain(&api.worker, &api.house, query).await {
             Ok(explanation) => json(StatusCode::OK, &explanation),
             Err(why) => error(StatusCode::BAD_REQUEST, &why),
         },

@@ -6,11 +6,10 @@
 use super::api::{parameter, parameters};
 use crate::front::h1::FrontLimits;
 use bytes::Bytes;
-use copal_backend::Pool;
 use copal_observe::explain::{Explanation, Question};
 use copal_observe::trace::ENTRIES_MAX;
 use copal_pipeline::io::{BodyPlan, ClientGone, RequestBody, RequestSource, ResponseSink, SourceFault};
-use copal_pipeline::{Core, Tracer, Txn, Worker};
+use copal_pipeline::{Tracer, Txn, Worker};
 use copal_semantics::{Headers, RequestHead, ResponseHead};
 use copal_wire::{HeadScan, WireError};
 use std::fmt::Write;
@@ -42,7 +41,8 @@ pub(crate) struct House {
 ///
 /// # Errors
 /// What is wrong with the query, or why the listener would refuse the request before the pipeline sees it.
-pub(super) async fn explain(core: &Arc<Core>, house: &House, query: &str) -> Result<Explanation, String> {
+pub(super) async fn explain(worker: &Arc<Worker>, house: &House, query: &str) -> Result<Explanation, String> {
+    let core = &worker.core;
     let url = parameter(query, "url").ok_or("which URL? POST /explain?url=http://host/path")?;
     let target = Target::of(&url)?;
     let listener = choose(house, parameter(query, "listener").as_deref(), &target)?;
@@ -62,9 +62,8 @@ pub(super) async fn explain(core: &Arc<Core>, house: &House, query: &str) -> Res
 
     let (tracer, mut noted) = Tracer::on();
     txn.trace = tracer;
-    let worker = Arc::new(Worker { core: Arc::clone(core), pool: Arc::new(Pool::default()) });
     let mut sink = Counted::default();
-    let served = timeout(SERVE_TIMEOUT, copal_pipeline::serve(&worker, &mut txn, &mut NoBody, &mut sink)).await;
+    let served = timeout(SERVE_TIMEOUT, copal_pipeline::serve(worker, &mut txn, &mut NoBody, &mut sink)).await;
     // The request notes nothing any more; fetches that it caused may.
     drop(txn);
     let mut entries = Vec::new();
