@@ -58,6 +58,9 @@ fn missed(facts: &Facts<'_>) -> Vec<String> {
                 ));
             }
             Found::NotAsked => out.push("Do not set `req.hash_always_miss` for this request.".to_owned()),
+            Found::Parts => {
+                out.push("Ask once for the whole: what is missing of the parts is fetched then.".to_owned())
+            }
             Found::Nothing | Found::Response | Found::HitForMiss | Found::HitForPass => {}
         }
     }

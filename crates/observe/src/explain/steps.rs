@@ -73,6 +73,7 @@ fn looked(found: Found, stored: usize, selecting: &[Field], marker: Option<Strin
     let what = match found {
         Found::Nothing => "nothing",
         Found::Response => "a response",
+        Found::Parts => "parts of a response",
         Found::HitForMiss => "a hit-for-miss marker",
         Found::HitForPass => "a hit-for-pass marker",
         Found::NotAsked => return "the store was not asked (req.hash_always_miss)".to_owned(),

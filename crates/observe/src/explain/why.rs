@@ -111,6 +111,10 @@ fn found(facts: &Facts<'_>, looked: &Looked<'_>) -> Option<Sentence> {
     let marked = |reason: Reason| Sentence::by(format!("{}{marker}", reason.text()), reason.section());
     match looked.found {
         Found::Response => None,
+        Found::Parts => Some(Sentence::by(
+            "Only parts of the response are stored, from answers to range requests.",
+            Reason::Partial.section(),
+        )),
         Found::Nothing if looked.stored == 0 => {
             Some(Sentence::by("Nothing was stored under this key.", Reason::UriMiss.section()))
         }

@@ -165,6 +165,10 @@ impl RequestSource for NoBody {
     async fn next(&mut self) -> Option<Result<Bytes, SourceFault>> {
         None
     }
+    async fn gone(&mut self) {
+        // Nobody who could leave: the admin's own time limit ends it.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// A client that takes everything at once and keeps nothing: the head is in the trace.
