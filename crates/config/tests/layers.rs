@@ -21,6 +21,7 @@ idle_timeout = "7s"
 head_timeout = "8s"
 body_timeout = "9s"
 send_timeout = "10s"
+abort_on_close = true
 request_directives = "all"
 [[listen]]
 address = "unix:/run/copal.sock"
@@ -122,6 +123,7 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.listen[0].address, tcp("0.0.0.0:6081"));
     assert_eq!(config.listen[0].idle_timeout, Duration::from_secs(7));
     assert_eq!(config.listen.iter().map(|l| l.request_directives).collect::<Vec<_>>(), [Obeyed::All, Obeyed::Sparing]);
+    assert!(config.listen[0].abort_on_close && !config.listen[1].abort_on_close);
     assert_eq!(config.listen[1].address, Address::Unix("/run/copal.sock".into()));
     assert_eq!(config.listen[1].idle_timeout, Duration::from_secs(5));
     assert_eq!(config.limits.body_size, Some(10 << 20));
