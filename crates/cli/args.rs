@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Purge(Purge),
     /// Show the counters of a running proxy.
     Stat(Stat),
+    /// Show the backends and directors of a running proxy, and say who may serve.
+    Backend(Backend),
 }
 
 /// What both serve and check take.
@@ -136,4 +138,30 @@ pub(crate) struct Stat {
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Backend {
+    #[command(subcommand)]
+    pub(crate) command: BackendCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BackendCommand {
+    /// Every backend with its state, the reason, its probes and figures; every director with its members.
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Set a backend, or all backends of a director, healthy or sick whatever the probes say; back to what they say
+    /// (auto); or let it finish with the visitors bound to it and take nobody new (drain).
+    Set {
+        /// The name of a backend or director.
+        name: String,
+        /// healthy, sick, auto or drain.
+        #[arg(value_parser = ["healthy", "sick", "auto", "drain"])]
+        state: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
 }

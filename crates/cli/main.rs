@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod admin;
 mod args;
+mod backend;
 mod check;
 mod demo;
 mod explain;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Stat(args) => stat::run(&args),
+        Command::Backend(args) => backend::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,25 @@
-//! All origins and directors of one configuration, by name.
+//! All origins and directors of one configuration, by name, and the pick: which origin one request goes to.
+//!
+//! ```text
+//! pick(name) ─▶ director: session cookie? ─▶ its origin
+//!                  └─ rule over its members ─▶ origin · or a director, and so on
+//! first round: healthy, not ejected, not avoided for this object, not full · second round: healthy is enough
+//! ```
+//!
+//! The second round is there so that what is only caution (ejection, saint mode, limits) never makes a 503.
 
-use crate::director::{Choice, DirectorKind, Rule};
+use crate::ask::Ask;
+use crate::dice::Dice;
+use crate::director::{Choice, DirectorKind, Field, MemberOptions, Rule, Session, SessionOptions};
+use crate::ejection::Group;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::Admin;
-use crate::origin::{Origin, OriginOptions, OriginRow};
+use crate::origin::{Origin, OriginOptions};
+use crate::row::{DirectorRow, OriginRow};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// What the owner says about a director.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +28,24 @@ pub struct DirectorOptions {
     pub name: String,
     /// The rule by which it chooses.
     pub kind: DirectorKind,
-    /// Names of origins with their weights (at least 1).
-    pub members: Vec<(String, u32)>,
+    /// Origins and directors with their weights.
+    pub members: Vec<MemberOptions>,
+    /// The cookie that binds visitors to the origin they were first sent to; none when they may be sent anywhere.
+    pub session: Option<SessionOptions>,
+    /// Thousandths of the origins it can reach that may be ejected at a time, rounded down.
+    pub ejected_max_permille: u32,
+}
+
+/// Half of the backends may be ejected: Envoy allows a tenth, which of two or three is none.
+pub const EJECTED_MAX_PERMILLE: u32 = 500;
+
+impl DirectorOptions {
+    /// A director without session cookie.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: DirectorKind, members: Vec<MemberOptions>) -> Self {
+        let (name, ejected_max_permille) = (name.into(), EJECTED_MAX_PERMILLE);
+        DirectorOptions { name, kind, members, session: None, ejected_max_permille }
+    }
 }
 
 /// What is wrong with a configuration of backends. The owner's fault; nothing has been started.
@@ -47,13 +76,16 @@ pub enum BackendsError {
         /// Whose weight it is.
         member: String,
     },
+    /// A director that is a member of itself, by way of others or directly.
+    #[error("director {0:?} is a member of itself")]
+    Cycle(String),
     /// No backend or director has that name.
     #[error("there is no backend or director {0:?}")]
     Unknown(String),
 }
 
 /// What a name stands for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Origin(usize),
     Director(usize),
@@ -61,8 +93,23 @@ enum Target {
 
 #[derive(Debug)]
 struct Director {
-    members: Vec<usize>,
+    name: String,
+    kind: &'static str,
+    members: Vec<Target>,
     rule: Rule,
+    session: Option<Session>,
+    /// The origins that it can come to, each once, in the order in which it names them.
+    reach: Vec<usize>,
+}
+
+/// An origin for one request.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    /// The origin.
+    pub origin: Arc<Origin>,
+    /// The value of a Set-Cookie that binds the visitor to it, where a director wants that and the visitor is not bound
+    /// yet. For this visitor alone: it must not be stored.
+    pub set_cookie: Option<String>,
 }
 
 /// All origins and directors of one configuration. Immutable but for health, counts and the rules' turns.
@@ -73,35 +120,63 @@ pub struct Backends {
     names: HashMap<String, Target>,
     default_name: String,
     default: Target,
+    /// Does any origin remember what it has failed?
+    saint: bool,
 }
 
 impl Backends {
     /// Checks and builds. The first origin is the default; nothing is connected or looked up.
     ///
     /// # Errors
-    /// Names that are used twice or unknown, directors without members, weights of 0, no origin at all.
+    /// Names that are used twice or unknown, directors without members or within themselves, weights of 0, no origin at all.
     pub fn new(origins: Vec<OriginOptions>, directors: Vec<DirectorOptions>) -> Result<Arc<Self>, BackendsError> {
+        Backends::seeded(origins, directors, Dice::random)
+    }
+
+    /// The same with chance that a test knows.
+    pub(crate) fn seeded(
+        origins: Vec<OriginOptions>,
+        directors: Vec<DirectorOptions>,
+        dice: impl Fn() -> Dice,
+    ) -> Result<Arc<Self>, BackendsError> {
         let default_name = origins.first().ok_or(BackendsError::NoOrigin)?.name.clone();
+        let of_origins = origins.iter().enumerate().map(|(i, o)| (&o.name, Target::Origin(i)));
+        let of_directors = directors.iter().enumerate().map(|(i, d)| (&d.name, Target::Director(i)));
         let mut names = HashMap::new();
-        for (i, o) in origins.iter().enumerate() {
-            if names.insert(o.name.clone(), Target::Origin(i)).is_some() {
-                return Err(BackendsError::DuplicateName(o.name.clone()));
+        for (name, target) in of_origins.chain(of_directors) {
+            if names.insert(name.clone(), target).is_some() {
+                return Err(BackendsError::DuplicateName(name.clone()));
             }
         }
+        let members = directors.iter().map(|d| members(d, &names)).collect::<Result<Vec<_>, _>>()?;
+        let saint = origins.iter().any(|o| !o.saint_mode.is_zero());
+        let origins: Vec<_> = origins.into_iter().map(Origin::new).collect();
         let mut built = Vec::with_capacity(directors.len());
+        let mut groups: Vec<Vec<Arc<Group>>> = vec![Vec::new(); origins.len()];
+        let deciding = Arc::new(Mutex::new(()));
         for (i, d) in directors.into_iter().enumerate() {
-            built.push(Arc::new(director(&d, &names)?));
-            if names.insert(d.name.clone(), Target::Director(i)).is_some() {
-                return Err(BackendsError::DuplicateName(d.name));
+            let mut reach = Vec::new();
+            if !reached(i, &members, &mut vec![i], &mut reach) {
+                return Err(BackendsError::Cycle(d.name));
             }
+            let ejections = reach.iter().map(|&o| Arc::clone(&origins[o].ejection)).collect();
+            let group = Group::new(ejections, d.ejected_max_permille, Arc::clone(&deciding));
+            reach.iter().for_each(|&o| groups[o].push(Arc::clone(&group)));
+            let named = reach.iter().map(|&o| (o, origins[o].name()));
+            built.push(Arc::new(Director {
+                session: d.session.map(|session| Session::new(session, &d.name, named)),
+                rule: Rule::new(&d.kind, &d.members, dice()),
+                kind: d.kind.as_str(),
+                members: members[i].clone(),
+                name: d.name,
+                reach,
+            }));
         }
-        Ok(Arc::new(Backends {
-            origins: origins.into_iter().map(Origin::new).collect(),
-            directors: built,
-            names,
-            default_name,
-            default: Target::Origin(0),
-        }))
+        for (origin, groups) in origins.iter().zip(groups) {
+            origin.ejection.join(groups);
+        }
+        let default = Target::Origin(0);
+        Ok(Arc::new(Backends { origins, directors: built, names, default_name, default, saint }))
     }
 
     /// The same set (same origins, health, counts and turns) with another default.
@@ -116,6 +191,7 @@ impl Backends {
             names: self.names.clone(),
             default_name: name.to_owned(),
             default,
+            saint: self.saint,
         }))
     }
 
@@ -148,25 +224,22 @@ impl Backends {
     ///
     /// # Errors
     /// [`FaultKind::NoHealthyBackend`] (503) and [`FaultKind::UnknownBackend`] (503, the policy's fault).
-    pub fn pick(&self, name: Option<&str>) -> Result<Arc<Origin>, Fault> {
+    pub fn pick(&self, name: Option<&str>, ask: &Ask<'_>) -> Result<Picked, Fault> {
+        self.pick_at(name, ask, Instant::now())
+    }
+
+    pub(crate) fn pick_at(&self, name: Option<&str>, ask: &Ask<'_>, now: Instant) -> Result<Picked, Fault> {
         let shown = name.unwrap_or(&self.default_name);
         let Some(target) = self.target(name) else {
             return Err(Fault::early(Phase::Pool, FaultKind::UnknownBackend, None, shown));
         };
-        let choice = match target {
-            Target::Origin(i) if self.origins[i].is_healthy() => Choice::Member(i),
-            Target::Origin(_) => Choice::NoneHealthy,
-            Target::Director(i) => {
-                let d = &self.directors[i];
-                match d.rule.choose(|m| self.origins[d.members[m]].is_healthy()) {
-                    Choice::Member(m) => Choice::Member(d.members[m]),
-                    Choice::NoneHealthy => Choice::NoneHealthy,
-                }
-            }
-        };
-        match choice {
-            Choice::Member(i) => Ok(self.origins[i].clone()),
-            Choice::NoneHealthy => Err(Fault::early(Phase::Pool, FaultKind::NoHealthyBackend, None, shown)),
+        let failed_some = |o: &Arc<Origin>| o.saint.as_ref().is_some_and(|saint| !saint.is_empty());
+        let object = (self.saint && self.origins.iter().any(failed_some)).then(|| ask.object());
+        let cautious = View { all: self, now, object, cautious: true };
+        let found = cautious.choose(target, ask).or_else(|| View { cautious: false, ..cautious }.choose(target, ask));
+        match found {
+            Some((i, set_cookie)) => Ok(Picked { origin: self.origins[i].clone(), set_cookie }),
+            None => Err(Fault::early(Phase::Pool, FaultKind::NoHealthyBackend, None, shown)),
         }
     }
 
@@ -176,7 +249,7 @@ impl Backends {
         match self.target(name) {
             None => false,
             Some(Target::Origin(i)) => self.origins[i].is_healthy(),
-            Some(Target::Director(i)) => self.directors[i].members.iter().any(|&m| self.origins[m].is_healthy()),
+            Some(Target::Director(i)) => self.directors[i].reach.iter().any(|&o| self.origins[o].is_healthy()),
         }
     }
 
@@ -186,7 +259,26 @@ impl Backends {
         self.origins.iter().map(|o| o.row()).collect()
     }
 
-    /// Sets the owner's override of an origin, or of all members of a director.
+    /// What is known of each director, in the order of the configuration.
+    #[must_use]
+    pub fn director_rows(&self) -> Vec<DirectorRow> {
+        let row = |d: &Arc<Director>| DirectorRow {
+            name: d.name.clone(),
+            kind: d.kind,
+            healthy: self.is_healthy(Some(&d.name)),
+            members: d.members.iter().map(|member| self.name(*member).to_owned()).collect(),
+        };
+        self.directors.iter().map(row).collect()
+    }
+
+    fn name(&self, target: Target) -> &str {
+        match target {
+            Target::Origin(i) => self.origins[i].name(),
+            Target::Director(i) => &self.directors[i].name,
+        }
+    }
+
+    /// Sets the owner's override of an origin, or of all that a director can reach.
     ///
     /// # Errors
     /// [`BackendsError::Unknown`].
@@ -195,7 +287,7 @@ impl Backends {
             None => return Err(BackendsError::Unknown(name.to_owned())),
             Some(Target::Origin(i)) => self.origins[*i].set_admin(admin),
             Some(Target::Director(i)) => {
-                self.directors[*i].members.iter().for_each(|&m| self.origins[m].set_admin(admin));
+                self.directors[*i].reach.iter().for_each(|&o| self.origins[o].set_admin(admin));
             }
         }
         tracing::info!(backend = name, state = ?admin, "health set by the owner");
@@ -203,75 +295,129 @@ impl Backends {
     }
 }
 
-fn director(d: &DirectorOptions, names: &HashMap<String, Target>) -> Result<Director, BackendsError> {
+/// What the names of a director's members stand for.
+fn members(d: &DirectorOptions, names: &HashMap<String, Target>) -> Result<Vec<Target>, BackendsError> {
     if d.members.is_empty() {
         return Err(BackendsError::NoMembers(d.name.clone()));
     }
-    let mut members = Vec::with_capacity(d.members.len());
-    for (member, weight) in &d.members {
-        if *weight == 0 {
-            return Err(BackendsError::ZeroWeight { director: d.name.clone(), member: member.clone() });
+    let member = |m: &MemberOptions| {
+        if m.weight == 0 && m.when.is_none() {
+            return Err(BackendsError::ZeroWeight { director: d.name.clone(), member: m.name.clone() });
         }
-        match names.get(member) {
-            Some(Target::Origin(i)) => members.push(*i),
-            Some(Target::Director(_)) | None => {
-                return Err(BackendsError::UnknownMember { director: d.name.clone(), member: member.clone() });
+        let unknown = || BackendsError::UnknownMember { director: d.name.clone(), member: m.name.clone() };
+        names.get(&m.name).copied().ok_or_else(unknown)
+    };
+    d.members.iter().map(member).collect()
+}
+
+/// Collects the origins that director `i` can come to; false when the `path` to it comes to itself.
+fn reached(i: usize, members: &[Vec<Target>], path: &mut Vec<usize>, reach: &mut Vec<usize>) -> bool {
+    members[i].iter().all(|member| match *member {
+        Target::Origin(o) => {
+            if !reach.contains(&o) {
+                reach.push(o);
+            }
+            true
+        }
+        Target::Director(d) if path.contains(&d) => false,
+        Target::Director(d) => {
+            path.push(d);
+            let fine = reached(d, members, path, reach);
+            path.pop();
+            fine
+        }
+    })
+}
+
+/// How everybody fares at the time of one pick.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    all: &'a Backends,
+    now: Instant,
+    /// What is asked for, where somebody may have failed it.
+    object: Option<u64>,
+    /// The first round.
+    cautious: bool,
+}
+
+impl View<'_> {
+    /// The origin, and the cookie that binds the visitor to it.
+    fn choose(&self, target: Target, ask: &Ask<'_>) -> Option<(usize, Option<String>)> {
+        let d = match target {
+            // Who is called by name is not left out for how others would do.
+            Target::Origin(i) => return self.all.origins[i].is_healthy().then_some((i, None)),
+            Target::Director(d) => &self.all.directors[d],
+        };
+        if let Some(bound) = d.session.as_ref().and_then(|session| session.origin(ask)).filter(|o| self.keeps(*o)) {
+            return Some((bound, None));
+        }
+        let Choice::Member(member) = d.rule.choose(&Members { view: self, targets: &d.members }, ask) else {
+            return None;
+        };
+        let (origin, inner) = self.choose(d.members[member], ask)?;
+        let own = d.session.as_ref().and_then(|session| session.set_cookie(origin));
+        Some((origin, own.or(inner)))
+    }
+
+    /// Does a visitor that is bound to the origin stay there?
+    fn keeps(&self, origin: usize) -> bool {
+        let origin = &self.all.origins[origin];
+        origin.health.serves_the_bound() && !(self.cautious && origin.is_ejected(self.now))
+    }
+
+    fn share(&self, target: Target) -> u64 {
+        match target {
+            Target::Origin(i) => {
+                let origin = &self.all.origins[i];
+                let avoided = || match (self.object, &origin.saint) {
+                    (Some(object), Some(saint)) => saint.avoids(object, origin.since_born(self.now)),
+                    (None, _) | (_, None) => false,
+                };
+                let left_out = self.cautious && (origin.is_ejected(self.now) || origin.is_full() || avoided());
+                if left_out { 0 } else { origin.share(self.now) }
+            }
+            Target::Director(i) => {
+                self.all.directors[i].members.iter().map(|member| self.share(*member)).max().unwrap_or(0)
             }
         }
     }
-    let weights: Vec<u32> = d.members.iter().map(|(_, w)| *w).collect();
-    Ok(Director { members, rule: Rule::new(d.kind, &weights) })
+
+    fn load(&self, target: Target) -> u64 {
+        match target {
+            Target::Origin(i) => self.all.origins[i].load(),
+            Target::Director(i) => self.all.directors[i].reach.iter().map(|&o| self.all.origins[o].load()).sum(),
+        }
+    }
+
+    /// That of a director is its best one's.
+    fn latency_us(&self, target: Target) -> f64 {
+        match target {
+            Target::Origin(i) => self.all.origins[i].latency_us(self.now),
+            Target::Director(i) => {
+                let reach = self.all.directors[i].reach.iter();
+                reach.map(|&o| self.all.origins[o].latency_us(self.now)).fold(f64::MAX, f64::min)
+            }
+        }
+    }
+}
+
+/// The members of one director, as its rule sees them.
+struct Members<'a> {
+    view: &'a View<'a>,
+    targets: &'a [Target],
+}
+
+impl Field for Members<'_> {
+    fn share(&self, member: usize) -> u64 {
+        self.view.share(self.targets[member])
+    }
+    fn load(&self, member: usize) -> u64 {
+        self.view.load(self.targets[member])
+    }
+    fn latency_us(&self, member: usize) -> f64 {
+        self.view.latency_us(self.targets[member])
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin(name: &str) -> OriginOptions {
-        OriginOptions::new(name, "127.0.0.1:1".parse().expect("valid"))
-    }
-    fn app(members: &[(&str, u32)]) -> DirectorOptions {
-        let members = members.iter().map(|(n, w)| ((*n).to_owned(), *w)).collect();
-        DirectorOptions { name: "app".into(), kind: DirectorKind::RoundRobin, members }
-    }
-    fn names(b: &Backends, name: Option<&str>, n: usize) -> String {
-        (0..n).map(|_| b.pick(name).map_or("-".into(), |o| o.name().to_owned())).collect()
-    }
-
-    #[test]
-    fn the_first_origin_serves_unless_a_default_is_named() {
-        let b = Backends::new(vec![origin("a"), origin("b")], vec![app(&[("a", 2), ("b", 1)])]).expect("valid");
-        assert_eq!((b.default_name(), names(&b, None, 2).as_str()), ("a", "aa"));
-        assert_eq!(names(&b, Some("app"), 6), "abaaba");
-        let b = b.with_default("app").expect("known");
-        assert_eq!((b.default_name(), names(&b, None, 3).as_str()), ("app", "aba"));
-        assert_eq!(b.with_default("x").err(), Some(BackendsError::Unknown("x".into())));
-    }
-
-    #[test]
-    fn sick_origins_are_left_out_and_all_sick_is_a_fault() {
-        let b = Backends::new(vec![origin("a"), origin("b")], vec![app(&[("a", 1), ("b", 1)])]).expect("valid");
-        b.set_admin("a", Admin::Sick).expect("known");
-        assert_eq!(names(&b, Some("app"), 3), "bbb");
-        assert!(b.is_healthy(Some("app")) && !b.is_healthy(Some("a")) && !b.is_healthy(None));
-        let fault = b.pick(Some("a")).expect_err("sick");
-        assert_eq!((fault.kind, fault.status()), (FaultKind::NoHealthyBackend, 503));
-        b.set_admin("app", Admin::Sick).expect("known");
-        assert_eq!(b.pick(Some("app")).expect_err("all sick").kind, FaultKind::NoHealthyBackend);
-        assert_eq!(b.pick(Some("nope")).expect_err("unknown").kind, FaultKind::UnknownBackend);
-        assert!(!b.is_healthy(Some("nope")));
-    }
-
-    #[test]
-    fn wrong_configurations_are_refused_with_the_names() {
-        let new = |o: &[&str], d| Backends::new(o.iter().map(|n| origin(n)).collect(), d).err();
-        assert_eq!(new(&[], vec![]), Some(BackendsError::NoOrigin));
-        assert_eq!(new(&["a", "a"], vec![]), Some(BackendsError::DuplicateName("a".into())));
-        assert_eq!(new(&["app"], vec![app(&[("app", 1)])]), Some(BackendsError::DuplicateName("app".into())));
-        assert_eq!(new(&["a"], vec![app(&[])]), Some(BackendsError::NoMembers("app".into())));
-        let unknown = BackendsError::UnknownMember { director: "app".into(), member: "b".into() };
-        assert_eq!(new(&["a"], vec![app(&[("b", 1)])]), Some(unknown));
-        let zero = BackendsError::ZeroWeight { director: "app".into(), member: "a".into() };
-        assert_eq!(new(&["a"], vec![app(&[("a", 0)])]), Some(zero));
-    }
-}
+mod tests;

@@ -12,9 +12,10 @@
 
 use crate::connection::{Connection, HEAD_READ_SIZE, READ_SIZE};
 use crate::fault::{Fault, FaultKind, Phase};
-use crate::origin::{Origin, Permit};
+use crate::origin::Origin;
 use crate::pool::Pool;
 use crate::sending::{Progress, Sending, Trouble};
+use crate::slots::Permit;
 use bytes::Bytes;
 use copal_semantics::Headers;
 use copal_wire::{BodyFraming, Chunked, Piece, WireError};
@@ -347,6 +348,9 @@ impl ResponseBody {
 
     fn finish(&mut self) {
         self.state = State::Done;
+        if self.link.is_some() {
+            self.origin.body_ended();
+        }
         if self.rest.is_some() {
             // The origin may want what it has not read yet: see `finish_sending`.
             return;
@@ -364,7 +368,7 @@ impl ResponseBody {
         (self.rest, self.link) = (None, None);
         let phase = if matches!(kind, FaultKind::Client(_)) { Phase::Send } else { Phase::Body };
         let fault = Fault::late(phase, kind, self.origin.name(), detail);
-        self.origin.tally.failed(&fault);
+        self.origin.body_failed(&fault);
         Some(Err(fault))
     }
 }

@@ -84,8 +84,8 @@ pub async fn exchange<B: RequestBody + 'static>(
     origin.tally.requests.fetch_add(1, Relaxed);
     let result = attempt(pool, origin, head, body, timeouts, on_interim).await;
     match &result {
-        Ok(_) => origin.tally.head_arrived(started.elapsed()),
-        Err(fault) => origin.tally.failed(fault),
+        Ok(exchange) => origin.answered(head, exchange.head.status, started),
+        Err(fault) => origin.failed(fault, started),
     }
     result
 }
@@ -102,7 +102,7 @@ async fn attempt<B: RequestBody + 'static>(
         return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
     };
     let wire = Bytes::from(wire);
-    let permit = origin.permit()?;
+    let permit = origin.permit().await?;
     let connection = pool.take(origin, timeouts.connect, Take::Kept).await?;
     let reused = connection.reused;
     let mut talk = Talk::new((connection, Sending::new(wire.clone(), body)), origin, timeouts, on_interim);

@@ -1,4 +1,8 @@
 //! Whether an origin may be sent requests: what its probes say, and what its owner says over them.
+//!
+//! ```text
+//! auto: the probes decide · healthy, sick: whatever they say · drain: sick, but for visitors bound by a session cookie
+//! ```
 
 use crate::probe::{ProbeOptions, ProbeWindow, Transition};
 use serde::Serialize;
@@ -17,6 +21,8 @@ pub enum Admin {
     Healthy,
     /// Sick whatever the probes say.
     Sick,
+    /// Nothing new: only visitors whose session cookie binds them to it, as the probes allow. HAProxy's `drain`.
+    Drain,
 }
 
 impl std::str::FromStr for Admin {
@@ -26,7 +32,8 @@ impl std::str::FromStr for Admin {
             "auto" => Ok(Admin::Auto),
             "healthy" => Ok(Admin::Healthy),
             "sick" => Ok(Admin::Sick),
-            _ => Err("write auto, healthy or sick"),
+            "drain" => Ok(Admin::Drain),
+            _ => Err("write healthy, sick, auto or drain"),
         }
     }
 }
@@ -43,6 +50,8 @@ pub(crate) struct Health {
 struct Probed {
     window: ProbeWindow,
     last: String,
+    /// A probe has failed since the start.
+    has_failed: bool,
 }
 
 impl Health {
@@ -52,7 +61,8 @@ impl Health {
         Health {
             admin: AtomicU8::new(Admin::Auto as u8),
             probed_healthy: AtomicBool::new(window.as_ref().is_none_or(ProbeWindow::is_healthy)),
-            window: window.map(|window| Mutex::new(Probed { window, last: "not probed yet".to_owned() })),
+            window: window
+                .map(|window| Mutex::new(Probed { window, last: "not probed yet".to_owned(), has_failed: false })),
         }
     }
 
@@ -64,6 +74,7 @@ impl Health {
         match self.admin.load(Ordering::Relaxed) {
             1 => Admin::Healthy,
             2 => Admin::Sick,
+            3 => Admin::Drain,
             _ => Admin::Auto,
         }
     }
@@ -76,14 +87,29 @@ impl Health {
         match self.admin() {
             Admin::Auto => self.probed_healthy.load(Ordering::Relaxed),
             Admin::Healthy => true,
+            Admin::Sick | Admin::Drain => false,
+        }
+    }
+
+    /// May a visitor that is bound to it still be sent to it?
+    pub(crate) fn serves_the_bound(&self) -> bool {
+        match self.admin() {
+            Admin::Auto | Admin::Drain => self.probed_healthy.load(Ordering::Relaxed),
+            Admin::Healthy => true,
             Admin::Sick => false,
         }
+    }
+
+    /// Has a probe ever failed? Not so at the start, when everybody is new at once.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.probed().is_some_and(|p| p.has_failed)
     }
 
     /// Takes in the outcome of one probe; `Err` holds the reason of the failure.
     pub(crate) fn record(&self, outcome: Result<(), String>) -> Option<Transition> {
         let mut probed = self.probed()?;
         let ok = outcome.is_ok();
+        probed.has_failed |= !ok;
         probed.last = outcome.err().unwrap_or_else(|| "ok".to_owned());
         let last = probed.last.clone();
         let transition =
@@ -97,6 +123,7 @@ impl Health {
         match self.admin() {
             Admin::Healthy => "set healthy by the owner".to_owned(),
             Admin::Sick => "set sick by the owner".to_owned(),
+            Admin::Drain => "set to drain by the owner".to_owned(),
             Admin::Auto => match self.probed() {
                 Some(p) => format!("{}; last: {}", p.window.summary(), p.last),
                 None => "no probe".to_owned(),

@@ -1,8 +1,8 @@
 //! What stands between Copal and the application servers: origins, their health, directors, connections and fetches.
 //!
 //! ```text
-//! Backends ── pick(name) ──▶ Origin ── exchange(pool, origin, head, body) ──▶ Exchange { head, body }
-//!    │  director: which member        │ health: probe window + owner's override    │ Fault: phase, kind, retry_safe
+//! Backends ── pick(name, ask) ──▶ Origin ── exchange(pool, origin, head, body) ──▶ Exchange { head, body }
+//!    │  director: which member        │ health: probes, ejection, owner's word     │ Fault: phase, kind, retry_safe
 //!    └─ run_probes: one loop per origin└ tally: counts that rows() shows           └ connection returns to the Pool by itself
 //! ```
 //!
@@ -10,32 +10,44 @@
 //! connectors, which keep the pool. No pingora type is in the public interface.
 
 pub mod address;
+pub mod ask;
 pub mod backends;
 pub mod body;
 mod connection;
+mod dice;
 pub mod director;
+mod ejection;
 pub mod fault;
 pub mod fetch;
 pub mod health;
+mod latency;
 pub mod origin;
+pub mod outlier;
 pub mod pool;
 pub mod probe;
-mod prober;
+mod probing;
+pub mod ramp;
 mod request;
 mod resolve;
+pub mod row;
+pub mod saint;
 mod sending;
+mod slots;
 mod talk;
 mod tally;
 
 pub use address::{Address, AddressError};
-pub use backends::{Backends, BackendsError, DirectorOptions};
+pub use ask::{Ask, By, When};
+pub use backends::{Backends, BackendsError, DirectorOptions, Picked};
 pub use body::{BodyError, NoBody, RequestBody, ResponseBody, SendBody};
 pub use copal_wire::{BodyFraming, WireError};
-pub use director::{Choice, DirectorKind};
+pub use director::{Choice, DirectorKind, MemberOptions, SessionOptions};
 pub use fault::{Fault, FaultKind, Phase};
 pub use fetch::{Exchange, Timeouts, exchange};
 pub use health::Admin;
-pub use origin::{Origin, OriginOptions, OriginRow};
+pub use origin::{Origin, OriginOptions};
+pub use outlier::EjectOptions;
 pub use pool::Pool;
-pub use probe::{ProbeOptions, ProbeWindow, Transition};
-pub use prober::run_probes;
+pub use probe::{HttpProbe, Pattern, ProbeKind, ProbeOptions, ProbeWindow, Transition};
+pub use probing::run_probes;
+pub use row::{DirectorRow, OriginRow};

@@ -1,16 +1,22 @@
 //! One application server: how to reach it, whether it is healthy, and what has been counted of it.
 
 use crate::address::Address;
+use crate::ejection::Ejection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::{Admin, Health};
+use crate::latency::{self, PeakEwma};
+use crate::outlier::{EjectOptions, News};
 use crate::probe::{ProbeOptions, Transition};
+use crate::ramp;
 use crate::resolve::Resolver;
+use crate::saint::Saint;
+use crate::slots::{self, Permit, Slots};
 use crate::tally::Tally;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use copal_semantics::RequestHead;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Requests that one origin carries at a time unless its owner says otherwise: far above what a usual application
 /// server works on at once, far below what descriptors allow.
@@ -29,14 +35,24 @@ pub struct OriginOptions {
     pub first_byte_timeout: Duration,
     /// Time that one read of the body, or one write of the request, may wait.
     pub between_bytes_timeout: Duration,
-    /// Requests at a time; beyond: [`FaultKind::Busy`]. 0 is no limit.
+    /// Requests at a time; beyond they wait. 0 is no limit.
     pub max_connections: u32,
+    /// Requests that may wait for one of those; beyond: [`FaultKind::Busy`].
+    pub wait_limit: u32,
+    /// How long they may wait; beyond: [`FaultKind::Busy`].
+    pub wait_timeout: Duration,
     /// How long an unused connection is kept. Should be less than the origin's own keep-alive time.
     pub idle_timeout: Duration,
     /// Replaces the Host field of every request.
     pub host_header: Option<String>,
     /// How its health is found out; without a probe it counts as healthy.
     pub probe: Option<ProbeOptions>,
+    /// How long it takes to its whole share once it has become healthy again.
+    pub slow_start: Duration,
+    /// When it is left out for failing requests; never when none.
+    pub eject: Option<EjectOptions>,
+    /// How long it is not asked again for what it has answered with a server error; zero: that is forgotten.
+    pub saint_mode: Duration,
 }
 
 impl OriginOptions {
@@ -50,9 +66,14 @@ impl OriginOptions {
             first_byte_timeout: Duration::from_secs(60),
             between_bytes_timeout: Duration::from_secs(60),
             max_connections: CONNECTIONS_MAX,
+            wait_limit: 0,
+            wait_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
             host_header: None,
             probe: None,
+            slow_start: Duration::ZERO,
+            eject: None,
+            saint_mode: Duration::ZERO,
         }
     }
 }
@@ -61,58 +82,31 @@ impl OriginOptions {
 #[derive(Debug)]
 pub struct Origin {
     options: OriginOptions,
+    born: Instant,
     pub(crate) health: Health,
+    /// When it last became healthy, in microseconds after `born`; 0: it has always been.
+    healthy_since_us: AtomicU64,
+    pub(crate) ejection: Arc<Ejection>,
+    pub(crate) saint: Option<Saint>,
+    latency: Mutex<PeakEwma>,
+    slots: Option<Slots>,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) tally: Arc<Tally>,
-}
-
-/// What is known of an origin, for `stat`, metrics and the admin interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OriginRow {
-    /// Its name.
-    pub name: String,
-    /// Where it listens.
-    pub address: String,
-    /// May it be sent requests?
-    pub healthy: bool,
-    /// Why.
-    pub state_reason: String,
-    /// The owner's override.
-    pub admin: Admin,
-    /// Sockets open now, in use or idle in a pool.
-    pub connections_open: u64,
-    /// Sockets that carry a request now; what `max_connections` bounds.
-    pub connections_in_use: u64,
-    /// Sockets opened so far.
-    pub connections_opened: u64,
-    /// Requests that went over a kept connection.
-    pub connections_reused: u64,
-    /// Requests sent a second time because the kept connection had died.
-    pub reconnects: u64,
-    /// Requests sent to it, or tried.
-    pub requests: u64,
-    /// Requests that failed, but for those that failed through the client.
-    pub failures: u64,
-    /// The failures by class; classes without any are left out.
-    pub failures_by_kind: BTreeMap<&'static str, u64>,
-    /// Microseconds from the start of the exchange to the response head, summed up.
-    pub latency_us_sum: u64,
-    /// How many response heads that sum is of.
-    pub latency_count: u64,
-    /// Health probes sent.
-    pub probes: u64,
-    /// Health probes that failed.
-    pub probes_failed: u64,
-    /// One character per place of the probe window, oldest first: `.` not probed yet, `x` failed, `X` good.
-    pub probe_history: String,
 }
 
 impl Origin {
     /// An origin that has carried nothing yet. Its name is not looked up.
     #[must_use]
     pub fn new(options: OriginOptions) -> Arc<Self> {
+        let born = Instant::now();
         Arc::new(Origin {
+            born,
             health: Health::new(options.probe.as_ref()),
+            healthy_since_us: AtomicU64::new(0),
+            ejection: Ejection::new(options.eject.as_ref(), born),
+            saint: (!options.saint_mode.is_zero()).then(|| Saint::new(options.saint_mode)),
+            latency: Mutex::default(),
+            slots: Slots::new(options.max_connections, options.wait_limit, options.wait_timeout),
             resolver: Resolver::new(&options.address),
             tally: Arc::default(),
             options,
@@ -143,67 +137,139 @@ impl Origin {
         self.health.admin()
     }
 
-    /// Sets the owner's override.
+    /// Sets the owner's override. Whatever it is, an ejection ends: the owner has looked.
     pub fn set_admin(&self, admin: Admin) {
+        self.set_admin_at(admin, Instant::now());
+    }
+
+    pub(crate) fn set_admin_at(&self, admin: Admin, now: Instant) {
+        let before = self.is_healthy();
         self.health.set_admin(admin);
+        self.ejection.pardon(now);
+        if self.is_healthy() && !before {
+            self.came_back(now);
+        }
     }
 
     /// Takes in the outcome of one probe; `Err` holds the reason. Nothing happens when the origin has no probe.
     pub fn record_probe(&self, outcome: Result<(), String>) -> Option<Transition> {
+        self.record_probe_at(outcome, Instant::now())
+    }
+
+    pub(crate) fn record_probe_at(&self, outcome: Result<(), String>, now: Instant) -> Option<Transition> {
         if self.options.probe.is_some() {
             self.tally.probes.fetch_add(1, Relaxed);
             self.tally.probes_failed.fetch_add(u64::from(outcome.is_err()), Relaxed);
         }
-        self.health.record(outcome)
+        let transition = self.health.record(outcome);
+        // At the start everybody is new at once: a ramp would only shift the shares to who was probed first.
+        if transition.as_ref().is_some_and(|t| t.now_healthy) && self.health.has_failed() {
+            self.came_back(now);
+        }
+        transition
     }
 
-    /// All that is known of it, now.
-    #[must_use]
-    pub fn row(&self) -> OriginRow {
-        let t = &self.tally;
-        OriginRow {
-            name: self.options.name.clone(),
-            address: self.options.address.to_string(),
-            healthy: self.is_healthy(),
-            state_reason: self.health.reason(),
-            admin: self.admin(),
-            connections_open: t.connections_open.load(Relaxed),
-            connections_in_use: t.connections_in_use.load(Relaxed),
-            connections_opened: t.connections_opened.load(Relaxed),
-            connections_reused: t.connections_reused.load(Relaxed),
-            reconnects: t.reconnects.load(Relaxed),
-            requests: t.requests.load(Relaxed),
-            failures: t.failures(),
-            failures_by_kind: t.failures_by_kind(),
-            latency_us_sum: t.latency_us_sum.load(Relaxed),
-            latency_count: t.latency_count.load(Relaxed),
-            probes: t.probes.load(Relaxed),
-            probes_failed: t.probes_failed.load(Relaxed),
-            probe_history: self.health.history(),
+    fn came_back(&self, now: Instant) {
+        self.healthy_since_us.store(self.micros(now).max(1), Relaxed);
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(self.since_born(now).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn since_born(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
+    /// Thousandths of its share that it may have now: less than all on its ramp, none while it is sick.
+    pub(crate) fn share(&self, now: Instant) -> u64 {
+        if !self.is_healthy() {
+            return 0;
+        }
+        if self.options.slow_start.is_zero() {
+            return ramp::WHOLE;
+        }
+        let since = self.healthy_since_us.load(Relaxed).max(self.ejection.until_us());
+        if since == 0 {
+            return ramp::WHOLE;
+        }
+        ramp::share(Duration::from_micros(self.micros(now).saturating_sub(since)), self.options.slow_start)
+    }
+
+    /// Is it left out for now, though it counts as healthy?
+    pub(crate) fn is_ejected(&self, now: Instant) -> bool {
+        self.admin() != Admin::Healthy && self.ejection.is_ejected(now)
+    }
+
+    /// Would a request now be turned away at once, since all slots and places to wait are taken?
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.as_ref().is_some_and(|slots| slots.is_full(&self.tally))
+    }
+
+    /// Requests under way or waiting.
+    pub(crate) fn load(&self) -> u64 {
+        self.tally.in_use() + self.tally.waiting.load(Relaxed)
+    }
+
+    pub(crate) fn latency_us(&self, now: Instant) -> f64 {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).micros(self.since_born(now))
+    }
+
+    fn observe(&self, took: Duration, now: Instant) {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).observe(took, self.since_born(now));
+    }
+
+    /// A response head has come for `head`, asked for at `started`.
+    pub(crate) fn answered(&self, head: &RequestHead, status: u16, started: Instant) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        self.tally.head_arrived(took);
+        self.observe(took, now);
+        if let Some(saint) = self.saint.as_ref().filter(|_| (500..600).contains(&status)) {
+            saint.failed(crate::ask::object(head), self.since_born(now));
+        }
+        self.heard(if matches!(status, 502..=504) { News::Fault } else { News::Good }, now);
+    }
+
+    /// No response head has come.
+    pub(crate) fn failed(&self, fault: &Fault, started: Instant) {
+        self.tally.failed(fault);
+        if fault.is_origins() {
+            let now = Instant::now();
+            self.observe(now.saturating_duration_since(started).max(latency::FAULT), now);
+            self.heard(News::Fault, now);
         }
     }
 
-    /// A slot for one request, free again when it is dropped.
-    pub(crate) fn permit(self: &Arc<Self>) -> Result<Permit, Fault> {
-        let max = match self.options.max_connections {
-            0 => u64::MAX,
-            n => u64::from(n),
-        };
-        let in_use = &self.tally.connections_in_use;
-        match in_use.fetch_update(AcqRel, Acquire, |n| (n < max).then_some(n + 1)) {
-            Ok(_) => Ok(Permit(self.tally.clone())),
-            Err(n) => Err(Fault::early(Phase::Pool, FaultKind::Busy, Some(self.name()), format!("{n} in use"))),
+    /// A body broke off.
+    pub(crate) fn body_failed(&self, fault: &Fault) {
+        self.tally.failed(fault);
+        // A client that breaks off its upload says nothing of the origin.
+        if !matches!(fault.kind, FaultKind::Client(_)) {
+            self.heard(News::BodyFault, Instant::now());
         }
     }
-}
 
-/// One of an origin's `max_connections`.
-#[derive(Debug)]
-pub(crate) struct Permit(Arc<Tally>);
+    /// A body came to its end.
+    pub(crate) fn body_ended(&self) {
+        if self.options.eject.is_some() {
+            self.heard(News::BodyGood, Instant::now());
+        }
+    }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.connections_in_use.fetch_sub(1, AcqRel);
+    fn heard(&self, news: News, now: Instant) {
+        if let Some((reason, seconds)) = self.ejection.record(news, now) {
+            tracing::warn!(backend = self.name(), %reason, seconds, "backend is ejected");
+        }
+    }
+
+    /// A slot for one request, free again when it is dropped; waits for one as the owner allows.
+    pub(crate) async fn permit(&self) -> Result<Permit, Fault> {
+        let permit = slots::permit(self.slots.as_ref(), &self.tally).await;
+        permit.map_err(|_full| {
+            let detail = self.slots.as_ref().map_or_else(String::new, |slots| slots.describe(&self.tally));
+            Fault::early(Phase::Pool, FaultKind::Busy, Some(self.name()), detail)
+        })
     }
 }
 
@@ -228,12 +294,33 @@ mod tests {
     }
 
     #[test]
-    fn slots_come_back_when_they_are_dropped() {
+    fn who_comes_back_gets_its_share_over_a_ramp_and_who_is_new_all_of_it() {
         let address: Address = "127.0.0.1:1".parse().expect("valid");
-        let origin = Origin::new(OriginOptions { max_connections: 1, ..OriginOptions::new("a", address) });
-        let held = origin.permit().expect("free");
-        assert_eq!(origin.permit().expect_err("full").kind, FaultKind::Busy);
-        drop(held);
-        assert!(origin.permit().is_ok());
+        let probe = Some(ProbeOptions { window: 2, threshold: 1, initial: 0, ..ProbeOptions::default() });
+        let slow_start = Duration::from_secs(30);
+        let origin = Origin::new(OriginOptions { probe, slow_start, ..OriginOptions::new("a", address) });
+        let at = |secs| origin.born + Duration::from_secs(secs);
+        assert_eq!(origin.share(at(0)), 0);
+        origin.record_probe_at(Ok(()), at(1));
+        assert_eq!(origin.share(at(1)), 1000, "healthy at the start: no ramp");
+        for _ in 0..2 {
+            origin.record_probe_at(Err("down".into()), at(10));
+        }
+        assert_eq!(origin.share(at(10)), 0);
+        origin.record_probe_at(Ok(()), at(20));
+        assert_eq!([20, 23, 35, 50, 99].map(|s| origin.share(at(s))), [100, 100, 500, 1000, 1000]);
+        origin.set_admin_at(Admin::Sick, at(100));
+        origin.set_admin_at(Admin::Auto, at(110));
+        assert_eq!([110, 125, 140].map(|s| origin.share(at(s))), [100, 500, 1000]);
+    }
+
+    #[test]
+    fn a_draining_origin_serves_only_who_is_bound_to_it() {
+        let origin = Origin::new(OriginOptions::new("a", "127.0.0.1:1".parse().expect("valid")));
+        origin.set_admin(Admin::Drain);
+        assert!(!origin.is_healthy() && origin.health.serves_the_bound());
+        assert_eq!((origin.row().state_reason.as_str(), origin.row().state), ("set to drain by the owner", "draining"));
+        origin.set_admin(Admin::Sick);
+        assert!(!origin.health.serves_the_bound());
     }
 }

@@ -3,21 +3,91 @@
 //! Invariant: healthy exactly when at least `threshold` of the last `window` outcomes are good, where before the first
 //! probe `initial` good ones are assumed.
 
+use regex::bytes::Regex;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most outcomes a window holds: one bit each in a `u64`, as Varnish does.
 pub const WINDOW_MAX: u8 = 64;
 
-/// How an origin is probed. Times are those of Varnish's defaults.
+/// What a probe does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeOptions {
+pub enum ProbeKind {
+    /// It asks for something.
+    Http(HttpProbe),
+    /// It connects: good when somebody listens. Nothing is sent.
+    Tcp,
+}
+
+/// What an HTTP probe asks for, and which answer is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// The method, GET by default.
+    pub method: String,
     /// The request target, `/` by default.
     pub path: String,
     /// The Host field; without one the origin's `host_header` or its address.
     pub host: Option<String>,
-    /// Time between the starts of two probes (5 s), give or take a tenth.
+    /// The lines of the request head, instead of all the above.
+    pub request: Option<Vec<String>>,
+    /// The statuses that count as good (200).
+    pub expected_status: RangeInclusive<u16>,
+    /// What the body must hold, within its first [`BODY_MAX`] bytes.
+    pub expected_body: Option<Pattern>,
+}
+
+impl Default for HttpProbe {
+    fn default() -> Self {
+        HttpProbe {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            host: None,
+            request: None,
+            expected_status: 200..=200,
+            expected_body: None,
+        }
+    }
+}
+
+/// How much of a probe's answer is read for [`HttpProbe::expected_body`]: a health page is a line, not a download.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// A regular expression on bytes. Equal when it is written the same.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// What is wrong with it. The owner's fault.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        Regex::new(pattern).map(Pattern).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn is_in(&self, body: &[u8]) -> bool {
+        self.0.is_match(body)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+/// How an origin is probed. Times are those of Varnish's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeOptions {
+    /// What a probe does.
+    pub kind: ProbeKind,
+    /// Time between the starts of two probes (5 s).
     pub interval: Duration,
-    /// Time for connect, request and response head together (2 s).
+    /// By how many thousandths that varies, either way (100), so that probes do not fall into step.
+    pub jitter_permille: u32,
+    /// Time for connect, request and response together (2 s).
     pub timeout: Duration,
     /// How many of the last outcomes count (8; at most 64).
     pub window: u8,
@@ -25,21 +95,18 @@ pub struct ProbeOptions {
     pub threshold: u8,
     /// How many good ones are assumed at start (2: sick at start, healthy after one good probe).
     pub initial: u8,
-    /// The status that counts as good (200).
-    pub expected_status: u16,
 }
 
 impl Default for ProbeOptions {
     fn default() -> Self {
         ProbeOptions {
-            path: "/".to_owned(),
-            host: None,
+            kind: ProbeKind::Http(HttpProbe::default()),
             interval: Duration::from_secs(5),
+            jitter_permille: 100,
             timeout: Duration::from_secs(2),
             window: 8,
             threshold: 3,
             initial: 2,
-            expected_status: 200,
         }
     }
 }

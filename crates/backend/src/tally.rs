@@ -15,6 +15,10 @@ pub(crate) struct Tally {
     pub(crate) connections_open: AtomicU64,
     /// Gauge: sockets that carry a request now; what `max_connections` bounds.
     pub(crate) connections_in_use: AtomicU64,
+    /// Gauge: requests that wait for one of those.
+    pub(crate) waiting: AtomicU64,
+    /// Requests that have waited.
+    pub(crate) waited: AtomicU64,
     pub(crate) connections_opened: AtomicU64,
     pub(crate) connections_reused: AtomicU64,
     pub(crate) reconnects: AtomicU64,
@@ -47,6 +51,11 @@ impl Tally {
             FaultKind::Client(_) => return,
         };
         self.failures[class].fetch_add(1, Relaxed);
+    }
+
+    /// Sockets that carry a request now.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.connections_in_use.load(Relaxed)
     }
 
     /// All failures.

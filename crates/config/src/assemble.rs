@@ -29,10 +29,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
     let top = values.view("", "");
     let metrics = values.view("metrics", "metrics");
     let backends: Vec<Backend> = values.tables("backend.*").map(|table| Backend::assemble(table, values)).collect();
-    let directors: Vec<Director> = values
-        .tables("director.*")
-        .map(|table| Director::assemble(&table.name, &values.view("director.*", &table.path)))
-        .collect();
+    let directors: Vec<Director> = values.tables("director.*").map(|table| Director::assemble(table, values)).collect();
     let first = directors.first().map(|d| d.name.clone()).or_else(|| backends.first().map(|b| b.name.clone()));
     let acl = values.view("acl", "acl");
     let lists = values.of("acl.*").filter_map(|entry| entry.path.strip_prefix("acl."));

@@ -1,5 +1,6 @@
 //! Backends: the origin servers, and how their health is watched.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -20,23 +21,50 @@ pub struct Backend {
     pub between_bytes_timeout: Duration,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
-    /// Most connections at a time; 503 beyond.
+    /// Most requests at a time; others wait.
     pub max_connections: u32,
+    /// Most that wait; 503 beyond.
+    pub wait_limit: u32,
+    /// How long they wait; 503 beyond.
+    pub wait_timeout: Duration,
     /// The `Host` it is sent; the client's when none.
     pub host_header: Option<String>,
     /// How its health is watched; without one it counts as healthy.
     pub probe: Option<Probe>,
+    /// How long it takes to its whole share once it has become healthy again.
+    pub slow_start: Duration,
+    /// When it is left out for failing requests; never when none.
+    pub eject: Option<Eject>,
+    /// How long it is not asked again for what it has failed.
+    pub saint_mode: Duration,
+}
+
+/// When a backend is left out for failing requests, and for how long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Eject {
+    /// Faults in a row; 0 is never.
+    pub faults: u32,
+    /// Thousandths of the requests; 0 is never.
+    pub fault_rate_permille: u32,
+    /// Requests that a window must have for its share to count.
+    pub requests: u32,
+    /// The window.
+    pub window: Duration,
+    /// How long the first time.
+    pub time: Duration,
+    /// How long at most; never less than `time`.
+    pub max_time: Duration,
 }
 
 /// How a backend's health is watched.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Probe {
-    /// What is asked for, beginning with `/`.
-    pub path: String,
-    /// The `Host` that is sent: this, or the backend's `host_header`, or its address.
-    pub host: Option<String>,
+    /// What is asked for and which answer is good; `None`: it is good when it accepts a connection.
+    pub http: Option<HttpProbe>,
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
+    /// By how many thousandths of it that varies, either way.
+    pub jitter_permille: u32,
     /// A probe that takes longer has failed.
     pub timeout: Duration,
     /// How many of the last probes are looked at, 1 to 64.
@@ -45,15 +73,33 @@ pub struct Probe {
     pub threshold: u8,
     /// How many count as good at the start, 0 to `window`.
     pub initial: u8,
-    /// The status of a good answer.
-    pub expected_status: u16,
 }
+
+/// What an HTTP probe asks for, and which answer is good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpProbe {
+    /// The method.
+    pub method: String,
+    /// What is asked for, beginning with `/`.
+    pub path: String,
+    /// The `Host` that is sent: this, or the backend's `host_header`, or its address.
+    pub host: Option<String>,
+    /// The whole head instead of these three, line by line.
+    pub request: Option<Vec<String>>,
+    /// The statuses of a good answer.
+    pub expected_status: RangeInclusive<u16>,
+    /// A regular expression that its body must match.
+    pub expected_body: Option<String>,
+}
+
+/// What a probe does, in the order of the file's words.
+pub(crate) const PROBES: &[&str] = &["http", "tcp"];
 
 impl Backend {
     pub(crate) fn assemble(table: &Table, values: &Values) -> Backend {
         let view = values.view("backend.*", &table.path);
-        let path = format!("{}.probe", table.path);
-        let probed = values.tables("backend.*.probe").any(|probe| probe.path == path);
+        let has = |pattern: &str, path: &str| values.tables(pattern).any(|table| table.path == path);
+        let (probe, eject) = (format!("{}.probe", table.path), format!("{}.eject", table.path));
         Backend {
             name: table.name.clone(),
             address: view.address("address"),
@@ -62,8 +108,13 @@ impl Backend {
             between_bytes_timeout: view.duration("between_bytes_timeout"),
             idle_timeout: view.duration("idle_timeout"),
             max_connections: view.count("max_connections"),
+            wait_limit: view.count("wait_limit"),
+            wait_timeout: view.duration("wait_timeout"),
             host_header: view.text("host_header"),
-            probe: probed.then(|| Probe::assemble(&values.view("backend.*.probe", &path))),
+            probe: has("backend.*.probe", &probe).then(|| Probe::assemble(&values.view("backend.*.probe", &probe))),
+            slow_start: view.duration("slow_start"),
+            eject: has("backend.*.eject", &eject).then(|| Eject::assemble(&values.view("backend.*.eject", &eject))),
+            saint_mode: view.duration("saint_mode"),
         }
     }
 }
@@ -72,15 +123,36 @@ impl Probe {
     fn assemble(view: &View<'_>) -> Probe {
         // The table of keys has 64 as their maximum.
         let small = |leaf: &str| u8::try_from(view.count(leaf)).unwrap_or(64);
-        Probe {
+        let http = || HttpProbe {
+            method: view.string("method"),
             path: view.string("path"),
             host: view.text("host"),
+            request: view.texts_if_set("request"),
+            expected_status: view.statuses("expected_status"),
+            expected_body: view.text("expected_body"),
+        };
+        Probe {
+            http: (view.word("kind") == "http").then(http),
             interval: view.duration("interval"),
+            jitter_permille: view.percent("jitter"),
             timeout: view.duration("timeout"),
             window: small("window"),
             threshold: small("threshold"),
             initial: small("initial"),
-            expected_status: u16::try_from(view.count("expected_status")).unwrap_or(200),
+        }
+    }
+}
+
+impl Eject {
+    fn assemble(view: &View<'_>) -> Eject {
+        let time = view.duration("time");
+        Eject {
+            faults: view.count("faults"),
+            fault_rate_permille: view.percent("fault_rate"),
+            requests: view.count("requests"),
+            window: view.duration("window"),
+            time,
+            max_time: view.duration("max_time").max(time),
         }
     }
 }

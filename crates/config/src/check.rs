@@ -20,7 +20,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     }
     names_twice(values, &mut errors);
     addresses_twice(values, &mut errors);
-    directors(values, &mut errors);
+    crate::check_directors::all(values, &mut errors);
     purge(values, &mut errors);
     files(values, &mut errors);
     admin(values, &mut errors);
@@ -90,26 +90,6 @@ fn take<'a>(found: Option<(&Value, &'a Place)>, taken: &mut Vec<(Address, &'a Pl
             errors.push(place.clash(Fault::new(format!("duplicate address `{address}`")), first));
         }
         None => taken.push((address.clone(), place)),
-    }
-}
-
-fn directors(values: &Values, errors: &mut Vec<Diagnostic>) {
-    let backends = declared(values, "backend");
-    for entry in values.of("director.*.backends") {
-        let Value::Members(members) = &entry.value else { continue };
-        for member in members {
-            let name = member.value.backend.as_str();
-            if backends.contains(&name) || values.broken.contains(&format!("backend.{name}")) {
-                continue;
-            }
-            let fault = if values.tables("director.*").any(|director| director.name == name) {
-                Fault::new(format!("`{name}` is a director: directors of directors are not available in this version"))
-            } else {
-                let help = name::suggestion(name, &backends);
-                Fault::new(format!("unknown backend `{name}`")).help(help.or(Some(format!("declare [backend.{name}]"))))
-            };
-            errors.push(member.place.error(fault));
-        }
     }
 }
 
@@ -220,6 +200,6 @@ fn something_to_serve(values: &Values, errors: &mut Vec<Diagnostic>) {
     }
 }
 
-fn declared<'a>(values: &'a Values, section: &str) -> Vec<&'a str> {
+pub(crate) fn declared<'a>(values: &'a Values, section: &str) -> Vec<&'a str> {
     values.tables(&format!("{section}.*")).map(|table| table.name.as_str()).collect()
 }

@@ -4,8 +4,9 @@
 
 use copal_semantics::Span;
 
+use crate::backend::PROBES;
 use crate::cache::{SET_COOKIE, VARY_LANGUAGE};
-use crate::director::{KINDS, LATER_KINDS};
+use crate::director::KINDS;
 use crate::kind::Kind;
 use crate::listen::REQUEST_DIRECTIVES;
 use crate::log::FORMATS;
@@ -137,15 +138,43 @@ pub const KEYS: &[Key] = &[
     key("backend.*.idle_timeout", TIMEOUT, Is("60s"), "Varnish's backend_idle_timeout; shorter than the 75 s of nginx",
         "How long an unused connection is kept for the next request."),
     key("backend.*.max_connections", Kind::Count(1, 100_000), Is("200"), "more than common application servers work on at a time",
-        "Most connections at a time; 503 beyond."),
+        "Most requests at a time. Directors pass over a backend that is full while another has room; further requests wait, see `wait_limit`."),
+    key("backend.*.wait_limit", Kind::Count(0, 1_000_000), Is("0"), "Varnish's backend_wait_limit: who waits for a backend that is full mostly waits in vain",
+        "Most requests that wait for one of `max_connections`, in their order; 503 beyond."),
+    key("backend.*.wait_timeout", TIMEOUT, Is("1s"), "a peak is over by then, and a person has not yet turned away",
+        "How long a request waits for one of `max_connections`; 503 beyond."),
     key("backend.*.host_header", Kind::Host, Unset("the client's Host"), "applications build links from it",
         "The `Host` that the backend is sent."),
+    key("backend.*.slow_start", Kind::Duration(Span::ZERO, DAY), Is("0s"), "only the owner knows how long a cold backend takes to warm up",
+        "How long a backend that has become healthy again, or whose ejection is over, takes to its whole share: from a tenth of it in a straight line. Not at the start of Copal, and nothing to `fallback` and `split`."),
+    key("backend.*.saint_mode", Kind::Duration(Span::ZERO, DAY), Is("0s"), "one answer of 500 does not mean that another backend does better",
+        "How long a backend that has answered a URL with a 5xx is not asked for that URL again while another can be (Varnish's saint mode); at most 1024 URLs per backend. `0s` switches it off."),
+    key("backend.*.eject.faults", Kind::Count(0, 1_000_000), Is("5"), "Envoy's consecutive_5xx",
+        "Faults in a row after which the backend is left out by its directors for a while: refused, timed out, cut off or malformed, and answers of 502, 503 and 504. 0 switches this off. The table `eject` switches ejection on."),
+    key("backend.*.eject.fault_rate", Kind::Percent(0, 1000), Is("50%"), "half of the visitors see errors",
+        "Share of faults after which the same happens. `0%` switches this off."),
+    key("backend.*.eject.requests", Kind::Count(1, 1_000_000), Is("20"), "of fewer a share says nothing",
+        "Requests within `window` before the share counts."),
+    key("backend.*.eject.window", TIMEOUT, Is("10s"), "Envoy's interval",
+        "Over how long the share is taken; between one and two of it are looked at."),
+    key("backend.*.eject.time", TIMEOUT, Is("30s"), "Envoy's base_ejection_time",
+        "How long the backend is left out the first time; each further time twice as long, until it has served for `max_time` without."),
+    key("backend.*.eject.max_time", TIMEOUT, Is("5m"), "Envoy's max_ejection_time",
+        "How long it is left out at most."),
+    key("backend.*.probe.kind", Kind::Word(PROBES, &[]), Is("http"), "a process that accepts connections may still not answer",
+        "`http` asks for something; `tcp` only connects. The table `probe` switches probing on; without it a backend counts as healthy."),
     key("backend.*.probe.path", Kind::UrlPath, Is("/"), "every site has it",
-        "What the probe asks for. The table `probe` switches probing on; without it a backend counts as healthy."),
+        "What the probe asks for."),
+    key("backend.*.probe.method", Kind::Token, Is("GET"), "every application answers it",
+        "The method of the probe."),
     key("backend.*.probe.host", Kind::Host, Unset("`host_header`, or else the address"), "the name the backend is used under",
         "The `Host` that the probe sends."),
+    key("backend.*.probe.request", Kind::Lines, Unset("made of `method`, `path` and `host`"), "three settings are enough for most",
+        "The head of the probe's request, line by line, instead of these three. Line ends and the empty line are added; `Connection: close` is not."),
     key("backend.*.probe.interval", Kind::Duration(Span::from_millis(10), DAY), Is("5s"), "Varnish's",
         "From the start of one probe to the start of the next."),
+    key("backend.*.probe.jitter", Kind::Percent(0, 500), Is("10%"), "many proxies that probe together do not fall into step",
+        "By how much the interval varies, either way."),
     key("backend.*.probe.timeout", TIMEOUT, Is("2s"), "Varnish's",
         "A probe that takes longer has failed."),
     key("backend.*.probe.window", Kind::Count(1, 64), Is("8"), "Varnish's",
@@ -154,13 +183,33 @@ pub const KEYS: &[Key] = &[
         "How many of them must be good for the backend to be healthy."),
     key("backend.*.probe.initial", Kind::Count(0, 64), Is("2"), "Varnish's: sick at first, healthy after one good probe",
         "How many count as good at the start."),
-    key("backend.*.probe.expected_status", Kind::Count(100, 599), Is("200"), "what a health page says",
-        "The status of a good answer."),
+    key("backend.*.probe.expected_status", Kind::Statuses, Is("200"), "what a health page says",
+        "The status of a good answer, or a range."),
+    key("backend.*.probe.expected_body", Kind::Pattern, Unset("any body"), "most health pages speak by their status",
+        "What the body of a good answer matches somewhere, within its first 64 KiB."),
 
-    key("director.*.kind", Kind::Word(KINDS, LATER_KINDS), Is("round_robin"), "fair, and needs no state",
-        "How a healthy backend is chosen: `round_robin` takes them in turn, each as often as its weight says."),
+    key("director.*.kind", Kind::Word(KINDS, &[]), Is("round_robin"), "fair, and needs no state",
+        "How a backend is chosen among those that can serve: `round_robin` in turn; `random` by chance; `fallback` the first; `hash` and `shard` the same for the same `by` (`hash` is exact in its shares, `shard` keeps a ring and can warm up the next in line); `least_connections` the one with the fewest requests under way; `peak_ewma` the faster one of two; `split` by shares of the visitors."),
     key("director.*.backends", Kind::Members, Required, "only the owner knows",
-        "Names of backends, or `{ name = \"a\", weight = 3 }` with weights from 1 to 1000 (1 when not given)."),
+        "Names of backends or of other directors, or `{ name = \"a\", weight = 3 }` with weights from 1 to 1000 (1 when not given). In a `split` also `when = \"header:X-Canary=yes\"` or `\"cookie:beta\"`: requests that have it go there, and the weight may be 0."),
+    key("director.*.by", Kind::By, Unset("`key`; for `split`, `client`"), "one object, one backend; one visitor, one version",
+        "What `hash`, `shard` and `split` go by: the cache `key`, the `url`, the `client`'s address, `header:NAME`, `cookie:NAME`. Requests without that header or cookie go by the client's address, those without a key (passed ones) by host and URL."),
+    key("director.*.sticky", Kind::Bool, Is("false"), "the first is the one that is wanted",
+        "Whether `fallback` stays with the backend it has come to until that one fails."),
+    key("director.*.replicas", Kind::Count(1, 1000), Is("67"), "Varnish's",
+        "Points on the ring of `shard` for a member of the smallest weight; heavier ones have more. At most 65536 in all."),
+    key("director.*.warmup", Kind::Percent(0, 1000), Is("0%"), "costs the next in line memory for what it may never serve",
+        "Share of the requests that `shard` sends to the backend that would take over, to keep it warm."),
+    key("director.*.max_ejected", Kind::Percent(0, 1000), Is("50%"), "one of two or three, two of four",
+        "Share of the backends that may be ejected at a time, rounded down: what else fails goes on being asked."),
+    key("director.*.cookie.name", Kind::Token, Is("copal_route"), "no application has it",
+        "The cookie that binds a visitor to the backend that served it first. Set on responses that are not cached; its value is signed. The table `cookie` switches it on."),
+    key("director.*.cookie.max_age", Kind::Duration(Span::from_secs(1), YEAR), Unset("until the browser is closed"), "as long as most sessions live",
+        "How long browsers keep it."),
+    key("director.*.cookie.secure", Kind::Bool, Is("false"), "this version listens without TLS",
+        "Whether browsers send it over TLS alone."),
+    key("director.*.cookie.secret_file", Kind::File, Unset("a secret of its own at each start"), "nothing to set up, but visitors are assigned anew after a restart",
+        "A file whose first line, of at least 16 bytes, signs the cookie. Proxies that share visitors share it."),
 
     key("acl.*", Kind::Networks, Required, "a list is what is written",
         "Addresses and networks; `!` takes one out again. The longest prefix that contains an address decides, as in Varnish."),
@@ -225,7 +274,7 @@ pub fn section_doc(section: &str) -> &'static str {
             "One table `[backend.NAME]` per origin server. When several are declared and neither a director nor the policy chooses, the first one in the file serves."
         }
         "director.*" => {
-            "One table `[director.NAME]` per group of backends. The first one in the file serves when the policy does not choose."
+            "One table `[director.NAME]` per group of backends or of other directors. The first one in the file serves when the policy does not choose."
         }
         "acl" => "Access lists, one key per list: `NAME = [networks]`.",
         "purge" => "Who may purge with an HTTP request, and how.",

@@ -4,6 +4,7 @@ use copal_semantics::Span;
 
 use crate::acl::AclEntry;
 use crate::address::Address;
+use crate::by::By;
 use crate::diagnostic::Diagnostic;
 use crate::director::Member;
 use crate::name;
@@ -49,6 +50,16 @@ pub enum Kind {
     Networks,
     /// A list of backends, with weights where wanted.
     Members,
+    /// A share of a whole, bounds in thousandths, both included.
+    Percent(u32, u32),
+    /// A status, or the first and the last of a range.
+    Statuses,
+    /// A regular expression.
+    Pattern,
+    /// Lines of a request head.
+    Lines,
+    /// What a director goes by.
+    By,
 }
 
 impl Kind {
@@ -72,6 +83,11 @@ impl Kind {
             Kind::File => "the path of a file, in quotes".into(),
             Kind::OutputFile => "the path of a file, in quotes, or \"-\" for standard output".into(),
             Kind::Networks => "a list of networks such as [\"10.0.0.0/8\", \"::1\", \"!10.0.0.66\"]".into(),
+            Kind::Percent(..) => "a percentage such as \"50%\"".into(),
+            Kind::Statuses => "a status such as 200, or a range such as \"200-399\"".into(),
+            Kind::Pattern => "a regular expression such as \"status: (up|degraded)\"".into(),
+            Kind::Lines => "a list of lines such as [\"GET /healthz HTTP/1.0\", \"Host: app\"]".into(),
+            Kind::By => "one of \"key\", \"url\", \"client\", \"header:NAME\", \"cookie:NAME\"".into(),
             Kind::Members => "a list of backends such as [\"a\", \"b\"] or [{ name = \"a\", weight = 3 }]".into(),
         }
     }
@@ -108,6 +124,14 @@ impl Kind {
                 Ok(Value::Networks(found.into_iter().map(|item| item.value).collect()))
             }
             Kind::Members => Member::read_all(self, raw).map(Value::Members),
+            Kind::Percent(min, max) => one(self.percent(raw, *min, *max)),
+            Kind::Statuses => one(self.statuses(raw)),
+            Kind::Pattern => one(self.text(raw).and_then(|t| pattern(t).map(Value::Text))),
+            Kind::Lines => {
+                let found = self.items(raw, request_line, |_| String::new())?;
+                Ok(Value::Texts(found.into_iter().map(|item| item.value).collect()))
+            }
+            Kind::By => one(self.text(raw).and_then(|t| By::parse(&t)).map(Value::By)),
         }
     }
 
@@ -163,6 +187,27 @@ impl Kind {
         Err(out_of_range(&text, &units::show_duration(min), &units::show_duration(max)))
     }
 
+    fn percent(&self, raw: &Located, min: u32, max: u32) -> Result<Value, Fault> {
+        let text = self.text(raw)?;
+        match units::percent(&text)? {
+            permille if (min..=max).contains(&permille) => Ok(Value::Percent(permille)),
+            _ => Err(out_of_range(&text, &units::show_percent(min), &units::show_percent(max))),
+        }
+    }
+
+    fn statuses(&self, raw: &Located) -> Result<Value, Fault> {
+        let text = match &raw.raw {
+            Raw::Number(text) => text.clone(),
+            _ => self.text(raw)?,
+        };
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let status = |part: &str| part.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+        match (status(first), status(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Value::Statuses(first, last)),
+            _ => Err(out_of_range(&text, "100", "599")),
+        }
+    }
+
     fn size(&self, raw: &Located, min: u64, max: u64) -> Result<Value, Fault> {
         let text = match &raw.raw {
             Raw::Number(text) => text.clone(),
@@ -195,7 +240,10 @@ impl Kind {
                 Err(fault) => bad.push(element.place.error(fault)),
             }
         }
-        if let Err(errors) = unique(&good, id) {
+        // Lines of a request may well be the same twice.
+        if let Err(errors) = unique(&good, id)
+            && !matches!(self, Kind::Lines)
+        {
             bad.extend(errors);
         }
         if bad.is_empty() { Ok(good) } else { Err(bad) }
@@ -272,6 +320,25 @@ fn host(text: String) -> Result<String, Fault> {
         return Err(Fault::new(format!("bad host `{text}`")).help(Some("a Host field has no user name".to_owned())));
     }
     Ok(text)
+}
+
+fn pattern(text: String) -> Result<String, Fault> {
+    match regex::bytes::Regex::new(&text) {
+        Ok(_) => Ok(text),
+        // The message draws the pattern; its last line says what is wrong.
+        Err(why) => {
+            let why = why.to_string();
+            let reason = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(Fault::new(format!("bad regular expression `{text}`")).help(Some(reason)))
+        }
+    }
+}
+
+fn request_line(text: &str) -> Result<String, Fault> {
+    match text.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f)) && !text.is_empty() {
+        true => Ok(text.to_owned()),
+        false => Err(Fault::new("a line of a request has no control characters and is not empty")),
+    }
 }
 
 fn field_name(text: &str) -> Result<String, Fault> {

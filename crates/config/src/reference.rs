@@ -6,7 +6,7 @@ use crate::env::variable;
 use crate::keys::{self, Given, KEYS, Key, section_doc};
 use crate::kind::Kind;
 use crate::later::LATER;
-use crate::units::{show_duration, show_size};
+use crate::units::{show_duration, show_percent, show_size};
 use crate::walk::show;
 
 /// `docs/reference/config.md`: every key with its kind, default, reason and meaning.
@@ -31,6 +31,8 @@ pub fn reference_markdown() -> String {
         // Sub-tables are shown with the section that they belong to.
         let top = if table.starts_with("backend.*") {
             "backend.*"
+        } else if table.starts_with("director.*") {
+            "director.*"
         } else if table.starts_with("log") {
             "log"
         } else if table.starts_with("policy") {
@@ -70,7 +72,7 @@ fn heading(section: &str) -> String {
 fn entry(key: &Key) -> String {
     let default = match key.default {
         Given::Is(text) if matches!(key.kind, Kind::Words(..) | Kind::FieldNames) => format!("`[\"{text}\"]`"),
-        Given::Is(text) if matches!(key.kind, Kind::Count(..) | Kind::Bool) => format!("`{text}`"),
+        Given::Is(text) if matches!(key.kind, Kind::Count(..) | Kind::Bool | Kind::Statuses) => format!("`{text}`"),
         Given::Is(text) => format!("`\"{text}\"`"),
         Given::Unset(meaning) => meaning.to_owned(),
         Given::Required => "none, must be given".to_owned(),
@@ -78,6 +80,7 @@ fn entry(key: &Key) -> String {
     let range = match key.kind {
         Kind::Duration(min, max) => format!(", {} to {}", show_duration(min), show_duration(max)),
         Kind::Size(min, max) => format!(", {} to {}", show_size(min), show_size(max)),
+        Kind::Percent(min, max) => format!(", {} to {}", show_percent(min), show_percent(max)),
         _ => String::new(),
     };
     let variable = if key.path.contains("[]") { String::new() } else { format!(" · `{}`", variable(&show(key.path))) };

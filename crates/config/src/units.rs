@@ -128,6 +128,30 @@ fn number(text: &str) -> Option<(f64, &str)> {
     digits.parse().ok().map(|n| (n, rest))
 }
 
+/// "12.5%" as thousandths.
+pub(crate) fn percent(text: &str) -> Result<u32, Fault> {
+    let bad = || {
+        Fault::new(format!("bad share `{text}`"))
+            .help(Some("write a percentage such as \"50%\" or \"0.5%\"".to_owned()))
+    };
+    let number = text.strip_suffix('%').ok_or_else(bad)?.trim_end();
+    let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(tenths) || tenths.len() > 1 || whole.len() > 4 {
+        return Err(bad());
+    }
+    let value = |part: &str| part.parse::<u32>().map_err(|_| bad());
+    Ok(value(whole)? * 10 + value(tenths)?)
+}
+
+/// Thousandths as a percentage.
+pub(crate) fn show_percent(permille: u32) -> String {
+    match permille % 10 {
+        0 => format!("{}%", permille / 10),
+        tenths => format!("{}.{tenths}%", permille / 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +184,17 @@ mod tests {
         }
         for text in ["0B", "1KiB", "256MiB", "1000B", "3GiB"] {
             assert_eq!(show_size(size(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn percentages_have_a_sign_and_at_most_one_decimal() {
+        for (text, permille) in [("50%", 500), ("0.5%", 5), ("100 %", 1000), ("12.5%", 125), ("0%", 0)] {
+            assert_eq!(percent(text).ok(), Some(permille), "{text}");
+        }
+        assert_eq!((show_percent(500), show_percent(5)), ("50%".to_owned(), "0.5%".to_owned()));
+        for text in ["50", "%", "-1%", "0.25%", ".5%", "1.%", "99999%", "a%"] {
+            assert!(percent(text).is_err(), "{text}");
         }
     }
 }

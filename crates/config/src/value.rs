@@ -4,6 +4,7 @@ use copal_semantics::Span;
 
 use crate::acl::AclEntry;
 use crate::address::Address;
+use crate::by::By;
 use crate::director::Member;
 use crate::place::Place;
 use crate::units;
@@ -22,6 +23,11 @@ pub(crate) enum Value {
     Texts(Vec<String>),
     Networks(Vec<AclEntry>),
     Members(Vec<Item<Member>>),
+    /// Thousandths.
+    Percent(u32),
+    /// From the first to the last, both included.
+    Statuses(u16, u16),
+    By(By),
 }
 
 /// An element of a list, and where it stood.
@@ -46,6 +52,10 @@ impl Value {
             Value::Words(words) => list(words.iter().map(ToString::to_string).collect()),
             Value::Texts(texts) => list(texts.clone()),
             Value::Networks(entries) => list(entries.iter().map(ToString::to_string).collect()),
+            Value::Percent(permille) => units::show_percent(*permille),
+            Value::Statuses(first, last) if first == last => first.to_string(),
+            Value::Statuses(first, last) => format!("{first}-{last}"),
+            Value::By(by) => by.to_string(),
             Value::Members(members) => list(members.iter().map(|m| m.value.show()).collect()),
         }
     }

@@ -1,6 +1,7 @@
 //! All values of one configuration by path, from whichever layer set them last.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use copal_semantics::Span;
 
 use crate::acl::AclEntry;
 use crate::address::Address;
+use crate::by::By;
 use crate::diagnostic::Diagnostic;
 use crate::director::Member;
 use crate::keys::{self, Given, Key};
@@ -137,6 +139,8 @@ impl View<'_> {
     getter!(texts, Texts, Vec<String>);
     getter!(string, Text, String);
     getter!(address, Address, Address);
+    getter!(percent, Percent, u32);
+    getter!(by, By, By);
     getter!(networks, Networks, Vec<AclEntry>);
 
     pub(crate) fn duration(&self, leaf: &str) -> Duration {
@@ -153,6 +157,22 @@ impl View<'_> {
     pub(crate) fn members(&self, leaf: &str) -> Vec<Member> {
         match self.value(leaf) {
             Some(Value::Members(items)) => items.into_iter().map(|Item { value, .. }| value).collect(),
+            other => self.mismatch(leaf, other),
+        }
+    }
+
+    pub(crate) fn statuses(&self, leaf: &str) -> RangeInclusive<u16> {
+        match self.value(leaf) {
+            Some(Value::Statuses(first, last)) => first..=last,
+            other => self.mismatch(leaf, other),
+        }
+    }
+
+    /// A list of texts that may be unset.
+    pub(crate) fn texts_if_set(&self, leaf: &str) -> Option<Vec<String>> {
+        match self.value(leaf) {
+            Some(Value::Texts(texts)) => Some(texts),
+            None => None,
             other => self.mismatch(leaf, other),
         }
     }

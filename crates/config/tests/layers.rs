@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use copal_config::{
-    AccessFormat, AccessPath, Address, Config, Diagnostics, Given, KEYS, Origin, Overrides, PurgeProtocol, SetCookie,
-    unknown_variables,
+    AccessFormat, AccessPath, Address, By, Config, Diagnostics, DirectorKind, Given, KEYS, Origin, Overrides,
+    PurgeProtocol, SetCookie, When, unknown_variables,
 };
 
 const FULL: &str = r#"
@@ -60,8 +60,13 @@ first_byte_timeout = "2s"
 between_bytes_timeout = "3s"
 idle_timeout = "4s"
 max_connections = 50
+wait_limit = 5
+wait_timeout = "6s"
+slow_start = "7s"
+saint_mode = "8s"
 host_header = "www.example.com"
-probe = { path = "/healthz/", host = "h", interval = "1s", timeout = "500ms", window = 4, threshold = 2, initial = 1, expected_status = 204 }
+probe = { kind = "http", path = "/healthz/", method = "HEAD", host = "h", request = ["GET / HTTP/1.0"], interval = "1s", jitter = "5%", timeout = "500ms", window = 4, threshold = 2, initial = 1, expected_status = 204, expected_body = "ok" }
+eject = { faults = 1, fault_rate = "1%", requests = 2, window = "3s", time = "4s", max_time = "5s" }
 
 [backend.app1]
 address = "[::1]:8001"
@@ -69,6 +74,20 @@ address = "[::1]:8001"
 [director.app]
 kind = "round_robin"
 backends = ["zed", { name = "app1", weight = 3 }]
+max_ejected = "10%"
+cookie = { name = "route", max_age = "1h", secure = true, secret_file = "layers.rs" }
+
+[director.ring]
+kind = "shard"
+by = "url"
+replicas = 7
+warmup = "1%"
+backends = ["app"]
+
+[director.first]
+kind = "fallback"
+sticky = true
+backends = ["ring"]
 
 [acl]
 purgers = ["127.0.0.0/8", "::1", "!127.0.0.2"]
@@ -139,7 +158,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     let names: Vec<_> = config.backends.iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names, ["zed", "app1"], "the order of the file");
     let probe = config.backends[0].probe.as_ref().unwrap();
-    assert_eq!((probe.window, probe.threshold, probe.initial, probe.expected_status), (4, 2, 1, 204));
+    let http = probe.http.as_ref().unwrap();
+    assert_eq!((probe.window, probe.threshold, probe.initial, http.expected_status.clone()), (4, 2, 1, 204..=204));
     assert_eq!(config.backends[0].address, Address::Host { host: "app.internal".into(), port: 8000 });
     assert_eq!(config.backends[1].probe, None);
     assert_eq!(config.directors[0].members[1].weight, 3);
@@ -158,11 +178,10 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
         assert!(leaf == "*" || FULL.contains(&format!("{leaf} =")), "{} is not tested", key.path);
     }
     let set = config.resolved();
-    assert!(
-        set.iter().all(|(p, _, o)| matches!(o, Origin::File(_))
-            || p.starts_with("listen[1]")
-            || p.starts_with("backend.app1"))
-    );
+    assert!(set.iter().all(|(p, _, o)| matches!(o, Origin::File(_))
+        || p.starts_with("listen[1]")
+        || p.starts_with("backend.app1")
+        || p.starts_with("director.")));
 }
 
 #[test]
@@ -183,7 +202,8 @@ fn what_nobody_sets_has_its_default() {
     assert_eq!(origin(&config, "limits.body_size"), ("(no limit)".into(), Origin::Default));
     let probed = load(&format!("{ONE}probe = {{}}\n[log.access]\n"), &[], &Overrides::default()).unwrap();
     let probe = probed.backends[0].probe.as_ref().unwrap();
-    assert_eq!((probe.path.as_str(), probe.window, probe.threshold, probe.initial), ("/", 8, 3, 2));
+    let http = probe.http.as_ref().unwrap();
+    assert_eq!((http.path.as_str(), probe.window, probe.threshold, probe.initial), ("/", 8, 3, 2));
     assert_eq!(probed.log.access.unwrap().format, AccessFormat::Json);
 }
 
@@ -232,7 +252,7 @@ fn the_environment_reaches_named_tables_lists_and_switches() {
     ];
     let config = load(&text, &env, &Overrides::default()).unwrap();
     assert_eq!(config.backends[0].address, tcp("10.0.0.1:80"));
-    assert_eq!(config.backends[0].probe.as_ref().unwrap().path, "/up");
+    assert_eq!(config.backends[0].probe.as_ref().unwrap().http.as_ref().unwrap().path, "/up");
     assert_eq!(config.acls["local-net"].len(), 2);
     assert_eq!(config.log.access.unwrap().format, AccessFormat::Ncsa);
     assert_eq!(config.listen.len(), 2);
@@ -328,4 +348,69 @@ fn variables_that_set_nothing_are_warned_of() {
         warnings.to_string(),
         "warning: the environment variable `COPAL_CACHE_SISE` sets nothing\n |\n = help: did you mean `COPAL_CACHE_SIZE`?"
     );
+}
+
+#[test]
+fn directors_of_every_kind_are_read_with_what_they_need() {
+    let config = Config::from_str(
+        "copal.toml",
+        r#"
+[backend.a]
+address = "127.0.0.1:1"
+slow_start = "30s"
+wait_limit = 10
+saint_mode = "10s"
+eject = { faults = 3, fault_rate = "12.5%", time = "10m" }
+probe = { kind = "tcp", jitter = "0%" }
+[backend.b]
+address = "127.0.0.1:2"
+probe = { method = "HEAD", expected_status = "200-399", expected_body = "ok", request = ["GET / HTTP/1.0", "X: 1", "X: 1"] }
+[director.top]
+kind = "fallback"
+sticky = true
+backends = ["ring", "b"]
+[director.ring]
+kind = "shard"
+by = "header:X-User"
+replicas = 10
+warmup = "5%"
+max_ejected = "0%"
+backends = ["a", { name = "b", weight = 2 }]
+[director.canary]
+kind = "split"
+backends = [{ name = "a", weight = 0, when = "cookie:beta=1" }, "b"]
+cookie = { max_age = "1h" }
+[director.plain]
+kind = "hash"
+backends = ["a"]
+"#,
+    )
+    .unwrap();
+    let [a, b] = &config.backends[..] else { panic!() };
+    assert_eq!((a.slow_start.as_secs(), a.wait_limit, a.saint_mode.as_secs()), (30, 10, 10));
+    let eject = a.eject.as_ref().unwrap();
+    assert_eq!((eject.faults, eject.fault_rate_permille, eject.requests), (3, 125, 20));
+    assert_eq!(eject.max_time.as_secs(), 600, "never less than `time`");
+    let (tcp, http) = (a.probe.as_ref().unwrap(), b.probe.as_ref().unwrap().http.as_ref().unwrap());
+    assert!(tcp.http.is_none() && tcp.jitter_permille == 0 && b.eject.is_none());
+    assert_eq!((http.method.as_str(), http.expected_status.clone()), ("HEAD", 200..=399));
+    assert_eq!((http.expected_body.as_deref(), http.request.as_ref().unwrap().len()), (Some("ok"), 3));
+    let [top, ring, canary, plain] = &config.directors[..] else { panic!() };
+    assert_eq!(top.kind, DirectorKind::Fallback { sticky: true });
+    let by = By::Header("X-User".to_owned());
+    assert_eq!(ring.kind, DirectorKind::Shard { by, replicas: 10, warmup_permille: 50 });
+    assert_eq!((ring.max_ejected_permille, plain.max_ejected_permille), (0, 500));
+    assert_eq!(
+        (&canary.kind, &plain.kind),
+        (&DirectorKind::Split { by: By::Client }, &DirectorKind::Hash { by: By::Key })
+    );
+    let when = When { what: By::Cookie("beta".to_owned()), value: Some("1".to_owned()) };
+    assert_eq!((canary.members[0].weight, canary.members[0].when.as_ref()), (0, Some(&when)));
+    let cookie = canary.cookie.as_ref().unwrap();
+    assert_eq!((cookie.name.as_str(), cookie.max_age.unwrap().as_secs(), cookie.secure), ("copal_route", 3600, false));
+    assert!(plain.cookie.is_none());
+    let shown = config.resolved();
+    let value = |path: &str| shown.iter().find(|(p, ..)| p == path).map(|(_, value, _)| value.as_str());
+    assert_eq!(value("director.canary.backends"), Some("[a weight 0 when cookie:beta=1, b]"));
+    assert_eq!(value("backend.b.probe.expected_status"), Some("200-399"));
 }

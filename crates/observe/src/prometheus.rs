@@ -100,6 +100,14 @@ fn backends(rows: &[BackendRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             family.encode_family(&[("backend", row.name.as_str())])?.encode_gauge(&value(row))?;
         }
     }
+    let help = "1 for the state that the backend is in.";
+    let mut family = descriptor(encoder, "backend_state", help, MetricType::Gauge)?;
+    for row in rows {
+        for state in STATES {
+            let labels = [("backend", row.name.as_str()), ("state", state)];
+            family.encode_family(&labels)?.encode_gauge(&f64::from(u8::from(row.state == *state)))?;
+        }
+    }
     for (name, help, value) in COUNTERS {
         let mut family = descriptor(encoder, name, help, MetricType::Counter)?;
         for row in rows {
@@ -116,10 +124,21 @@ type Column = (&'static str, &'static str, fn(&BackendRow) -> f64);
 const GAUGES: &[Column] = &[
     ("backend_healthy", "1 when the backend may be chosen, else 0.", |row| f64::from(u8::from(row.healthy))),
     ("backend_open", "Connections to the backend in use now.", |row| row.connections_open as f64),
+    ("backend_share", "How much of its share the backend gets now, from 0 to 1: less in its slow start.", |row| {
+        row.share_percent / 100.0
+    }),
+    ("backend_waiting", "Requests that wait for a connection of the backend.", |row| row.waiting as f64),
+    ("backend_saint_objects", "Objects that the backend is not asked for since it failed them.", |row| {
+        row.saint_objects as f64
+    }),
 ];
+
+/// The states of a backend, each a series of `backend_state` of which one is 1.
+const STATES: &[&str] = &["healthy", "slow_start", "sick", "draining", "ejected"];
 
 const COUNTERS: &[Column] = &[
     ("backend_requests", "Requests sent to the backend.", |row| row.requests as f64),
+    ("backend_ejections", "How often the backend was ejected for failing requests.", |row| row.ejections as f64),
     ("backend_failures", "Requests that the backend failed.", |row| row.failures as f64),
     ("backend_latency_seconds", "Sum of the times to the first byte.", |row| row.latency_ms_sum / 1e3),
     ("backend_latency_requests", "Requests that backend_latency_seconds is the sum of.", |row| {
@@ -140,7 +159,8 @@ mod tests {
         let latencies = Latencies::default();
         latencies.hit.record(Duration::from_micros(15));
         latencies.hit.record(Duration::from_secs(50));
-        let row = BackendRow { name: "a\"b".into(), healthy: true, requests: 9, ..BackendRow::default() };
+        let (name, state) = ("a\"b".into(), "ejected".into());
+        let row = BackendRow { name, state, requests: 9, ejections: 2, ..BackendRow::default() };
         render(Stats::collect(&counters, &latencies, Duration::from_secs(1), "site.rhai", 1 << 20, vec![row]))
     }
 
@@ -154,6 +174,9 @@ mod tests {
             "# TYPE copal_bytes gauge",
             "copal_bytes 4096",
             "copal_backend_requests_total{backend=\"a\\\"b\"} 9.0",
+            "copal_backend_ejections_total{backend=\"a\\\"b\"} 2.0",
+            "copal_backend_state{backend=\"a\\\"b\",state=\"ejected\"} 1.0",
+            "copal_backend_state{backend=\"a\\\"b\",state=\"healthy\"} 0.0",
             "copal_request_duration_seconds_count{outcome=\"hit\"} 2",
             "copal_request_duration_seconds_bucket{le=\"10.0\",outcome=\"hit\"} 1",
             "copal_request_duration_seconds_bucket{le=\"+Inf\",outcome=\"hit\"} 2",

@@ -47,6 +47,16 @@ pub struct BackendRow {
     pub name: String,
     /// May it be chosen?
     pub healthy: bool,
+    /// In one word: healthy, slow_start, sick, draining, ejected.
+    pub state: String,
+    /// How much of its share directors give it now: less than 100 in its slow start.
+    pub share_percent: f64,
+    /// Requests that wait for one of its connections.
+    pub waiting: u64,
+    /// How often it was ejected for failing requests.
+    pub ejections: u64,
+    /// Objects that it is not asked for since it failed them.
+    pub saint_objects: u64,
     /// Why: "probe: 6 of 8", "set sick by the owner", "no probe".
     pub state_reason: String,
     /// Connections in use now.
@@ -59,7 +69,7 @@ pub struct BackendRow {
     pub latency_ms_sum: f64,
     /// How many requests that sum is of.
     pub latency_count: u64,
-    /// The last probes, the newest last: "+" good, "-" failed.
+    /// The last probes, the newest last: "X" good, "x" failed, "." not probed yet.
     pub probe_history: String,
 }
 

@@ -72,7 +72,7 @@ fn backends(backends: &[BackendRow]) -> String {
     rows.extend(backends.iter().map(|backend| {
         [
             backend.name.clone(),
-            if backend.healthy { "healthy" } else { "sick" }.to_owned(),
+            health(backend),
             backend.state_reason.clone(),
             backend.probe_history.clone(),
             backend.connections_open.to_string(),
@@ -82,6 +82,16 @@ fn backends(backends: &[BackendRow]) -> String {
         ]
     }));
     table(&rows, [Left, Left, Left, Left, Right, Right, Right, Right])
+}
+
+/// "healthy", "slow_start 40 %", "sick".
+fn health(backend: &BackendRow) -> String {
+    match backend.state.as_str() {
+        "" if backend.healthy => "healthy".to_owned(),
+        "" => "sick".to_owned(),
+        "slow_start" => format!("slow_start {:.0} %", backend.share_percent),
+        state => state.to_owned(),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -151,9 +161,9 @@ mod tests {
         latencies.miss.record(Duration::from_millis(30));
         let backend = BackendRow {
             name: "app1".into(),
-            healthy: false,
+            state: "sick".into(),
             state_reason: "probe: 2 of 8".into(),
-            probe_history: "++------".into(),
+            probe_history: "XXxxxxxx".into(),
             latency_ms_sum: 30.0,
             latency_count: 2,
             ..BackendRow::default()
@@ -169,7 +179,7 @@ mod tests {
         let row = text.lines().find(|line| line.starts_with("hits_fresh ")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().take(4).collect();
         assert_eq!(cells, ["hits_fresh", "300", "3.00", "Requests"]);
-        assert!(text.contains("app1     sick    probe: 2 of 8  ++------"), "{text}");
+        assert!(text.contains("app1     sick    probe: 2 of 8  XXxxxxxx"), "{text}");
         assert!(text.contains("15.0\n"), "{text}");
         assert!(text.lines().all(|line| line == line.trim_end()));
     }

@@ -162,6 +162,8 @@ impl Txn {
         self.synths = 0;
         self.waits = 0;
         self.withheld.clear();
+        // A request that is passed has no key, and must not go by that of the one before it.
+        self.key.clear();
         let now = self.now;
         let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
         scene.now = now;

@@ -1,8 +1,9 @@
 //! From the configuration to what runs: store, backends, rules, policy, one core for all workers.
 
 use crate::front::h1::FrontLimits;
+use crate::origins::backends;
 use arc_swap::ArcSwap;
-use copal_backend::{Backends, BackendsError, DirectorKind, DirectorOptions, OriginOptions, ProbeOptions};
+use copal_backend::{Backends, BackendsError};
 use copal_config::{AccessFormat, AccessPath, Config};
 use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
 use copal_observe::clock::Clock;
@@ -28,6 +29,9 @@ pub enum AssembleError {
     /// An ACL is wrong; the configuration's checks let something through.
     #[error("[acl] {0}")]
     Acl(String),
+    /// A setting of a backend or director cannot be used.
+    #[error("{0}")]
+    Setting(String),
     /// The access log cannot be opened.
     #[error("cannot open the access log: {0}")]
     Log(#[from] std::io::Error),
@@ -89,59 +93,6 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
         policy: ArcSwap::new(policy),
         access_log,
     }))
-}
-
-fn backends(config: &Config) -> Result<Arc<Backends>, BackendsError> {
-    let origins = config
-        .backends
-        .iter()
-        .map(|backend| OriginOptions {
-            name: backend.name.clone(),
-            address: address(&backend.address),
-            connect_timeout: backend.connect_timeout,
-            first_byte_timeout: backend.first_byte_timeout,
-            between_bytes_timeout: backend.between_bytes_timeout,
-            max_connections: backend.max_connections,
-            idle_timeout: backend.idle_timeout,
-            host_header: backend.host_header.clone(),
-            probe: backend.probe.as_ref().map(|probe| ProbeOptions {
-                path: probe.path.clone(),
-                host: probe.host.clone(),
-                interval: probe.interval,
-                timeout: probe.timeout,
-                window: probe.window,
-                threshold: probe.threshold,
-                initial: probe.initial,
-                expected_status: probe.expected_status,
-            }),
-        })
-        .collect();
-    let directors = config
-        .directors
-        .iter()
-        .map(|director| DirectorOptions {
-            name: director.name.clone(),
-            kind: match director.kind {
-                copal_config::DirectorKind::RoundRobin => DirectorKind::RoundRobin,
-            },
-            members: director.members.iter().map(|member| (member.backend.clone(), member.weight)).collect(),
-        })
-        .collect();
-    let backends = Backends::new(origins, directors)?;
-    match &config.default_target {
-        Some(name) => backends.with_default(name),
-        None => Ok(backends),
-    }
-}
-
-fn address(address: &copal_config::Address) -> copal_backend::Address {
-    match address {
-        copal_config::Address::Tcp(addr) => {
-            copal_backend::Address::Tcp { host: addr.ip().to_string(), port: addr.port() }
-        }
-        copal_config::Address::Host { host, port } => copal_backend::Address::Tcp { host: host.clone(), port: *port },
-        copal_config::Address::Unix(path) => copal_backend::Address::Unix(path.clone()),
-    }
 }
 
 fn acl(config: &Config, name: &str) -> Result<Acl, AssembleError> {

@@ -7,6 +7,7 @@ mod assemble;
 mod drain;
 mod front;
 mod listen;
+mod origins;
 mod reload;
 mod serve;
 mod signals;

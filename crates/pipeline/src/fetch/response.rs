@@ -2,7 +2,7 @@
 
 use super::{Answer, Event, Failure, Job, Next};
 use crate::io::RequestBody;
-use copal_backend::{Origin, SendBody, Timeouts, exchange};
+use copal_backend::{Ask, Fault, Origin, Picked, SendBody, Timeouts, exchange};
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event as Note;
 use copal_semantics::{Span, hop_by_hop};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) async fn run(job: &mut Job) -> Next {
-    let origin = match job.worker.core.backends.pick(job.scene().bereq_vars.backend.as_deref()) {
-        Ok(origin) => origin,
+    let Picked { origin, set_cookie } = match pick(job) {
+        Ok(picked) => picked,
         Err(fault) => return Next::BackendError(Failure::Origin(fault)),
     };
     origin.name().clone_into(&mut job.origin);
@@ -83,6 +83,11 @@ pub(super) async fn run(job: &mut Job) -> Next {
     // The length goes with the framing, which every hop makes for itself; what an answer to HEAD declares is kept apart.
     job.declared_length = head.headers.get("content-length").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
     head.headers.remove("content-length");
+    // What binds one visitor is on no response that others could be given.
+    if let Some(cookie) = set_cookie.filter(|_| !job.cacheable) {
+        // Made of names that the configuration has checked: never refused.
+        let _valid = head.headers.append("Set-Cookie", cookie);
+    }
     let status = head.status;
     job.scene_mut().beresp = head;
     let answer = Answer { exchange: Some(Box::new(exchange)), renewed: None };
@@ -93,6 +98,13 @@ pub(super) async fn run(job: &mut Job) -> Next {
         }
         _ => Next::BackendResponse(answer),
     }
+}
+
+fn pick(job: &Job) -> Result<Picked, Fault> {
+    let scene = job.scene();
+    let ask =
+        Ask { head: &scene.bereq, key: job.key.as_bytes(), client: scene.client.ip, attempt: scene.bereq_vars.retries };
+    job.worker.core.backends.pick(scene.bereq_vars.backend.as_deref(), &ask)
 }
 
 /// The backend's own limits, where the policy has set none.

@@ -65,6 +65,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
     match (request.method(), path) {
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
+        (&Method::GET, "/directors") => json(StatusCode::OK, &api.core.backends.director_rows()),
         (&Method::POST, "/purge") => purge(api, query),
         (&Method::POST, "/explain") => match super::explain::explain(&api.worker, &api.house, query).await {
             Ok(explanation) => json(StatusCode::OK, &explanation),
@@ -81,7 +82,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, POST /backends/NAME?state=, POST /purge?url=, POST /explain?url=, POST /reload",
+            "there is GET /stats, GET /backends, GET /directors, POST /backends/NAME?state=, POST /purge?url=, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -112,11 +113,9 @@ fn purge(api: &Api, query: &str) -> Response {
 }
 
 fn set_backend(api: &Api, name: &str, query: &str) -> Response {
-    let state = match parameter(query, "state").as_deref() {
-        Some("auto") => Admin::Auto,
-        Some("healthy") => Admin::Healthy,
-        Some("sick") => Admin::Sick,
-        Some(_) | None => return error(StatusCode::BAD_REQUEST, "state is one of auto, healthy, sick"),
+    let state = match parameter(query, "state").unwrap_or_default().parse::<Admin>() {
+        Ok(state) => state,
+        Err(why) => return error(StatusCode::BAD_REQUEST, &format!("which state? {why}")),
     };
     match api.core.backends.set_admin(name, state) {
         Ok(()) => json(StatusCode::OK, &json!({ "backend": name, "state": state })),
@@ -178,12 +177,17 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
 }
 
 /// A backend's row as stats show it.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
 pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
     let latency_ms_sum = row.latency_us_sum as f64 / 1000.0;
     BackendRow {
         name: row.name,
         healthy: row.healthy,
+        state: row.state.to_owned(),
+        share_percent: row.share_permille as f64 / 10.0,
+        waiting: row.waiting,
+        ejections: row.ejections,
+        saint_objects: row.saint_objects,
         state_reason: row.state_reason,
         connections_open: row.connections_open,
         requests: row.requests,

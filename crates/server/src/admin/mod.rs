@@ -6,8 +6,8 @@
 //! | `POST /purge?url=URL[&soft=1]` | drops (or makes stale) all variants of the URL |
 //! | `POST /explain?url=URL[&method=M][&header=N: v]…[&listener=ADDR][&client=IP]` | runs the request and tells why it went as it did |
 //! | `POST /reload` | reads the policy anew |
-//! | `GET /backends` | the backends with their health |
-//! | `POST /backends/NAME?state=auto\|healthy\|sick` | the owner's word on a backend's health |
+//! | `GET /backends`, `GET /directors` | the backends with their health, the directors with their members |
+//! | `POST /backends/NAME?state=healthy\|sick\|auto\|drain` | the owner's word on a backend's health |
 //! | `GET /metrics` (metrics listener) | the same counters for Prometheus |
 
 mod api;
