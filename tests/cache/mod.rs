@@ -2,6 +2,7 @@
 //! commands, logs and signals around it.
 
 mod access_log;
+mod backend_health;
 mod backends;
 mod cache_status;
 mod ceiling;
@@ -9,6 +10,7 @@ mod client_gone;
 mod coalescing;
 mod commands;
 mod completion;
+mod directors;
 mod explain;
 mod grace;
 mod head_updates;

@@ -9,6 +9,8 @@ mod redirects;
 mod request_id;
 mod round_robin_weights;
 mod security_headers;
+mod shard;
+mod slow_start;
 mod static_404;
 
 use copal_testkit::{Origin, Proxy, Response, proxy::Builder};
