@@ -115,6 +115,20 @@ fn another_proxy_before_the_same_backends_hashes_the_same() {
 }
 
 #[test]
+fn a_request_that_is_passed_does_not_go_by_the_key_of_the_one_before_it() {
+    let site = site("kind = \"hash\"\nby = \"key\"");
+    let mut client = site.proxy.client();
+    for i in 0..30 {
+        client.get(&format!("/before/{i}"), &[]);
+        let after = client.request("POST", "/", &[], b"x").text();
+        let alone = copal_testkit::client::request(site.proxy.addr(), "POST", "/", &[("Host", "x")], b"x").text();
+        let again = client.request("POST", "/", &[("Host", "x")], b"x").text();
+        assert_eq!(alone, again);
+        assert_eq!(after, client.request("POST", "/", &[], b"x").text(), "/before/{i}");
+    }
+}
+
+#[test]
 fn least_connections_leaves_a_busy_backend_alone() {
     let site = site("kind = \"least_connections\"");
     let mut waiting = Vec::new();
@@ -216,7 +230,10 @@ fn a_signed_cookie_binds_a_visitor_to_its_backend_until_that_is_sick() {
 
 #[test]
 fn what_is_cached_never_carries_the_cookie_that_binds_one_visitor() {
-    let origin = Origin::start(|_| Reply::ok("page").header("Cache-Control", "max-age=60"));
+    let origin = Origin::start(|seen| match seen.path.as_str() {
+        "/broken" => Reply::status(500, "!"),
+        _ => Reply::ok("page").header("Cache-Control", "max-age=60"),
+    });
     let builder = before(&[("a", &origin)], "", "[director.app]\nbackends = [\"a\"]\ncookie = { name = \"route\" }\n");
     let proxy = builder.start();
     for outcome in ["fwd=uri-miss", "hit"] {
@@ -226,6 +243,8 @@ fn what_is_cached_never_carries_the_cookie_that_binds_one_visitor() {
     }
     let passed = copal_testkit::client::request(proxy.addr(), "POST", "/", &[], b"x");
     assert!(passed.header("Set-Cookie").unwrap().starts_with("route="));
+    let failed = copal_testkit::client::request(proxy.addr(), "POST", "/broken", &[], b"x");
+    assert_eq!((failed.status, failed.header("Set-Cookie")), (500, None), "nobody is bound to a failure");
 }
 
 #[test]

@@ -25,10 +25,11 @@ fn only_the_share_of_who_comes_or_goes_moves() {
         "| kind | most and least busy of four | moved when one of four goes | its share | moved when a fifth comes |"
     );
     println!("|---|---|---|---|---|");
+    // How far from an even share, in thousandths of all: a ring of n points per member varies by about 1/√n of a share.
     for (kind, uneven_most) in [
         (DirectorKind::Hash { by: By::Url }, 10),
-        (DirectorKind::Shard { by: By::Url, replicas: 67, warmup_permille: 0 }, 50),
-        (DirectorKind::Shard { by: By::Url, replicas: 500, warmup_permille: 0 }, 25),
+        (DirectorKind::Shard { by: By::Url, replicas: 67, warmup_permille: 0 }, 70),
+        (DirectorKind::Shard { by: By::Url, replicas: 500, warmup_permille: 0 }, 30),
     ] {
         let (four, three) = (run(&kind, &["app1", "app2", "app3", "app4"]), run(&kind, &["app1", "app2", "app3"]));
         let five = run(&kind, &["app1", "app2", "app3", "app4", "app5"]);

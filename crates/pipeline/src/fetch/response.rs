@@ -83,8 +83,8 @@ pub(super) async fn run(job: &mut Job) -> Next {
     // The length goes with the framing, which every hop makes for itself; what an answer to HEAD declares is kept apart.
     job.declared_length = head.headers.get("content-length").and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
     head.headers.remove("content-length");
-    // What binds one visitor is on no response that others could be given.
-    if let Some(cookie) = set_cookie.filter(|_| !job.cacheable) {
+    // What binds one visitor is on no response that others could be given, nor does anybody want to be bound to a failure.
+    if let Some(cookie) = set_cookie.filter(|_| !job.cacheable && head.status < 500) {
         // Made of names that the configuration has checked: never refused.
         let _valid = head.headers.append("Set-Cookie", cookie);
     }
