@@ -254,10 +254,7 @@ fn a_secret_that_is_too_short_keeps_the_proxy_from_starting() {
     let builder = before(&[("a", &origin)], "", rest);
     std::fs::write(builder.dir().join("secret"), "short\n").unwrap();
     let exited = builder.try_start().unwrap_err();
-    assert!(
-        exited.stderr.contains("director.app.cookie.secret_file") && exited.stderr.contains("16 bytes"),
-        "{exited:?}"
-    );
+    assert!(exited.stderr.contains("copal.toml:7:26") && exited.stderr.contains("less than 16 bytes"), "{exited:?}");
 }
 
 #[test]

@@ -169,8 +169,28 @@ fn sizes(values: &Values, errors: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What only a probe over HTTP has.
+const HTTP_PROBE: &[&str] = &["path", "method", "host", "request", "expected_status", "expected_body"];
+/// What the lines of `request` replace.
+const REPLACED: &[&str] = &["path", "method", "host"];
+
 fn probes(values: &Values, errors: &mut Vec<Diagnostic>) {
     for table in values.tables("backend.*.probe") {
+        let entry = |leaf: &str| values.entry(&format!("{}.{leaf}", table.path));
+        // A setting that would do nothing is not what its owner meant.
+        let tcp = entry("kind").is_some_and(|kind| matches!(kind.value, Value::Word("tcp")));
+        for found in HTTP_PROBE.iter().filter_map(|leaf| entry(leaf)).filter(|_| tcp) {
+            let (_, leaf) = keys::split(found.key.path);
+            errors.push(found.place.error(Fault::new(format!("a probe of kind `tcp` has no `{leaf}`"))));
+        }
+        for found in REPLACED.iter().filter_map(|leaf| entry(leaf)).filter(|_| !tcp && entry("request").is_some()) {
+            let (_, leaf) = keys::split(found.key.path);
+            errors.push(found.place.error(Fault::new(format!("`request` stands in the place of `{leaf}`"))));
+        }
+        let head = entry("method").is_some_and(|method| matches!(&method.value, Value::Text(m) if m == "HEAD"));
+        if let Some(found) = entry("expected_body").filter(|_| head) {
+            errors.push(found.place.error(Fault::new("an answer to HEAD has no body")));
+        }
         let count = |leaf: &str| {
             let path = format!("{}.{leaf}", table.path);
             let set = values.entry(&path);

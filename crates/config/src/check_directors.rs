@@ -14,6 +14,23 @@ pub(crate) fn all(values: &Values, errors: &mut Vec<Diagnostic>) {
     members_exist(values, errors);
     cycles(values, errors);
     keys_of_their_kind(values, errors);
+    secrets(values, errors);
+}
+
+/// Shortest secret of a session cookie: 16 bytes are what its digest is keyed with.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// That a file is there at all is checked with all others.
+fn secrets(values: &Values, errors: &mut Vec<Diagnostic>) {
+    for entry in values.of("director.*.cookie.secret_file") {
+        let Value::Text(text) = &entry.value else { continue };
+        let Ok(secret) = std::fs::read_to_string(entry.place.resolve(text)) else { continue };
+        if secret.lines().next().unwrap_or_default().trim().len() < SECRET_BYTES_MIN {
+            let fault = Fault::new(format!("the first line of `{text}` has less than {SECRET_BYTES_MIN} bytes"));
+            let help = "write a random one: head -c 24 /dev/urandom | base64";
+            errors.push(entry.place.error(fault.help(Some(help.to_owned()))));
+        }
+    }
 }
 
 fn members<'a>(values: &'a Values, director: &str) -> &'a [Item<Member>] {

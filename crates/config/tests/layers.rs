@@ -65,11 +65,15 @@ wait_timeout = "6s"
 slow_start = "7s"
 saint_mode = "8s"
 host_header = "www.example.com"
-probe = { kind = "http", path = "/healthz/", method = "HEAD", host = "h", request = ["GET / HTTP/1.0"], interval = "1s", jitter = "5%", timeout = "500ms", window = 4, threshold = 2, initial = 1, expected_status = 204, expected_body = "ok" }
+probe = { kind = "http", path = "/healthz/", method = "POST", host = "h", interval = "1s", jitter = "5%", timeout = "500ms", window = 4, threshold = 2, initial = 1, expected_status = 204, expected_body = "ok" }
 eject = { faults = 1, fault_rate = "1%", requests = 2, window = "3s", time = "4s", max_time = "5s" }
 
 [backend.app1]
 address = "[::1]:8001"
+
+[backend.app1b]
+address = "[::1]:8002"
+probe = { request = ["GET / HTTP/1.0"] }
 
 [director.app]
 kind = "round_robin"
@@ -156,7 +160,7 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.cache.rules().grace.as_secs(), 60);
     assert_eq!((config.policy.limits.written_bytes, config.policy.limits.patterns), (2 << 20, 3));
     let names: Vec<_> = config.backends.iter().map(|b| b.name.as_str()).collect();
-    assert_eq!(names, ["zed", "app1"], "the order of the file");
+    assert_eq!(names, ["zed", "app1", "app1b"], "the order of the file");
     let probe = config.backends[0].probe.as_ref().unwrap();
     let http = probe.http.as_ref().unwrap();
     assert_eq!((probe.window, probe.threshold, probe.initial, http.expected_status.clone()), (4, 2, 1, 204..=204));
@@ -181,7 +185,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert!(set.iter().all(|(p, _, o)| matches!(o, Origin::File(_))
         || p.starts_with("listen[1]")
         || p.starts_with("backend.app1")
-        || p.starts_with("director.")));
+        || p.starts_with("director.")
+        || p == "backend.zed.probe.request"));
 }
 
 #[test]
@@ -364,7 +369,10 @@ eject = { faults = 3, fault_rate = "12.5%", time = "10m" }
 probe = { kind = "tcp", jitter = "0%" }
 [backend.b]
 address = "127.0.0.1:2"
-probe = { method = "HEAD", expected_status = "200-399", expected_body = "ok", request = ["GET / HTTP/1.0", "X: 1", "X: 1"] }
+probe = { expected_status = "200-399", expected_body = "ok", request = ["GET / HTTP/1.0", "X: 1", "X: 1"] }
+[backend.c]
+address = "127.0.0.1:3"
+probe = { method = "HEAD" }
 [director.top]
 kind = "fallback"
 sticky = true
@@ -386,14 +394,16 @@ backends = ["a"]
 "#,
     )
     .unwrap();
-    let [a, b] = &config.backends[..] else { panic!() };
+    let [a, b, c] = &config.backends[..] else { panic!() };
     assert_eq!((a.slow_start.as_secs(), a.wait_limit, a.saint_mode.as_secs()), (30, 10, 10));
     let eject = a.eject.as_ref().unwrap();
     assert_eq!((eject.faults, eject.fault_rate_permille, eject.requests), (3, 125, 20));
     assert_eq!(eject.max_time.as_secs(), 600, "never less than `time`");
     let (tcp, http) = (a.probe.as_ref().unwrap(), b.probe.as_ref().unwrap().http.as_ref().unwrap());
     assert!(tcp.http.is_none() && tcp.jitter_permille == 0 && b.eject.is_none());
-    assert_eq!((http.method.as_str(), http.expected_status.clone()), ("HEAD", 200..=399));
+    let head = c.probe.as_ref().unwrap().http.as_ref().unwrap();
+    assert_eq!((head.method.as_str(), head.expected_status.clone()), ("HEAD", 200..=200));
+    assert_eq!((http.method.as_str(), http.expected_status.clone()), ("GET", 200..=399));
     assert_eq!((http.expected_body.as_deref(), http.request.as_ref().unwrap().len()), (Some("ok"), 3));
     let [top, ring, canary, plain] = &config.directors[..] else { panic!() };
     assert_eq!(top.kind, DirectorKind::Fallback { sticky: true });

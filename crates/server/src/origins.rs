@@ -8,9 +8,6 @@ use copal_backend::{
 use copal_config::Config;
 use std::sync::Arc;
 
-/// Shortest secret of a session cookie: 16 bytes are what its digest is keyed with.
-const SECRET_BYTES_MIN: usize = 16;
-
 pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> {
     let origins = config.backends.iter().map(origin).collect::<Result<_, _>>()?;
     let directors = config.directors.iter().map(director).collect::<Result<_, _>>()?;
@@ -122,11 +119,8 @@ fn session(director: &str, cookie: &copal_config::Cookie) -> Result<SessionOptio
         None => None,
         Some(file) => {
             let text = std::fs::read_to_string(file).map_err(|why| wrong(format!("{}: {why}", file.display())))?;
+            // That it is long enough the configuration has checked.
             let line = text.lines().next().unwrap_or_default().trim();
-            if line.len() < SECRET_BYTES_MIN {
-                let why = format!("the first line of {} has less than {SECRET_BYTES_MIN} bytes", file.display());
-                return Err(wrong(why));
-            }
             Some(line.as_bytes().to_vec())
         }
     };
