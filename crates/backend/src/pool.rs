@@ -4,6 +4,7 @@
 //! looks at a connection before it hands it out: one that was closed, or on which the origin has talked, is thrown away.
 
 use crate::connection::Connection;
+use crate::dial::Dial;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::origin::Origin;
 use crate::resolve::{Endpoint, Unresolved};
@@ -24,7 +25,15 @@ pub const IDLE_MAX: usize = 1024;
 ///
 /// Use it on the thread whose runtime opened the connections: a socket's readiness is reported there.
 #[derive(Clone)]
-pub struct Pool(Arc<TransportConnector>);
+pub struct Pool(Way);
+
+/// How connections are opened.
+#[derive(Clone)]
+enum Way {
+    Sockets(Arc<TransportConnector>),
+    /// In memory, for `copal test`; none is kept.
+    Memory(Arc<dyn Dial>),
+}
 
 /// Which connection to take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,17 +60,27 @@ impl Pool {
     /// A pool that keeps up to `idle_max` unused connections (see [`IDLE_MAX`]).
     #[must_use]
     pub fn new(idle_max: usize) -> Self {
-        Pool(Arc::new(TransportConnector::new(Some(ConnectorOptions::new(idle_max.max(1))))))
+        Pool(Way::Sockets(Arc::new(TransportConnector::new(Some(ConnectorOptions::new(idle_max.max(1)))))))
+    }
+
+    /// A pool that opens connections through `dial` and keeps none.
+    #[must_use]
+    pub fn dialling(dial: Arc<dyn Dial>) -> Self {
+        Pool(Way::Memory(dial))
     }
 
     /// A connection to the origin; looking its name up and connecting take at most `within`.
     pub(crate) async fn take(&self, origin: &Arc<Origin>, within: Duration, how: Take) -> Result<Connection, Fault> {
+        let sockets = match &self.0 {
+            Way::Sockets(connector) => connector,
+            Way::Memory(dial) => return from_memory(&**dial, origin, within).await,
+        };
         let deadline = Instant::now() + within;
         let endpoints = origin.resolver.endpoints(within).await.map_err(|why| unresolved(origin, why))?;
         if how == Take::Kept {
             for endpoint in endpoints.iter() {
                 let Ok(peer) = peer(origin, endpoint) else { continue };
-                if let Some(stream) = self.0.reused_stream(&peer).await {
+                if let Some(stream) = sockets.reused_stream(&peer).await {
                     origin.tally.connections_reused.fetch_add(1, Relaxed);
                     return Ok(Connection::new(stream, peer.reuse_hash(), true));
                 }
@@ -72,7 +91,7 @@ impl Pool {
             // Each address has its share of what time is left, so that one that swallows packets leaves some.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(endpoints.len() - i).unwrap_or(1);
-            match self.connect(origin, endpoint, share).await {
+            match connect(sockets, origin, endpoint, share).await {
                 Ok(connection) => return Ok(connection),
                 Err(fault) => last = fault,
             }
@@ -80,23 +99,42 @@ impl Pool {
         Err(last)
     }
 
-    async fn connect(&self, origin: &Arc<Origin>, to: &Endpoint, within: Duration) -> Result<Connection, Fault> {
-        let fault = |kind, why: &str| Fault::early(Phase::Connect, kind, Some(origin.name()), format!("{to}: {why}"));
-        let peer = peer(origin, to).map_err(|why| fault(FaultKind::Unroutable, &why))?;
-        match tokio::time::timeout(within, self.0.new_stream(&peer)).await {
-            Err(_) => Err(fault(FaultKind::Timeout, &format!("not connected within {within:?}"))),
-            Ok(Ok(stream)) => Ok(Connection::new(stream, peer.reuse_hash(), false)),
-            Ok(Err(e)) => {
-                let why = e.cause.as_ref().map_or_else(|| e.etype().as_str().to_owned(), ToString::to_string);
-                Err(fault(connect_kind(e.etype()), &why))
-            }
-        }
-    }
-
     /// Keeps the connection for another request. The message on it must be over, in both directions.
     pub(crate) fn keep(&self, connection: Connection, idle_timeout: Duration) {
-        let (stream, key) = connection.into_stream();
-        self.0.release_stream(stream, key, Some(idle_timeout));
+        if let Way::Sockets(connector) = &self.0 {
+            let (stream, key) = connection.into_stream();
+            connector.release_stream(stream, key, Some(idle_timeout));
+        }
+    }
+}
+
+async fn connect(
+    sockets: &TransportConnector,
+    origin: &Arc<Origin>,
+    to: &Endpoint,
+    within: Duration,
+) -> Result<Connection, Fault> {
+    let fault = |kind, why: &str| Fault::early(Phase::Connect, kind, Some(origin.name()), format!("{to}: {why}"));
+    let peer = peer(origin, to).map_err(|why| fault(FaultKind::Unroutable, &why))?;
+    match tokio::time::timeout(within, sockets.new_stream(&peer)).await {
+        Err(_) => Err(fault(FaultKind::Timeout, &format!("not connected within {within:?}"))),
+        Ok(Ok(stream)) => Ok(Connection::new(stream, peer.reuse_hash(), false)),
+        Ok(Err(e)) => {
+            let why = e.cause.as_ref().map_or_else(|| e.etype().as_str().to_owned(), ToString::to_string);
+            Err(fault(connect_kind(e.etype()), &why))
+        }
+    }
+}
+
+async fn from_memory(dial: &dyn Dial, origin: &Origin, within: Duration) -> Result<Connection, Fault> {
+    let fault = |kind, why: String| Fault::early(Phase::Connect, kind, Some(origin.name()), why);
+    match tokio::time::timeout(within, dial.dial(origin.name())).await {
+        Err(_) => Err(fault(FaultKind::Timeout, format!("not connected within {within:?}"))),
+        Ok(Err(e)) => Err(fault(FaultKind::Refused, e.to_string())),
+        Ok(Ok(wire)) => {
+            origin.tally.connections_opened.fetch_add(1, Relaxed);
+            Ok(Connection::new(Box::new(wire), 0, false))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs the health probes: one loop per origin that has one, each request over a connection of its own.
 
 use crate::backends::Backends;
+use crate::dial::Dial;
 use crate::origin::Origin;
 use crate::probe::{BODY_MAX, HttpProbe, Pattern, ProbeKind, ProbeOptions};
 use crate::resolve::{Endpoint, Unresolved};
@@ -41,19 +42,33 @@ async fn probe_for_ever(origin: Arc<Origin>, probe: ProbeOptions) {
     let mut round = 0u64;
     loop {
         let started = Instant::now();
-        let outcome = match tokio::time::timeout(probe.timeout, probe_once(&origin, &probe)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("timeout".to_owned()),
-        };
-        if let Some(t) = origin.record_probe(outcome) {
-            if t.now_healthy {
-                tracing::info!(backend = origin.name(), reason = %t.reason, "backend is healthy");
-            } else {
-                tracing::warn!(backend = origin.name(), reason = %t.reason, "backend is sick");
-            }
-        }
+        take_in(&origin, tokio::time::timeout(probe.timeout, probe_once(&origin, &probe)).await);
         round += 1;
         tokio::time::sleep_until(started + jittered(interval, probe.jitter_permille, dice.hash_one(round))).await;
+    }
+}
+
+/// One probe of an origin over a connection from memory, taken in like any other; nothing without a probe.
+pub async fn probe_through(dial: &dyn Dial, origin: &Origin) {
+    let Some(probe) = &origin.options().probe else { return };
+    let probing = async {
+        match (dial.dial(origin.name()).await, &probe.kind) {
+            (Ok(_), ProbeKind::Tcp) => Ok(()),
+            (Ok(wire), ProbeKind::Http(http)) => ask(wire, origin, http).await,
+            (Err(e), _) => Err(connect_reason(&e)),
+        }
+    };
+    take_in(origin, tokio::time::timeout(probe.timeout, probing).await);
+}
+
+fn take_in(origin: &Origin, outcome: Result<Result<(), String>, tokio::time::error::Elapsed>) {
+    let outcome = outcome.unwrap_or_else(|_| Err("timeout".to_owned()));
+    if let Some(t) = origin.record_probe(outcome) {
+        if t.now_healthy {
+            tracing::info!(backend = origin.name(), reason = %t.reason, "backend is healthy");
+        } else {
+            tracing::warn!(backend = origin.name(), reason = %t.reason, "backend is sick");
+        }
     }
 }
 

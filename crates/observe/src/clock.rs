@@ -20,15 +20,27 @@ pub fn ticks() -> Instant {
     Instant::now()
 }
 
-/// Where a component takes its wall-clock time from: the system, or a test that moves it by hand. Clones share it.
+/// Where a component takes its wall-clock time from: the system, a test that moves it by hand, or another clock that it
+/// follows. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 enum Source {
     #[default]
     System,
     Manual(Arc<AtomicI64>),
+    Following(Arc<dyn Fn() -> Time + Send + Sync>),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Source::System => "System",
+            Source::Manual(_) => "Manual",
+            Source::Following(_) => "Following",
+        })
+    }
 }
 
 impl Clock {
@@ -44,19 +56,26 @@ impl Clock {
         Clock(Source::Manual(Arc::new(AtomicI64::new(start.as_micros()))))
     }
 
+    /// A clock that shows what `time` tells: for virtual time, which a runtime keeps.
+    #[must_use]
+    pub fn following(time: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        Clock(Source::Following(Arc::new(time)))
+    }
+
     /// The time on this clock.
     #[must_use]
     pub fn now(&self) -> Time {
         match &self.0 {
             Source::System => now(),
             Source::Manual(micros) => Time::from_micros(micros.load(Ordering::SeqCst)),
+            Source::Following(time) => time(),
         }
     }
 
-    /// Moves a manual clock, and all its clones, by `span`. Panics on the system's clock, which cannot be moved.
+    /// Moves a manual clock, and all its clones, by `span`. Panics on any other, which is not moved by hand.
     pub fn advance(&self, span: Span) {
         match &self.0 {
-            Source::System => panic!("only a manual clock can be advanced"),
+            Source::System | Source::Following(_) => panic!("only a manual clock can be advanced"),
             Source::Manual(micros) => {
                 micros.fetch_add(span.as_micros(), Ordering::SeqCst);
             }
@@ -75,6 +94,15 @@ mod tests {
         assert_eq!(clock.now(), Time::from_secs(1000));
         clock.advance(Span::from_secs(5));
         assert_eq!(other.now(), Time::from_secs(1005));
+    }
+
+    #[test]
+    fn a_following_clock_shows_what_it_is_told() {
+        let other = Clock::manual(Time::from_secs(7));
+        let shown = other.clone();
+        let clock = Clock::following(move || shown.now());
+        other.advance(Span::from_secs(1));
+        assert_eq!(clock.now(), Time::from_secs(8));
     }
 
     #[test]

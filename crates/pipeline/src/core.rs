@@ -62,6 +62,8 @@ pub struct Core {
     pub policy: ArcSwap<Policy>,
     /// Where finished requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Who is told what requests do: nobody but where policy cases run.
+    pub watch: Option<Arc<dyn crate::watch::Watch>>,
 }
 
 /// What one thread has for itself: its connections to origins stay on its own reactor.

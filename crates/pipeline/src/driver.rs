@@ -5,6 +5,7 @@ use crate::io::{RequestSource, ResponseSink};
 use crate::step::{ClientStep, client_edge_is_legal};
 use crate::steps::{self, Step};
 use crate::txn::Txn;
+use crate::watch::Event;
 use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::{Counter, Counters};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
         };
         assert!(client_edge_is_legal(from, step.name()), "no edge from {} to {}", from.name(), step.name().name());
         txn.trace.edge(from.name(), step.name().name());
+        txn.watched.tell(Event::Client(from, step.name()));
         #[cfg(test)]
         crate::edge_tests::saw(from.name(), step.name().name());
         if step.name() == ClientStep::Done {
@@ -87,11 +89,14 @@ fn finish(worker: &Worker, txn: &mut Txn, body_bytes: u64) {
 }
 
 fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Duration) {
-    let Some(log) = &worker.core.access_log else { return };
+    let log = worker.core.access_log.as_ref();
+    if log.is_none() && !txn.watched.is_on() {
+        return;
+    }
     let text = |name: &str, txn: &Txn| txn.req().headers.get_str(name).map(std::borrow::Cow::into_owned);
     let log_lines = std::mem::take(&mut txn.scene_mut().log);
     let remote = &txn.scene().remote;
-    log.log(Record {
+    let record = Record {
         time: txn.now,
         client: (remote.port != 0).then(|| (remote.ip, remote.port).into()),
         method: txn.method.clone(),
@@ -110,5 +115,9 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
         user_agent: text("user-agent", txn),
         log_lines,
         error: txn.error.take(),
-    });
+    };
+    txn.watched.tell(Event::Finished(&record));
+    if let Some(log) = log {
+        log.log(record);
+    }
 }

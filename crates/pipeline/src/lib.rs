@@ -23,6 +23,7 @@ mod steps;
 mod times;
 mod tracer;
 mod txn;
+pub mod watch;
 mod words;
 
 pub use crate::core::{Core, Settings, Worker};

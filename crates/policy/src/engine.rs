@@ -113,6 +113,7 @@ impl Instance {
         library::query::register(&mut e);
         library::system::register(&mut e, env);
         host::register(&mut e, env, &patterns);
+        crate::coverage::register(&mut e, env, sources);
         e.set_module_resolver(FromSources(Arc::clone(sources)));
 
         let mut ast = e.compile(&sources.main.text)?;

@@ -2,6 +2,7 @@
 
 use crate::acl::Acl;
 use crate::action::ActionKind;
+use crate::coverage::Coverage;
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +41,8 @@ pub struct Environment {
     pub random: Arc<dyn Random>,
     /// Runs every hook in the interpreter, also those that could run without it: for comparing the two.
     pub interpret: bool,
+    /// Where lines that run are noted; `None`, and nothing is, but in tests of policies.
+    pub coverage: Option<Coverage>,
 }
 
 impl Default for Environment {
@@ -54,6 +57,7 @@ impl Default for Environment {
             // The standard library seeds its hash maps from the operating system; that seed serves here too.
             random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
             interpret: false,
+            coverage: None,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod acl;
 pub mod action;
 pub mod builtin;
 mod check;
+pub mod coverage;
 mod current;
 pub mod diagnostic;
 mod docs;
@@ -36,6 +37,7 @@ pub mod vars;
 
 pub use acl::{Acl, AclError};
 pub use action::{Action, ActionKind};
+pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
 pub use environment::{AllHealthy, Environment, Health, Random, SeededRandom};

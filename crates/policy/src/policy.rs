@@ -103,7 +103,7 @@ impl Policy {
             runs,
             version: VERSION.fetch_add(1, Ordering::Relaxed),
             name: name.to_owned(),
-            sources: Arc::new(sources),
+            sources: Arc::new(crate::coverage::with_calls(sources, &env)),
             env,
             init_log: Vec::new(),
             native: [const { None }; HOOK_COUNT],
@@ -133,7 +133,12 @@ impl Policy {
 
     fn compile_natively(&self, instance: &Instance) -> [Option<Box<Native>>; HOOK_COUNT] {
         let mut native = [const { None }; HOOK_COUNT];
-        if self.env.interpret || instance.functions().any(hides) || instance.imported().any(hides_module) {
+        // Lines that run are counted by calls between the statements, which only the interpreter makes.
+        if self.env.interpret
+            || self.env.coverage.is_some()
+            || instance.functions().any(hides)
+            || instance.imported().any(hides_module)
+        {
             return native;
         }
         for row in HOOKS.iter().filter(|row| row.hook != Hook::Init) {
