@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check configuration and policy without running anything. Exit status 1 when something is wrong.
     Check(Check),
+    /// Run policy cases (Markdown) without a network, in virtual time. Exit status 1 when one does not hold.
+    Test(Test),
     /// Run proxy, built-in origin and sample policy on loopback, and say what to try.
     Demo(Demo),
     /// Run a request in a running proxy and tell what happened and why, and what would make it a hit.
@@ -74,6 +76,28 @@ pub(crate) struct Check {
     /// Findings as JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Files with cases, or folders: every .md below them that holds cases.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Say which lines and hooks of the policies ran, and which did not.
+    #[arg(long)]
+    pub(crate) coverage: bool,
+    /// Tell of every case what its requests did, step by step.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Run them again whenever a file changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Results as JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the results for CI systems to this file, in JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

@@ -17,6 +17,7 @@ mod explain;
 mod purge;
 mod serve;
 mod stat;
+mod test;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Purge(args) => purge::run(&args),
@@ -40,7 +42,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("{}", why.text.trim_end());
+            if !why.text.is_empty() {
+                eprintln!("{}", why.text.trim_end());
+            }
             ExitCode::from(why.code)
         }
     }

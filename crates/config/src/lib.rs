@@ -68,3 +68,4 @@ pub use policy::{PolicyConfig, PolicyLimits};
 pub use purge::{Purge, PurgeProtocol};
 pub use reference::reference_markdown;
 pub use resolved::Origin;
+pub use units::{read_duration, read_size};

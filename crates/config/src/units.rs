@@ -29,6 +29,18 @@ const SIZES: &[(&str, u64)] = &[
     ("B", 1),
 ];
 
+/// Reads a duration as the file writes it: `90s`, `1h30m`, `250ms`. `None` when it is not one.
+#[must_use]
+pub fn read_duration(text: &str) -> Option<Span> {
+    duration(text).ok()
+}
+
+/// Reads a size in bytes as the file writes it: `10KiB`. `None` when it is not one.
+#[must_use]
+pub fn read_size(text: &str) -> Option<u64> {
+    size(text).ok()
+}
+
 /// A duration: numbers (a fraction is allowed) each with a unit of w, d, h, m, s, ms, us, added up.
 pub(crate) fn duration(text: &str) -> Result<Span, Fault> {
     let units = "units are ms, s, m, h, d, w";

@@ -9,8 +9,9 @@ use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
 use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
+use copal_pipeline::watch::Watch;
 use copal_pipeline::{Core, Settings};
-use copal_policy::{Acl, ActionKind, Diagnostics, Environment, Health, Limits, Policy};
+use copal_policy::{Acl, ActionKind, Coverage, Diagnostics, Environment, Health, Limits, Policy, Random};
 use copal_store::{Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::sync::Arc;
@@ -37,10 +38,29 @@ pub enum AssembleError {
     Log(#[from] std::io::Error),
 }
 
+/// What stands around a core. By default that is the machine; where policy cases run, they are.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Where wall-clock time comes from.
+    pub clock: Clock,
+    /// Where random numbers of policies come from, if not from the system.
+    pub random: Option<Arc<dyn Random>>,
+    /// Who is told what requests do.
+    pub watch: Option<Arc<dyn Watch>>,
+    /// Where lines of the policy that run are noted.
+    pub coverage: Option<Coverage>,
+    /// A policy's name and text, in place of the configured file.
+    pub policy: Option<(String, String)>,
+}
+
 /// Everything but listeners and threads.
 pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
+    core_in(config, &Surroundings::default())
+}
+
+pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
     let backends = backends(config)?;
-    let policy = policy(config, &backends)?;
+    let policy = policy_in(config, &backends, around)?;
     let counters = Counters::new();
     let access_log = match &config.log.access {
         None => None,
@@ -74,7 +94,7 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
         backends,
         counters,
         latencies: Arc::new(Latencies::default()),
-        clock: Clock::system(),
+        clock: around.clock.clone(),
         rules: config.cache.rules(),
         settings: Settings {
             name: Arc::from(config.name.as_str()),
@@ -92,6 +112,7 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
         },
         policy: ArcSwap::new(policy),
         access_log,
+        watch: around.watch.clone(),
     }))
 }
 
@@ -145,11 +166,27 @@ pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Res
 
 /// The configured policy, checked and compiled; the built-in one when no file is named.
 pub(crate) fn policy(config: &Config, backends: &Arc<Backends>) -> Result<Arc<Policy>, AssembleError> {
-    match &config.policy.file {
-        None => Ok(Policy::builtin()),
-        Some(file) => {
-            Policy::load(file, environment(config, Some(Arc::clone(backends)))?).map_err(AssembleError::Policy)
+    policy_in(config, backends, &Surroundings::default())
+}
+
+pub(crate) fn policy_in(
+    config: &Config,
+    backends: &Arc<Backends>,
+    around: &Surroundings,
+) -> Result<Arc<Policy>, AssembleError> {
+    let environment = || -> Result<Arc<Environment>, AssembleError> {
+        let mut environment = environment(config, Some(Arc::clone(backends)))?;
+        let changed = Arc::make_mut(&mut environment);
+        changed.coverage.clone_from(&around.coverage);
+        if let Some(random) = &around.random {
+            changed.random = Arc::clone(random);
         }
+        Ok(environment)
+    };
+    match (&around.policy, &config.policy.file) {
+        (Some((name, text)), _) => Policy::compile(name, text, environment()?).map_err(AssembleError::Policy),
+        (None, Some(file)) => Policy::load(file, environment()?).map_err(AssembleError::Policy),
+        (None, None) => Ok(Policy::builtin()),
     }
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod assemble;
 mod drain;
 mod front;
+mod in_memory;
 mod listen;
 mod origins;
 mod reload;
@@ -14,6 +15,7 @@ mod signals;
 mod stats;
 mod worker;
 
-pub use assemble::{AssembleError, check_policy};
+pub use assemble::{AssembleError, Surroundings, check_policy};
+pub use in_memory::{ClientEnd, InMemory};
 pub use listen::ListenError;
 pub use serve::{ServeError, serve};

@@ -16,7 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pipeline", &["semantics", "observe", "store", "policy", "backend"]),
     ("config", &["semantics"]),
     ("server", &["semantics", "observe", "wire", "store", "policy", "backend", "pipeline", "config"]),
-    ("cli", &["semantics", "observe", "policy", "config", "server"]),
+    ("cases", &["semantics", "observe", "wire", "policy", "backend", "pipeline", "config", "server"]),
+    ("cli", &["semantics", "observe", "policy", "config", "server", "cases"]),
 ];
 const DEVELOPMENT: &[&str] = &["testkit", "xtask", "fuzz"];
 

@@ -19,7 +19,7 @@ use copal_pipeline::{Txn, Worker};
 use copal_semantics::RequestHead;
 use copal_semantics::cache_control::Obeyed;
 use copal_wire::{BodyFraming, HeadScan, WireError, WireLimits, framing};
-use half::Half;
+pub(crate) use half::Half;
 use http::Version;
 use sink::Sink;
 use source::Source;

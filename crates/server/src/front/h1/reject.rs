@@ -7,6 +7,7 @@ use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::Counter;
 use copal_pipeline::Worker;
 use copal_pipeline::io::{BodyPlan, ResponseSink};
+use copal_pipeline::watch::Event;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::{Headers, ResponseHead};
 use copal_wire::WireError;
@@ -48,8 +49,9 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
     if sink.data(body.as_bytes()).await.is_ok() {
         let _gone = sink.end(&Headers::new()).await;
     }
-    if let Some(log) = &worker.core.access_log {
-        log.log(Record {
+    let (log, watch) = (worker.core.access_log.as_ref(), worker.core.watch.as_ref());
+    if log.is_some() || watch.is_some() {
+        let record = Record {
             time: now,
             client: (ends.client.port() != 0).then_some(ends.client),
             method: http::Method::GET,
@@ -62,6 +64,12 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
             request_id: id,
             error: Some(why.to_owned()),
             ..Record::default()
-        });
+        };
+        if let Some(watch) = watch {
+            watch.tell(watch.begin(ends.client), Event::Finished(&record));
+        }
+        if let Some(log) = log {
+            log.log(record);
+        }
     }
 }

@@ -1,0 +1,136 @@
+//! Runs cases: each in a runtime of its own whose time is paused, one after the other.
+
+mod clients;
+mod judge;
+mod origins;
+mod setup;
+mod stage;
+mod time;
+mod witness;
+
+use crate::case::{Case, File};
+use copal_policy::Coverage;
+use copal_semantics::Span;
+use stage::Stage;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Something that was not as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The line of the file.
+    pub line: usize,
+    /// The expectation as it was written, or what went wrong.
+    pub what: String,
+    /// What would have been right; empty where `what` says it all.
+    pub expected: String,
+    /// What there was.
+    pub got: String,
+    /// The request that it is about, where it is about one.
+    pub of: String,
+}
+
+impl Failure {
+    fn plain(line: usize, what: impl Into<String>) -> Failure {
+        Failure { line, what: what.into(), expected: String::new(), got: String::new(), of: String::new() }
+    }
+}
+
+/// What came of one case.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The file.
+    pub file: String,
+    /// The line of its heading.
+    pub line: usize,
+    /// Its headings.
+    pub name: String,
+    /// Nothing: it holds. The lines of the first `expect` that does not.
+    pub failures: Vec<Failure>,
+    /// What the requests did, for people.
+    pub story: String,
+    /// How much virtual time went by.
+    pub virtual_time: Span,
+    /// How long it took.
+    pub took: Duration,
+    /// Files on which it depends, beside its own.
+    pub depends: Vec<PathBuf>,
+    /// The policy by its name.
+    pub policy: String,
+    /// The hooks that the policy defines.
+    pub hooks: Vec<&'static str>,
+    /// Those that ran.
+    pub ran: BTreeSet<&'static str>,
+}
+
+impl Outcome {
+    /// Is all as expected?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// What came of all cases.
+#[derive(Debug, Default)]
+pub struct Suite {
+    /// In the order in which they ran.
+    pub outcomes: Vec<Outcome>,
+    /// Which lines of which policy ran, if that was asked for.
+    pub coverage: Option<Coverage>,
+}
+
+impl Suite {
+    /// Does every case hold?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.outcomes.iter().all(Outcome::holds)
+    }
+}
+
+/// Runs all cases of these files.
+#[must_use]
+pub fn run(files: &[File], coverage: bool) -> Suite {
+    let coverage = coverage.then(Coverage::default);
+    let cases = files.iter().flat_map(|file| file.cases.iter().map(move |case| (file, case)));
+    let outcomes = cases.map(|(file, case)| one(file, case, coverage.clone())).collect();
+    Suite { outcomes, coverage }
+}
+
+/// Runs one case.
+#[must_use]
+pub fn one(file: &File, case: &Case, coverage: Option<Coverage>) -> Outcome {
+    let started = copal_observe::clock::ticks();
+    let mut outcome = Outcome {
+        file: file.name.clone(),
+        line: case.line,
+        name: case.name.clone(),
+        failures: Vec::new(),
+        story: String::new(),
+        virtual_time: Span::ZERO,
+        took: Duration::ZERO,
+        depends: Vec::new(),
+        policy: String::new(),
+        hooks: Vec::new(),
+        ran: BTreeSet::new(),
+    };
+    match time::runtime() {
+        Err(why) => outcome.failures.push(Failure::plain(case.line, format!("no runtime: {why}"))),
+        Ok((runtime, time)) => runtime.block_on(async {
+            match Stage::new(file, case, coverage, time) {
+                Err(failure) => outcome.failures.push(failure),
+                Ok(mut stage) => {
+                    outcome.failures = stage.play(&case.steps).await;
+                    outcome.story = stage.story();
+                    outcome.virtual_time = stage.passed();
+                    outcome.depends = stage.depends();
+                    (outcome.policy, outcome.hooks) = stage.policy();
+                    outcome.ran = stage.hooks_that_ran();
+                }
+            }
+        }),
+    }
+    outcome.took = copal_observe::clock::ticks().saturating_duration_since(started);
+    outcome
+}
