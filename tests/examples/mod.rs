@@ -72,7 +72,7 @@ fn every_example_has_its_files_its_place_in_the_index_and_a_test() {
     for (i, name) in names.iter().enumerate() {
         let (number, subject) = name.split_once('-').unwrap();
         assert_eq!(number, format!("{:02}", i + 1), "{name}: numbers follow one another");
-        for file in ["README.md", "idiom.vcl", "policy.rhai", "copal.toml"] {
+        for file in ["README.md", "idiom.vcl", "policy.rhai", "copal.toml", "cases.md"] {
             let text = fs::read_to_string(folder(name).join(file)).unwrap_or_else(|e| panic!("{name}/{file}: {e}"));
             assert!(!text.trim().is_empty(), "{name}/{file} is empty");
         }

@@ -32,7 +32,10 @@ pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &
             name if client.name.is_none() && is_name(name) && word.at == info[0].at => {
                 client.name = Some(name.to_owned())
             }
-            _ => source.unknown(word.at, "word for a client", &word.text, OPTIONS),
+            _ => {
+                source.unknown(word.at, "word for a client", &word.text, OPTIONS);
+                break;
+            }
         }
     }
     client.sends = if raw { vec![raw_bytes(source, lines)] } else { requests(source, lines) };

@@ -12,7 +12,7 @@ use copal_semantics::reason::REASONS;
 use regex::Regex;
 
 /// The words that a line may begin with; any other line is `name: value`.
-pub(crate) const SUBJECTS: [(&str, &str); 27] = [
+pub const SUBJECTS: [(&str, &str); 27] = [
     ("status", "the status"),
     ("reason", "the reason phrase"),
     ("header", "a field: `header age >= 60`"),
@@ -206,7 +206,11 @@ fn subject(source: &mut Source<'_>, text: &str, at: At) -> Option<Subject> {
 fn field_name<'t>(source: &mut Source<'_>, rest: &'t str, at: At) -> Option<(String, &'t str, At)> {
     let (name, rest, after) = split_first(rest, at);
     let name = name.trim_end_matches(':');
-    if name.is_empty() || !is_token(name.as_bytes()) {
+    if name.is_empty() {
+        source.wrong(at, "of which header field?", Some("write `header age >= 60`".to_owned()));
+        return None;
+    }
+    if !is_token(name.as_bytes()) {
         source.wrong(at, format!("`{name}` is not the name of a header field"), None);
         return None;
     }

@@ -10,6 +10,7 @@ use crate::case::{Case, File, State, Step, Text, What};
 use crate::markdown::{Block, Item, items};
 use copal_policy::Diagnostic;
 use copal_policy::diagnostic::nearest;
+pub use expect::SUBJECTS;
 pub(crate) use expect::number;
 use source::{At, Source};
 use std::path::Path;
