@@ -1,6 +1,7 @@
 //! Every page that holds cases: those of the examples and the guide hold, those here that must not hold do not, and those
 //! that are wrong are told so. What is told is compared with files; COPAL_BLESS=1 writes these anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps what is not there fails, as it should")]
 use copal_cases::{File, Suite, find, report, run};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -56,9 +56,8 @@ fn files(sources: &Sources) -> impl Iterator<Item = &File> {
 pub(crate) fn with_calls(mut sources: Sources, env: &Environment) -> Sources {
     let Some(coverage) = &env.coverage else { return sources };
     let engine = parser(env);
-    let mut all = std::iter::once(&mut sources.main).chain(sources.modules.values_mut());
-    let mut number = 0;
-    while let Some(file) = all.next() {
+    // In the order of `files`: by its number there, a call names its file.
+    for (number, file) in std::iter::once(&mut sources.main).chain(sources.modules.values_mut()).enumerate() {
         if let Some((text, lines)) = changed(&engine, &file.text, number) {
             file.text = text;
             let mut known = coverage.files();
@@ -67,7 +66,6 @@ pub(crate) fn with_calls(mut sources: Sources, env: &Environment) -> Sources {
                 known.entry(line).or_default();
             }
         }
-        number += 1;
     }
     sources
 }

@@ -125,7 +125,7 @@ fn of<'a>(facts: &'a Facts<'_>, origin: Option<&'a str>) -> impl DoubleEndedIter
 }
 
 fn values(headers: &Headers, name: &str) -> Vec<String> {
-    headers.get_all(name).map(|value| lossy(value)).collect()
+    headers.get_all(name).map(lossy).collect()
 }
 
 fn lossy(bytes: &[u8]) -> String {
