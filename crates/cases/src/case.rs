@@ -105,6 +105,8 @@ pub struct Answer {
     pub body: String,
     /// A body of that many bytes instead.
     pub size: Option<usize>,
+    /// A Link in a 103 (Early Hints) that goes before everything else.
+    pub early_hints: Option<String>,
     /// Before the head.
     pub delay: Span,
     /// Between head and body.

@@ -10,6 +10,7 @@ use crate::case::{Case, File, State, Step, Text, What};
 use crate::markdown::{Block, Item, items};
 use copal_policy::Diagnostic;
 use copal_policy::diagnostic::nearest;
+use copal_semantics::Span;
 pub use expect::SUBJECTS;
 pub(crate) use expect::number;
 use source::{At, Source};
@@ -28,6 +29,9 @@ pub const BLOCKS: [(&str, &str); 7] = [
 
 /// Words after a fence that look like a misspelt block and are a language.
 const LANGUAGES: [&str; 3] = ["conf", "ini", "text"];
+
+/// Most time that passes at once: probes run all the while, and what is stored is long gone.
+const ADVANCE_MAX: Span = Span::from_secs(366 * 86_400);
 
 /// One heading with what stands below it and what it passes on.
 #[derive(Default)]
@@ -163,11 +167,18 @@ fn advance(
     kind: &words::Word,
     rest: &[words::Word],
     lines: &[words::Line<'_>],
-) -> Option<copal_semantics::Span> {
+) -> Option<Span> {
     let inner: Vec<words::Word> = lines.iter().flat_map(|line| words::words(source, line.text, line.at())).collect();
     let all: Vec<&words::Word> = rest.iter().chain(&inner).collect();
     match all.as_slice() {
-        [one] => words::duration(source, one),
+        [one] => {
+            let span = words::duration(source, one)?;
+            if span > ADVANCE_MAX {
+                source.wrong(one.at, "so much time does not pass at once", Some("at most 366d".to_owned()));
+                return None;
+            }
+            Some(span)
+        }
         [] => {
             source.wrong(kind.at, "how much time passes?", Some("write ```advance 30s".to_owned()));
             None

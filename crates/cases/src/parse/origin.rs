@@ -149,6 +149,7 @@ fn part(source: &mut Source<'_>, answer: &mut Answer, word: &Word) {
         _ if !is_field_value(value.as_bytes()) => {
             source.wrong(value_word.at, "this value would break the head", None);
         }
+        "early-hints" => answer.early_hints = Some(value.to_owned()),
         "content-length" | "transfer-encoding" => {
             let help = Some("write `size:`, `chunked`, `until-close` or `short`".to_owned());
             source.wrong(word.at, format!("the origin writes `{name}` by itself"), help);

@@ -248,6 +248,12 @@ async fn read(end: &mut OriginEnd) -> Option<(RequestHead, Vec<u8>)> {
 }
 
 async fn reply(mut end: OriginEnd, request: &RequestHead, answer: &Answer, number: usize) {
+    if let Some(link) = &answer.early_hints {
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {link}\r\n\r\n");
+        if end.stream.write_all(hint.as_bytes()).await.is_err() {
+            return;
+        }
+    }
     tokio::time::sleep(answer.delay.to_std()).await;
     match answer.fault {
         Some(Fault::Reset) => return end.reset(),
