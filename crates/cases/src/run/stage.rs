@@ -8,7 +8,7 @@ use super::setup::{SetUp, in_file, set_up};
 use super::time::VirtualTime;
 use super::witness::Witness;
 use crate::case::{Case, Client, Expect, File, Pace, State, Step, What};
-use copal_backend::{Admin, probe_through};
+use copal_backend::{Admin, ProbeKind, ProbeOptions, probe_through};
 use copal_observe::counters::{Counter, Kind};
 use copal_observe::snapshot::Snapshot;
 use copal_policy::{Coverage, SeededRandom};
@@ -166,7 +166,7 @@ impl<'a> Stage<'a> {
     fn start_probes(&mut self) {
         for origin in self.proxy.core().backends.origins() {
             if let Some(probe) = &origin.options().probe
-                && !self.origins.is_telling(origin.name(), &probe.path)
+                && !self.origins.is_telling(origin.name(), asked_path(probe))
             {
                 for _ in 0..probe.window {
                     let _healthy = origin.record_probe(Ok(()));
@@ -184,7 +184,9 @@ impl<'a> Stage<'a> {
         }
         for origin in self.proxy.core().backends.origins() {
             let Some(probe) = origin.options().probe.clone() else { continue };
-            if self.origins.is_telling(origin.name(), &probe.path) && self.probing.insert(origin.name().to_owned()) {
+            if self.origins.is_telling(origin.name(), asked_path(&probe))
+                && self.probing.insert(origin.name().to_owned())
+            {
                 let (origin, origins) = (Arc::clone(origin), Arc::clone(&self.origins));
                 // At whole intervals since the case began, as if they had been sent all the time.
                 let interval = Span::from_std(probe.interval).as_micros().max(1);
@@ -196,7 +198,7 @@ impl<'a> Stage<'a> {
                     tokio::time::sleep(first.to_std()).await;
                     loop {
                         let next = tokio::time::Instant::now() + again;
-                        if origins.is_telling(origin.name(), &probe.path) {
+                        if origins.is_telling(origin.name(), asked_path(&probe)) {
                             probe_through(&dial, &origin).await;
                         } else {
                             let _change = origin.record_probe(Ok(()));
@@ -367,5 +369,16 @@ fn wrong_policy(line: usize, why: &AssembleError) -> Failure {
     match why {
         AssembleError::Policy(found) => Failure::plain(line, format!("the policy is wrong\n{found}")),
         other => Failure::plain(line, other.to_string()),
+    }
+}
+
+/// The target that a probe asks for; none for one that only connects.
+fn asked_path(probe: &ProbeOptions) -> &str {
+    match &probe.kind {
+        ProbeKind::Tcp => "",
+        ProbeKind::Http(http) => match &http.request {
+            None => &http.path,
+            Some(lines) => lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or(""),
+        },
     }
 }
