@@ -99,7 +99,7 @@ fn pages_and_redirects_are_made_without_the_origin() {
 #[test]
 fn a_fault_of_the_policy_is_503_for_its_own_request_counted_and_logged_with_its_place() {
     let origin = echo();
-    let policy = "fn recv(req) {\n    if req.url == \"/divide\" {\n        let x = 1 / 0;\n    }\n    if req.url == \"/spin\" { loop { } }\n}\n\
+    let policy = "fn recv(req) {\n    if req.url == \"/divide\" {\n        let x = 1 / 0;\n    }\n    if req.url == \"/spin\" { while req.restarts == 0 { } }\n}\n\
                   fn backend_response(bereq, beresp) {\n    if bereq.url == \"/deep\" { throw \"no\"; }\n}\n\
                   fn deliver(req, resp) {\n    if req.url == \"/late\" { let a = [1]; return a[7]; }\n}\n";
     let proxy = builder(&origin, "").policy(policy).start();

@@ -225,6 +225,8 @@ pub const KEYS: &[Key] = &[
         "Restarts of one request; one more is 503."),
     key("policy.max_retries", Kind::Count(0, 100), Is("4"), "Varnish's",
         "Retries of one fetch; one more is a failed fetch."),
+    key("policy.geoip", Kind::File, Unset("none"), "few sites need one, and nobody may give one away",
+        "A GeoIP database in MaxMind's format (`.mmdb`) for `geo::country` and `geo::lookup`. It is read into memory at start and at every reload."),
     key("policy.limits.operations", Kind::Count(1000, 1_000_000_000), Is("50000"), "stops a runaway loop after 1 to 2.5 ms (measured)",
         "Script operations of one hook call. 503 beyond, and counted."),
     key("policy.limits.call_depth", Kind::Count(1, 64), Is("16"), "a level takes up to 11 KB of stack (measured)",
@@ -247,6 +249,8 @@ pub const KEYS: &[Key] = &[
         "What one hook call writes into heads, key, variables and log. 503 beyond, and counted."),
     key("policy.limits.patterns", Kind::Count(0, 10_000), Is("8"), "each can take a millisecond",
         "Regular expressions that one hook call makes at run time; those written in the policy are compiled once. 503 beyond, and counted."),
+    key("policy.limits.throttle_keys", Kind::Count(1000, 100_000_000), Is("100000"), "about 8 MB, and more visitors than most sites have in a minute",
+        "Keys that `throttle::` remembers. Beyond, those that were not used for longest start anew. Read at start, as counts outlive a reload."),
 
     key("admin.listen", Kind::ListenAddress, Unset("unix:/run/copal/admin.sock"), "only root on this machine",
         "Where `copal stat`, `purge` and the others reach this process. Who cannot write to `/run` gets `$XDG_RUNTIME_DIR/copal/admin.sock` or `/tmp/copal-UID/admin.sock`. A TCP address needs `token_file`."),

@@ -13,6 +13,8 @@ pub struct PolicyConfig {
     pub max_restarts: u32,
     /// Retries of one fetch; a failed fetch beyond.
     pub max_retries: u32,
+    /// The GeoIP database, if there is one.
+    pub geoip: Option<PathBuf>,
     /// What one hook call may use.
     pub limits: PolicyLimits,
 }
@@ -24,6 +26,7 @@ impl PolicyConfig {
             file: view.path("file"),
             max_restarts: view.count("max_restarts"),
             max_retries: view.count("max_retries"),
+            geoip: view.path("geoip"),
             limits: PolicyLimits::assemble(&values.view("policy.limits", "policy.limits")),
         }
     }
@@ -54,6 +57,8 @@ pub struct PolicyLimits {
     pub written_bytes: usize,
     /// Regular expressions that one hook call makes at run time; those written in the policy are compiled once.
     pub patterns: u32,
+    /// Keys that `throttle::` remembers.
+    pub throttle_keys: usize,
 }
 
 impl PolicyLimits {
@@ -72,6 +77,7 @@ impl PolicyLimits {
             expression_depth: count("expression_depth"),
             written_bytes: size("written_bytes"),
             patterns: view.count("patterns"),
+            throttle_keys: count("throttle_keys"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is written from the tables: definitions for editors, the reference page.
 
 use crate::action::written_list;
+use crate::examples::{self, Example};
 use crate::functions::{FUNCTIONS, Function, On};
 use crate::hooks::{HOOKS, HookSet};
 use crate::vars::VARS;
@@ -27,8 +28,17 @@ fn signature(f: &Function, args: usize) -> String {
 
 fn definition(out: &mut String, indent: &str, f: &Function) {
     for args in f.params.len() - f.optional..=f.params.len() {
-        let _ = writeln!(out, "{indent}/// {}\n{indent}fn {};\n", f.doc, signature(f, args));
+        let _ = writeln!(out, "{indent}/// {}", f.doc);
+        if let Some(e) = examples::of(f) {
+            let _ = writeln!(out, "{indent}///\n{indent}/// `{}`{}", e.code.replace('\n', " "), gives(e));
+        }
+        let _ = writeln!(out, "{indent}fn {};\n", signature(f, args));
     }
+}
+
+/// What an example gives, after an arrow; nothing for an action.
+fn gives(e: &Example) -> String {
+    if e.gives.is_empty() { String::new() } else { format!(" → `{}`", e.gives) }
 }
 
 /// The text of `copal.d.rhai`: everything that Copal gives to scripts, for editors.
@@ -79,7 +89,8 @@ pub fn reference_markdown() -> String {
         let (ty, read, write) = (v.ty.name(), hooks_text(v.read), hooks_text(v.write));
         let _ = writeln!(out, "| `{}.{}` | {ty}{unset} | {read} | {write} | {} |", v.object, v.name, v.doc);
     }
-    out.push_str("\n## Functions and methods\n\n| call | gives | |\n|---|---|---|\n");
+    let _ = writeln!(out, "\n## Functions and methods\n\n{}\n", examples::SCENE);
+    out.push_str("| call | gives | | example |\n|---|---|---|---|\n");
     for f in FUNCTIONS {
         let required = f.params.len() - f.optional;
         let mut params = f.params[..required].join(", ");
@@ -91,7 +102,12 @@ pub fn reference_markdown() -> String {
             On::Module(m) => format!("{m}::{}({params})", f.name),
             On::Type(t) => format!("{}.{}({params})", t.name(), f.name),
         };
-        let _ = writeln!(out, "| `{call}` | {} | {} |", f.returns.name(), f.doc.replace('|', "\\|"));
+        // Code with backquotes stands between two of them.
+        let example = examples::of(f).map_or(String::new(), |e| {
+            let ticks = if e.code.contains('`') { "``" } else { "`" };
+            format!("{ticks}{}{ticks}{}", e.code, gives(e)).replace('|', "\\|")
+        });
+        let _ = writeln!(out, "| `{call}` | {} | {} | {example} |", f.returns.name(), f.doc.replace('|', "\\|"));
     }
     out
 }

@@ -111,7 +111,7 @@ impl Instance {
         library::strings::register(&mut e, &patterns, env.limits.string_bytes);
         library::url::register(&mut e);
         library::query::register(&mut e);
-        library::system::register(&mut e, env);
+        library::register(&mut e, env, sources);
         host::register(&mut e, env, &patterns);
         crate::coverage::register(&mut e, env, sources);
         e.set_module_resolver(FromSources(Arc::clone(sources)));

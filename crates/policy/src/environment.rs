@@ -3,6 +3,8 @@
 use crate::acl::Acl;
 use crate::action::ActionKind;
 use crate::coverage::Coverage;
+use crate::library::geo::Geo;
+use crate::library::throttle::Throttle;
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +45,10 @@ pub struct Environment {
     pub interpret: bool,
     /// Where lines that run are noted; `None`, and nothing is, but in tests of policies.
     pub coverage: Option<Coverage>,
+    /// What `throttle::` counts; handed on to the next policy, so that a reload forgets nothing.
+    pub throttle: Arc<Throttle>,
+    /// Where addresses are, when a database is configured.
+    pub geo: Option<Arc<Geo>>,
 }
 
 impl Default for Environment {
@@ -58,6 +64,8 @@ impl Default for Environment {
             random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
             interpret: false,
             coverage: None,
+            throttle: Arc::new(Throttle::new(Limits::default().throttle_keys)),
+            geo: None,
         }
     }
 }

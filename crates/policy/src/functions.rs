@@ -34,6 +34,16 @@ pub enum Literal {
     Size,
     /// The first argument is an address.
     Address,
+    /// The first argument names a digest.
+    Digest,
+    /// The second argument names an algorithm of tokens.
+    Token,
+    /// The second argument is a rate.
+    Rate,
+    /// The first argument is the path of a text beside the policy, and written out, as it is read at load.
+    File,
+    /// Nothing to check but that the configuration has a GeoIP database.
+    Geo,
 }
 
 /// One line of the table of functions.
@@ -117,7 +127,7 @@ pub const FUNCTIONS: &[Function] = &[
     act("policy", &["name: string"], 0, "Go on with another policy."),
 
     free("duration", &["text: string", "fallback: Duration"], 1, Duration, Literal::Duration, "A duration: \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\", \"1y\", or several as in \"1h30m\". A fallback is for text from outside."),
-    free("bytes", &["text: string"], 0, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\"."),
+    free("bytes", &["text: string", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
     free("backend", &["name: string"], 0, Backend, Literal::Backend, "The backend of that name in the configuration."),
     free("director", &["name: string"], 0, Backend, Literal::Director, "The director of that name in the configuration."),
 
@@ -130,6 +140,31 @@ pub const FUNCTIONS: &[Function] = &[
     module("std", "strftime", &["time: Time", "format: string"], Text, "The time in UTC, by %Y %m %d %H %M %S %j %a %A %b %B %e %y %F %T %s %Z %%."),
     module("std", "escape_html", &["text: string"], Text, "With &, <, > and quotes as entities."),
 
+    module("std", "fnmatch", &["pattern: string", "text: ?"], Bool, "Does the shell pattern match all of the text? `*` stands for anything, `?` for one character, `[a-z]` for one of a set."),
+    module("std", "integer", &["text: ?", "fallback: int"], Int, "The integer that the text is, or the fallback."),
+    module("std", "real", &["text: ?", "fallback: float"], Float, "The number that the text is, or the fallback."),
+    module("std", "time", &["text: ?", "fallback: Time"], Time, "The time that an HTTP date is, or the fallback."),
+    module("std", "accept", &["field: ?", "offered: Array"], Text, "Which of the languages, types or codings on offer an Accept field likes best; the first one when it likes none."),
+    module("std", "bucket", &["key: string", "buckets: int"], Int, "A number from 0 to buckets - 1, the same for the same key on every machine and in every version."),
+    lit(Literal::File, module("std", "file", &["path: string"], Text, "The text of a file in the policy's folder, read when the policy is loaded.")),
+    lit(Literal::Digest, module("std", "digest", &["algorithm: string", "text: string"], Text, "The digest in lower-case hexadecimal: \"sha256\", \"sha384\", \"sha512\", \"sha1\".")),
+    lit(Literal::Digest, module("std", "hmac", &["algorithm: string", "key: string", "text: string"], Text, "The keyed digest (RFC 2104) in lower-case hexadecimal.")),
+    module("std", "base64", &["text: string"], Text, "In base64, with padding."),
+    module("std", "base64url", &["text: string"], Text, "In the alphabet for urls, without padding."),
+    module("std", "from_base64", &["text: string"], Text, "Decoded from either alphabet, with or without padding; `()` when it is not base64 of text."),
+    module("std", "same_secret", &["a: ?", "b: string"], Bool, "Are they equal? The time it takes does not tell where they differ."),
+    module("std", "basic_auth", &["field: ?", "users: string"], Text, "The name of the user that the Authorization field proves; `()` when it proves nobody. Users are lines `name:password` or `name:sha256:HEX`."),
+
+    lit(Literal::Rate, module("throttle", "allowed", &["key: string", "rate: string", "burst: int"], Bool, "May it happen once more? Takes one when it may. The rate is \"10/s\", \"100/m\" or \"5/10s\"; a burst comes at once.")),
+    lit(Literal::Rate, module("throttle", "remaining", &["key: string", "rate: string", "burst: int"], Int, "How often it may happen at once now. Takes none.")),
+    lit(Literal::Rate, module("throttle", "wait", &["key: string", "rate: string", "burst: int"], Duration, "How long until it may happen; zero when it may now.")),
+    module("json", "parse", &["text: ?"], Any, "The value of a JSON text; `()` when it is none."),
+    module("json", "get", &["text: ?", "pointer: string"], Any, "What a JSON pointer such as \"/user/id\" finds; `()` when there is nothing."),
+    module("json", "quote", &["text: string"], Text, "As a JSON string, with its quotes."),
+    lit(Literal::Token, module("jwt", "verify", &["token: ?", "algorithm: string", "key: string"], Any, "The claims of a JSON web token as a map, `()` unless signature and times are right. HS256 takes a secret, RS256 and ES256 a public key in PEM. Audience and issuer are yours to compare.")),
+    lit(Literal::Geo, module("geo", "country", &["ip: Address"], Text, "The country's two letters; `()` when it is not known.")),
+    lit(Literal::Geo, module("geo", "lookup", &["ip: Address", "path: string"], Any, "What the database has under a path such as \"city/names/en\"; `()` when it has nothing.")),
+
     module("query", "sort", &["url: string"], Text, "The url with its query parameters in order of their names."),
     module("query", "keep", &["url: string", "names: Array"], Text, "Only these parameters; `*` at the end of a name stands for any rest."),
     module("query", "without", &["url: string", "names: Array"], Text, "Without these parameters; `*` at the end of a name stands for any rest."),
@@ -141,12 +176,21 @@ pub const FUNCTIONS: &[Function] = &[
     module("url", "decode", &["text: string"], Text, "Percent-decoded."),
     module("url", "encode", &["text: string"], Text, "Percent-encoded: all but letters, digits, `-`, `.`, `_` and `~`."),
 
+    module("url", "sign", &["url: string", "key: string", "for: Duration"], Text, "The url with `expires` and an HMAC-SHA256 as `signature`, good for that long."),
+    module("url", "is_signed", &["url: string", "key: string"], Bool, "Was it signed with that key, unchanged since, and has it not expired?"),
+
     method(Req, "is_get_or_head", &[], Bool, "Is the method GET or HEAD?"),
     method(Bereq, "is_get_or_head", &[], Bool, "Is the method GET or HEAD?"),
+    method(Req, "is_preflight", &[], Bool, "Does a browser ask whether it may send a request across origins (CORS)?"),
+    method(Req, "device", &[], Text, "\"mobile\", \"tablet\", \"desktop\" or \"bot\", by client hint and User-Agent."),
+    method(Bereq, "device", &[], Text, "\"mobile\", \"tablet\", \"desktop\" or \"bot\", by client hint and User-Agent."),
+    method(Resp, "harden", &[], Unit, "Sets the security headers that fit any site, unless the application has set them, and removes Server and the like. Strict-Transport-Security and Content-Security-Policy are yours to set."),
+    method(Resp, "cors", &["origins: Array", "methods: string", "max_age: Duration"], Unit, "Lets pages of these origins read the response, and answers a preflight."),
     method(Key, "add", &["part: ?"], Unit, "Adds a part to the cache key."),
     method(Headers, "has", &["name: string"], Bool, "Is there such a field?"),
     method(Headers, "remove", &["name: string"], Unit, "Removes all fields of that name."),
     method(Headers, "remove_matching", &["pattern: string"], Unit, "Removes all fields whose name matches; `*` stands for anything."),
+    lit(Literal::Regex(1), method(Headers, "remove_lines", &["name: string", "regex: string"], Unit, "Removes those fields of that name whose value matches.")),
     method(Headers, "append", &["name: string", "value: ?"], Unit, "Adds a field line, keeping those there are."),
     method(Headers, "all", &["name: string"], Array, "The values of all fields of that name."),
     method(Headers, "collect", &["name: string"], Text, "Joins the fields of that name into one line, and gives it; `()` when there is none. Set-Cookie is left as it is."),
@@ -156,6 +200,7 @@ pub const FUNCTIONS: &[Function] = &[
     method(Cookies, "remove", &["name: string"], Unit, "Removes it; `*` at the end of the name stands for any rest."),
     method(Cookies, "keep", &["names: Array"], Unit, "Removes all but these; `*` at the end of a name stands for any rest."),
     lit(Literal::Regex(0), method(Cookies, "keep_matching", &["regex: string"], Unit, "Removes all whose name does not match.")),
+    lit(Literal::Regex(0), method(Cookies, "remove_matching", &["regex: string"], Unit, "Removes all whose name matches.")),
     method(Vars, "has", &["name: string"], Bool, "Is it set?"),
     method(Vars, "remove", &["name: string"], Unit, "Forgets it."),
     lit(Literal::Regex(0), method(Text, "matches", &["regex: string"], Bool, "Does it match anywhere?")),
@@ -170,7 +215,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 3] = ["std", "query", "url"];
+pub const MODULES: [&str; 7] = ["std", "query", "url", "throttle", "json", "jwt", "geo"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

@@ -19,6 +19,7 @@ pub mod diagnostic;
 mod docs;
 mod engine;
 pub mod environment;
+pub mod examples;
 pub mod fault;
 pub mod functions;
 pub mod hooks;
@@ -43,6 +44,8 @@ pub use docs::{definitions, reference_markdown};
 pub use environment::{AllHealthy, Environment, Health, Random, SeededRandom};
 pub use fault::{Fault, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
+pub use library::geo::{Geo, GeoError};
+pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
 pub use policy::Policy;
 pub use scene::{

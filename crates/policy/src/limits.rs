@@ -27,6 +27,8 @@ pub struct Limits {
     pub written_bytes: usize,
     /// Regular expressions not written in the policy that one hook may compile: each can take a millisecond.
     pub patterns: u32,
+    /// Keys that `throttle::` remembers, 40 to 80 bytes each. Beyond, those not used for longest are forgotten; no fault.
+    pub throttle_keys: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             expression_depth: 64,
             written_bytes: 1_048_576,
             patterns: 8,
+            throttle_keys: 100_000,
         }
     }
 }

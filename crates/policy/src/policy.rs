@@ -7,6 +7,7 @@ use crate::engine::Instance;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookSet};
+use crate::library::throttle::Throttle;
 use crate::native::{Compiler, Native, hides, hides_module};
 use crate::scene::Scene;
 use crate::sources::{Folder, Sources};
@@ -190,6 +191,12 @@ impl Policy {
     #[must_use]
     pub fn init_log(&self) -> &[String] {
         &self.init_log
+    }
+
+    /// What `throttle::` has counted, to be handed on to the next policy.
+    #[must_use]
+    pub fn throttle(&self) -> &Arc<Throttle> {
+        &self.env.throttle
     }
 
     /// The names of its files, the policy first: what a watcher watches.

@@ -1,7 +1,7 @@
 //! The texts of a policy: its file and the modules that it imports, read once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// One file.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Sources {
     pub(crate) modules: BTreeMap<String, File>,
     /// The regular expressions written in them.
     pub(crate) patterns: Vec<String>,
+    /// The texts that `std::file` names, under their paths.
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 /// The folder of a policy: `import` finds modules here and nowhere else.
@@ -48,13 +50,32 @@ impl Folder {
             );
         }
         let file = format!("{path}.rhai");
+        let text = self.open(&file)?;
+        Ok(File { name: self.shown.join(&file).display().to_string(), text })
+    }
+
+    /// Reads a text of at most `max` bytes for `std::file`; what is wrong otherwise.
+    pub(crate) fn text(&self, path: &str, max: usize) -> Result<String, String> {
+        if Path::new(path).components().any(|c| !matches!(c, Component::Normal(_))) || path.is_empty() {
+            return Err("a file is named by its path within the policy's folder: \"lists/bots.txt\"".to_owned());
+        }
+        let text = self.open(path)?;
+        if text.len() > max {
+            return Err(format!(
+                "{path} has {} bytes, and a text {max} at most (`policy.limits.string_bytes`)",
+                text.len()
+            ));
+        }
+        Ok(text)
+    }
+
+    fn open(&self, file: &str) -> Result<String, String> {
         let real =
-            self.real.join(&file).canonicalize().map_err(|_| format!("there is no file {file} beside the policy"))?;
+            self.real.join(file).canonicalize().map_err(|_| format!("there is no file {file} beside the policy"))?;
         // A symbolic link must not lead out of the folder.
         if !real.starts_with(&self.real) {
             return Err(format!("{file} is outside of the policy's folder"));
         }
-        let text = std::fs::read_to_string(&real).map_err(|e| format!("cannot read {file}: {e}"))?;
-        Ok(File { name: self.shown.join(&file).display().to_string(), text })
+        std::fs::read_to_string(&real).map_err(|e| format!("cannot read {file}: {e}"))
     }
 }

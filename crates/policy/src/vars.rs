@@ -180,6 +180,8 @@ pub const VARS: &[Var] = &[
     opt("req", "backend_hint", Type::Backend, C, "VCL's name of `req.backend`."),
     opt("req", "grace", Type::Duration, C, "At most that long past its ttl may an object be to serve this request."),
     opt("req", "max_age", Type::Duration, C, "At most that old may an object be to serve this request."),
+    opt("req", "ttl", Type::Duration, C, "VCL's older name of `req.max_age`."),
+    ro("req", "can_gzip", Type::Bool, C, "The client takes gzip."),
     rw("req", "hash_always_miss", Type::Bool, C, "Fetch even when there is an object, and replace it."),
     rw("req", "hash_ignore_busy", Type::Bool, C, "Do not wait for a fetch that is under way."),
     ro("req", "restarts", Type::Int, C, "How often the request was restarted."),

@@ -33,6 +33,12 @@ fn scene(d: &mut Dice) -> Scene {
     }
     s.server.ip = d.pick(&["10.0.0.1", "::1"]).parse().expect("address");
     s.req_vars.xid = d.pick(&["1", "a<b>"]).into();
+    if d.roll(2) == 0 {
+        s.obj = Some(copal_policy::ObjectVars { hits: 3, uncacheable: d.roll(2) == 0, ..Default::default() });
+    }
+    s.req_vars.restarts = u32::try_from(d.roll(3)).unwrap_or(0);
+    s.beresp_vars.uncacheable = d.roll(2) == 0;
+    s.bereq_vars.is_bgfetch = d.roll(2) == 0;
     s.purge_count = d.pick(&[0, 1, 2, 99]);
     for head in [&mut s.resp, &mut s.beresp] {
         *head = ResponseHead::new(d.pick(&[200, 404, 503, 1404, 299]), []);
@@ -66,14 +72,21 @@ const NATIVE: [(Hook, Native); 13] = [
 fn the_script_and_the_native_code_decide_and_write_the_same() {
     let policy = Policy::compile("builtin.rhai", builtin::SOURCE, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
     let mut d = Dice(42);
-    for _ in 0..500 {
+    let mut seen = std::collections::BTreeMap::<Hook, std::collections::BTreeSet<String>>::new();
+    for _ in 0..2_000 {
         let start = scene(&mut d);
         for (hook, native) in NATIVE {
             let mut a = start.clone();
             let expected = native(&mut a);
+            seen.entry(hook).or_default().insert(format!("{expected:?}"));
             let (b, got) = policy.call(hook, Box::new(start.clone()));
             assert_eq!(got.as_ref(), Ok(&expected), "{hook:?} {start:?}");
             assert_eq!(format!("{a:?}"), format!("{b:?}").replace("\u{0}", ""), "{hook:?}");
         }
+    }
+    // The scenes reach every decision there is: lookup, pass, purge and 405; four counts of a purge; one each elsewhere.
+    for (hook, decisions) in seen {
+        let wanted = if matches!(hook, Hook::Recv | Hook::Purge) { 4 } else { 1 };
+        assert_eq!(decisions.len(), wanted, "{hook:?} {decisions:?}");
     }
 }

@@ -162,6 +162,67 @@ fn golden() {
         (deliver, "obj.ttl = duration(\"1s\");", "2:9 `obj.ttl` can only be read"),
         (response, "beresp.tll = duration(\"1s\");", "2:12 `beresp` has no variable `tll` (did you mean `ttl`?)"),
         (
+            recv,
+            "std::file(\"lists/bots\").contains(\"x\"); ()",
+            "2:15 cannot read \"lists/bots\" (a policy that is not in a file has no folder to read from)",
+        ),
+        (recv, "std::file(req.url); ()", "2:10 `std::file` takes a literal path: the file is read at load"),
+        (
+            recv,
+            "std::digest(\"sha265\", \"x\"); ()",
+            "2:17 \"sha265\" is not a digest: write \"sha256\", \"sha384\", \"sha512\" or \"sha1\" (did you mean `sha256`?)",
+        ),
+        (
+            recv,
+            "jwt::verify(\"a\", \"none\", \"k\"); ()",
+            "2:22 \"none\" is not an algorithm of tokens: write \"HS256\", \"RS256\" or \"ES256\"",
+        ),
+        (
+            recv,
+            "throttle::allowed(\"a\", \"10 per s\", 1); ()",
+            "2:28 \"10 per s\" is not a rate: write \"10/s\", \"100/m\", \"1000/h\" or \"5/10s\"",
+        ),
+        (
+            recv,
+            "geo::country(client.ip); ()",
+            "2:10 the configuration has no GeoIP database (write `geoip = \"FILE.mmdb\"` under `[policy]`)",
+        ),
+        (
+            recv,
+            "return pass(); req.url = \"/\";",
+            "2:20 this is never reached (line 2 always leaves before it: remove it, or put it first)",
+        ),
+        (
+            recv,
+            "if req.restarts > 0 { return pass(); } else { throw \"x\"; } req.url = \"/\";",
+            "2:64 this is never reached (line 2 always leaves before it: remove it, or put it first)",
+        ),
+        (
+            recv,
+            "for i in 0..3 { break; std::log(i); }",
+            "2:33 this is never reached (line 2 always leaves before it: remove it, or put it first)",
+        ),
+        (
+            recv,
+            "let n = 0; loop { n += 1; if n > 5 { continue; } }",
+            "2:16 this loop never ends (end it with `break` or `return`, or loop over a list with `for`)",
+        ),
+        (
+            recv,
+            "let n = 0; while true { n += 1; }",
+            "2:16 this loop never ends (end it with `break` or `return`, or loop over a list with `for`)",
+        ),
+        (
+            recv,
+            "let n = 0; do { n += 1; } until false;",
+            "2:16 this loop never ends (end it with `break` or `return`, or loop over a list with `for`)",
+        ),
+        (
+            deliver,
+            "if resp.status == 404 { return restart(); } restart()",
+            "2:49 `deliver` restarts every request, so no response is ever sent (restart under a condition: `if req.restarts == 0 { return restart(); }`)",
+        ),
+        (
             response,
             "return pass();",
             "2:12 `backend_response` cannot return `pass()` (it may return `deliver()`, `pass(duration)`, `retry()`, `abandon()`, `error(status, reason)`, `fail(reason)`)",
@@ -236,8 +297,12 @@ fn what_is_right_is_not_complained_about() {
             strip(h);
             if is_admin(req, client) { return pass(); }
             let lang = switch req.http.accept_language { "de" => "de", _ => "en" };
+            let n2 = 0;
             let list = ["a", "b"].filter(|x| x != "a");
             for (name, i) in list { std::log(`${i} ${name}`); }
+            do { n2 += 1; if n2 > 5 { break; } } while true;
+            loop { if n2 > 7 { return; } n2 += 1; }
+            if n2 > 3 { return; } else { n2 = 0; }
             let n = 0;
             while n < 3 { n += 1; if n == 2 { break; } }
             try { req.http["x"] = lang; } catch (err) { std::log(err); }

@@ -11,7 +11,9 @@ use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::watch::Watch;
 use copal_pipeline::{Core, Settings};
-use copal_policy::{Acl, ActionKind, Coverage, Diagnostics, Environment, Health, Limits, Policy, Random};
+use copal_policy::{
+    Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Limits, Policy, Random, Throttle,
+};
 use copal_store::{Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::sync::Arc;
@@ -33,6 +35,9 @@ pub enum AssembleError {
     /// A setting of a backend or director cannot be used.
     #[error("{0}")]
     Setting(String),
+    /// The GeoIP database cannot be used.
+    #[error("[policy] geoip: {0}")]
+    Geo(#[from] GeoError),
     /// The access log cannot be opened.
     #[error("cannot open the access log: {0}")]
     Log(#[from] std::io::Error),
@@ -60,7 +65,7 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
 
 pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
     let backends = backends(config)?;
-    let policy = policy_in(config, &backends, around)?;
+    let policy = policy_in(config, &backends, around, None)?;
     let counters = Counters::new();
     let access_log = match &config.log.access {
         None => None,
@@ -131,7 +136,7 @@ impl Health for BackendHealth {
 }
 
 /// The world that a policy of this configuration is compiled against.
-pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Result<Arc<Environment>, AssembleError> {
+pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Result<Environment, AssembleError> {
     let mut acls = std::collections::BTreeMap::new();
     for name in config.acls.keys() {
         acls.insert(name.clone(), acl(config, name)?);
@@ -155,39 +160,52 @@ pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Res
             expression_depth: limits.expression_depth,
             written_bytes: limits.written_bytes,
             patterns: limits.patterns,
+            throttle_keys: limits.throttle_keys,
         },
+        throttle: Arc::new(Throttle::new(limits.throttle_keys)),
+        geo: config.policy.geoip.as_deref().map(Geo::open).transpose()?.map(Arc::new),
         ..Environment::default()
     };
     if let Some(backends) = health {
         environment.health = Arc::new(BackendHealth(backends));
     }
-    Ok(Arc::new(environment))
+    Ok(environment)
 }
 
-/// The configured policy, checked and compiled; the built-in one when no file is named.
-pub(crate) fn policy(config: &Config, backends: &Arc<Backends>) -> Result<Arc<Policy>, AssembleError> {
-    policy_in(config, backends, &Surroundings::default())
+/// The configured policy, checked and compiled; the built-in one when no file is named. What the one `before` it has
+/// counted of `throttle::` goes on.
+pub(crate) fn policy(
+    config: &Config,
+    backends: &Arc<Backends>,
+    before: Option<&Policy>,
+) -> Result<Arc<Policy>, AssembleError> {
+    policy_in(config, backends, &Surroundings::default(), before)
 }
 
 pub(crate) fn policy_in(
     config: &Config,
     backends: &Arc<Backends>,
     around: &Surroundings,
+    before: Option<&Policy>,
 ) -> Result<Arc<Policy>, AssembleError> {
-    let environment = || -> Result<Arc<Environment>, AssembleError> {
-        let mut environment = environment(config, Some(Arc::clone(backends)))?;
-        let changed = Arc::make_mut(&mut environment);
-        changed.coverage.clone_from(&around.coverage);
-        if let Some(random) = &around.random {
-            changed.random = Arc::clone(random);
-        }
-        Ok(environment)
-    };
-    match (&around.policy, &config.policy.file) {
-        (Some((name, text)), _) => Policy::compile(name, text, environment()?).map_err(AssembleError::Policy),
-        (None, Some(file)) => Policy::load(file, environment()?).map_err(AssembleError::Policy),
-        (None, None) => Ok(Policy::builtin()),
+    if around.policy.is_none() && config.policy.file.is_none() {
+        return Ok(Policy::builtin());
     }
+    let mut environment = environment(config, Some(Arc::clone(backends)))?;
+    environment.coverage.clone_from(&around.coverage);
+    if let Some(random) = &around.random {
+        environment.random = Arc::clone(random);
+    }
+    if let Some(before) = before {
+        environment.throttle = Arc::clone(before.throttle());
+    }
+    let environment = Arc::new(environment);
+    let loaded = match (&around.policy, &config.policy.file) {
+        (Some((name, text)), _) => Policy::compile(name, text, environment),
+        (None, Some(file)) => Policy::load(file, environment),
+        (None, None) => return Ok(Policy::builtin()),
+    };
+    loaded.map_err(AssembleError::Policy)
 }
 
 /// Checks the policy of a configuration without running anything, for `copal check`.
@@ -197,7 +215,7 @@ pub(crate) fn policy_in(
 pub fn check_policy(config: &Config) -> Result<(), AssembleError> {
     match &config.policy.file {
         None => Ok(()),
-        Some(file) => Policy::load(file, environment(config, None)?).map(drop).map_err(AssembleError::Policy),
+        Some(file) => Policy::load(file, Arc::new(environment(config, None)?)).map(drop).map_err(AssembleError::Policy),
     }
 }
 

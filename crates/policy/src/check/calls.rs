@@ -3,7 +3,7 @@
 use super::walk::Walker;
 use crate::diagnostic::did_you_mean;
 use crate::functions::{FUNCTIONS, Function, Literal, MODULES, On, RHAI, find};
-use crate::library::{patterns, system, time};
+use crate::library::{digest, geo, jwt, patterns, system, throttle, time};
 use crate::vars::Type;
 use rhai::{Expr, FnCallExpr, ImmutableString, Position};
 
@@ -119,7 +119,7 @@ impl Walker<'_> {
                     w.report(at, time::not_a_duration(s), None);
                 }
             }),
-            Literal::Size => self.literal(text(0), |w, s, at| {
+            Literal::Size if args.len() == 1 => self.literal(text(0), |w, s, at| {
                 if time::parse_size(s).is_none() {
                     w.report(at, time::not_a_size(s), None);
                 }
@@ -129,7 +129,32 @@ impl Walker<'_> {
                     w.report(at, system::not_an_address(s), None);
                 }
             }),
-            Literal::Duration | Literal::Address => {}
+            Literal::Duration | Literal::Size | Literal::Address => {}
+            Literal::Digest => self.literal(text(0), |w, s, at| {
+                if !digest::DIGESTS.contains(&s) {
+                    w.report(at, digest::not_a_digest(s), did_you_mean(s, digest::DIGESTS));
+                }
+            }),
+            Literal::Token => self.literal(text(1), |w, s, at| {
+                if jwt::algorithm(s).is_none() {
+                    w.report(at, jwt::not_an_algorithm(s), None);
+                }
+            }),
+            Literal::Rate => self.literal(text(1), |w, s, at| {
+                if throttle::parse_rate(s).is_none() {
+                    w.report(at, throttle::not_a_rate(s), None);
+                }
+            }),
+            Literal::File => match text(0) {
+                Some((path, at)) => self.file(&path, at),
+                None => self.report(at, "`std::file` takes a literal path: the file is read at load", None),
+            },
+            Literal::Geo => {
+                if self.env.geo.is_none() {
+                    let help = "write `geoip = \"FILE.mmdb\"` under `[policy]`";
+                    self.report(at, geo::NO_DATABASE, Some(help.to_owned()));
+                }
+            }
         }
         f.returns
     }
@@ -144,6 +169,20 @@ impl Walker<'_> {
         match patterns::compile(text) {
             Ok(_) => drop(self.patterns.insert(text.to_owned())),
             Err(reason) => self.report(at, format!("not a valid regular expression: {reason}"), None),
+        }
+    }
+
+    fn file(&mut self, path: &str, at: Position) {
+        if self.files.contains_key(path) {
+            return;
+        }
+        let read = match self.folder {
+            Some(folder) => folder.text(path, self.env.limits.string_bytes),
+            None => Err("a policy that is not in a file has no folder to read from".to_owned()),
+        };
+        match read {
+            Ok(text) => drop(self.files.insert(path.to_owned(), text)),
+            Err(reason) => self.report(at, format!("cannot read \"{path}\""), Some(reason)),
         }
     }
 

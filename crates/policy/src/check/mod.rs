@@ -3,6 +3,7 @@
 
 mod calls;
 mod chain;
+mod flow;
 mod names;
 mod walk;
 
@@ -46,6 +47,7 @@ pub(crate) fn check(
         modules: BTreeMap::new(),
         list: Vec::new(),
         patterns: BTreeSet::new(),
+        files: BTreeMap::new(),
     };
     let main = check.parse(File { name: name.to_owned(), text: text.to_owned() });
     let (hooks, runs) = check.functions(&main, true);
@@ -58,7 +60,8 @@ pub(crate) fn check(
     }
     if check.list.is_empty() {
         let modules = check.modules.into_iter().map(|(path, parsed)| (path, parsed.file)).collect();
-        return Ok((Sources { main: main.file, modules, patterns: check.patterns.into_iter().collect() }, hooks, runs));
+        let patterns = check.patterns.into_iter().collect();
+        return Ok((Sources { main: main.file, modules, patterns, files: check.files }, hooks, runs));
     }
     // By file, the policy's own first, and by place in it.
     check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line, d.column));
@@ -73,6 +76,7 @@ struct Check<'a> {
     modules: BTreeMap<String, Parsed>,
     list: Vec<Diagnostic>,
     patterns: BTreeSet<String>,
+    files: BTreeMap<String, String>,
 }
 
 impl Check<'_> {
@@ -211,9 +215,12 @@ impl Check<'_> {
             scope,
             list: &mut self.list,
             patterns: &mut self.patterns,
+            folder: self.folder,
+            files: &mut self.files,
             called,
         };
         walker.block(body, true);
+        walker.never_delivers(body);
     }
 
     /// A function of the script that would be found instead of one of Copal's.

@@ -5,6 +5,7 @@ use crate::action::{ActionKind, written_list};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::hooks::Hook;
+use crate::sources::Folder;
 use crate::vars::Type;
 use rhai::{ASTFlags, Expr, FnCallExpr, OpAssignment, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,9 @@ pub(super) struct Walker<'a> {
     pub(super) scope: Vec<(String, Type, bool)>,
     pub(super) list: &'a mut Vec<Diagnostic>,
     pub(super) patterns: &'a mut BTreeSet<String>,
+    pub(super) folder: Option<&'a Folder>,
+    /// The texts that `std::file` names.
+    pub(super) files: &'a mut BTreeMap<String, String>,
     /// Functions of the script that something calls.
     pub(super) called: &'a mut BTreeSet<String>,
 }
@@ -33,6 +37,7 @@ impl Walker<'_> {
     /// A block; with `tail`, its last statement's value is what the function returns (also after a semicolon).
     pub(super) fn block(&mut self, statements: &[Stmt], tail: bool) {
         let depth = self.scope.len();
+        self.unreachable(statements);
         for (i, s) in statements.iter().enumerate() {
             self.statement(s, tail && i + 1 == statements.len());
         }
@@ -64,6 +69,7 @@ impl Walker<'_> {
                 }
             }
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
+                self.endless(s);
                 self.expr(&flow.expr, false);
                 self.block(flow.body.statements(), false);
             }

@@ -122,6 +122,10 @@ fn side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     e.register_fn("keep_matching", move |_: Cookies<S>, re: &str| -> Res<()> {
         p.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
     });
+    let p = Rc::clone(patterns);
+    e.register_fn("remove_matching", move |_: Cookies<S>, re: &str| -> Res<()> {
+        p.with(re, |r| edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
+    });
 }
 
 /// Gives scripts the cookies of both requests.

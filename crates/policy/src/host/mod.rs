@@ -9,6 +9,7 @@ pub(crate) mod actions;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod cookies;
+pub(crate) mod edge;
 pub(crate) mod headers;
 pub(crate) mod key;
 pub(crate) mod object;
@@ -168,6 +169,7 @@ pub(crate) fn register(
     actions::register(e);
     headers::register(e);
     cookies::register(e, patterns);
+    edge::register(e, patterns);
     request::register(e, env);
     backend::register(e, env);
     response::register(e);

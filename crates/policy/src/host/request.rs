@@ -7,7 +7,7 @@ use crate::fault::{FaultKind, HostError};
 use crate::scene::Scene;
 use crate::value::{Backend, from_plain, optional, text, to_bool, to_optional_span, to_plain, to_text, type_name};
 use crate::vars::Type;
-use copal_semantics::{RequestHead, Span};
+use copal_semantics::{Headers, RequestHead, Span};
 use http::Method;
 use rhai::{Dynamic, Engine, FuncRegistration};
 use std::sync::Arc;
@@ -96,6 +96,16 @@ pub(crate) fn optional_span<H: Handle>(
     set::<H>(e, name, move |s, v| to_optional_span(name, v).map(|d| *write(s) = d));
 }
 
+/// Is gzip among the codings that the client takes, by a weight above zero (RFC 9110 §12.5.3)?
+fn can_gzip(h: &Headers) -> bool {
+    let named = |entry: &str| {
+        let (coding, weight) = entry.split_once(';').map_or((entry, ""), |(c, w)| (c, w.trim()));
+        let refused = weight.starts_with("q=0") && !weight.bytes().any(|b| matches!(b, b'1'..=b'9'));
+        matches!(coding.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip") && !refused
+    };
+    h.get_all("accept-encoding").any(|v| String::from_utf8_lossy(v).split(',').any(named))
+}
+
 fn flag(e: &mut Engine, name: &'static str, read: fn(&Scene) -> bool, write: fn(&mut Scene) -> &mut bool) {
     get::<Req, _>(e, name, read);
     set::<Req>(e, name, move |s, v| to_bool(name, &v).map(|b| *write(s) = b));
@@ -113,6 +123,8 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     }
     optional_span::<Req>(e, "grace", |s| s.req_vars.grace, |s| &mut s.req_vars.grace);
     optional_span::<Req>(e, "max_age", |s| s.req_vars.max_age, |s| &mut s.req_vars.max_age);
+    optional_span::<Req>(e, "ttl", |s| s.req_vars.max_age, |s| &mut s.req_vars.max_age);
+    get::<Req, _>(e, "can_gzip", |s| can_gzip(&s.req.headers));
     flag(e, "hash_always_miss", |s| s.req_vars.hash_always_miss, |s| &mut s.req_vars.hash_always_miss);
     flag(e, "hash_ignore_busy", |s| s.req_vars.hash_ignore_busy, |s| &mut s.req_vars.hash_ignore_busy);
     get::<Req, _>(e, "restarts", |s| i64::from(s.req_vars.restarts));

@@ -4,6 +4,7 @@ use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
 use crate::library::time::{shown, strftime};
+use crate::sources::Sources;
 use crate::value::{Backend, text, type_name};
 use copal_semantics::Time;
 use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
@@ -58,7 +59,7 @@ fn random(env: &Environment, from: &Dynamic, to: &Dynamic) -> Result<Dynamic, Ho
 }
 
 /// Gives scripts the module, `backend(..)` and `director(..)`.
-pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
+pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sources>) {
     let mut m = Module::new();
     FuncRegistration::new("log").set_into_module(&mut m, |value: Dynamic| -> Res<()> {
         crate::value::with_text(&value, |t| Ok(current::log(t.unwrap_or("()"))))?
@@ -82,6 +83,9 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     FuncRegistration::new("strftime")
         .set_into_module(&mut m, |t: Time, format: &str| ImmutableString::from(strftime(t, format)));
     FuncRegistration::new("escape_html").set_into_module(&mut m, |t: &str| ImmutableString::from(escape_html(t)));
+    super::digest::add(&mut m);
+    super::text::add(&mut m);
+    super::files::add(&mut m, sources);
     e.register_static_module("std", m.into());
 
     for (kind, director) in [("backend", false), ("director", true)] {
@@ -94,6 +98,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     e.register_type_with_name::<Backend>("Backend");
     e.register_fn("==", |a: Backend, b: Backend| a == b).register_fn("!=", |a: Backend, b: Backend| a != b);
     e.register_fn("==", |a: Backend, b: &str| a.0 == b).register_fn("!=", |a: Backend, b: &str| a.0 != b);
+    e.register_get("name", |b: &mut Backend| b.0.clone());
     let world = Arc::clone(env);
     e.register_fn("healthy", move |b: Backend| world.health.healthy(&b.0));
     for name in ["to_string", "to_debug"] {

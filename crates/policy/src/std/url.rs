@@ -57,6 +57,7 @@ pub(crate) fn register(e: &mut Engine) {
     FuncRegistration::new("extension").set_into_module(&mut m, |url: &str| text(&extension(url)));
     FuncRegistration::new("decode").set_into_module(&mut m, |t: &str| ImmutableString::from(decode(t, false)));
     FuncRegistration::new("encode").set_into_module(&mut m, |t: &str| ImmutableString::from(encode(t)));
+    super::digest::add_to_url(&mut m);
     e.register_static_module("url", m.into());
 }
 

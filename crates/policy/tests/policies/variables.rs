@@ -186,3 +186,55 @@ fn backend_side_variables_are_read_and_written() {
     let (s, _) = p.call(Hook::Hash, s);
     assert_eq!(s.key.parts().collect::<Vec<_>>(), [&b"/k"[..], b"7", b""]);
 }
+
+#[test]
+fn what_comes_from_outside_has_a_fallback() {
+    let s = request(
+        "/?n=x",
+        &[
+            ("x-n", "17"),
+            ("x-r", "inf"),
+            ("x-t", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("accept-encoding", "br, GZip;q=0.5"),
+        ],
+    );
+    let lines = logged(
+        r#"
+        std::log(std::integer(req.http.x_n, 1) + std::integer(req.http.none, 2) + std::integer("4x", 3));
+        std::log(std::real(req.http.x_r, 1.5)); std::log(std::real((), 2.5));
+        std::log(std::time(req.http.x_t, now).unix()); std::log(std::time("x", now) == now);
+        std::log(bytes(req.http.x_n, 1) + bytes(req.http.none, 2) + bytes("lots", 3));
+        std::log(req.can_gzip);
+        req.http.accept_encoding = "gzip;q=0.0, br"; std::log(req.can_gzip);
+        req.ttl = duration("5s"); std::log(req.max_age);
+        req.backend = backend("app1"); std::log(req.backend.name);
+        "#,
+        s,
+    );
+    assert_eq!(lines, ["22", "1.5", "2.5", "784111777", "true", "22", "true", "false", "5.000", "app1"]);
+}
+
+#[test]
+fn a_rate_holds_across_threads_and_policies_and_follows_the_clock_of_the_host() {
+    let text =
+        "fn recv(req) { if throttle::allowed(client.identity, \"60/m\", 5) { return pass(); } return synth(429); }";
+    let shared = env();
+    let policies =
+        [0, 1].map(|_| Policy::compile("site.rhai", text, Arc::clone(&shared)).unwrap_or_else(|e| panic!("{e}")));
+    let ask = |p: &Arc<Policy>, second: i64| {
+        let mut s = request("/", &[]);
+        s.now = Time::from_secs(1_700_000_000 + second);
+        p.call(Hook::Recv, s).1 == Ok(Action::Pass)
+    };
+    let passed: usize = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4)
+            .map(|i| {
+                let (p, ask) = (&policies[i % 2], &ask);
+                scope.spawn(move || (0..10).filter(|_| ask(p, 0)).count())
+            })
+            .collect();
+        runs.into_iter().map(|r| r.join().expect("no panic")).sum()
+    });
+    assert_eq!(passed, 5);
+    assert_eq!([1, 1, 3, 3, 3].map(|second| ask(&policies[0], second)), [true, false, true, true, false]);
+}

@@ -1,0 +1,22 @@
+//! `std::file`: texts beside the policy. They are read when it is loaded; a hook gets them from memory.
+
+use crate::current::Res;
+use crate::fault::{FaultKind, HostError};
+use crate::library::time::shown;
+use crate::sources::Sources;
+use rhai::{FuncRegistration, ImmutableString, Module};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Adds to `std::`.
+pub(crate) fn add(m: &mut Module, sources: &Arc<Sources>) {
+    // Copied once per thread: a hook then only counts a reference.
+    let files: HashMap<String, ImmutableString> =
+        sources.files.iter().map(|(path, text)| (path.clone(), text.as_str().into())).collect();
+    FuncRegistration::new("file").set_into_module(m, move |path: &str| -> Res<ImmutableString> {
+        files.get(path).cloned().ok_or_else(|| {
+            let message = format!("the file \"{}\" was not read when the policy was loaded", shown(path));
+            HostError::new(FaultKind::UnknownName, message).into()
+        })
+    });
+}
