@@ -1,7 +1,7 @@
 //! Policies at work: what goes wrong, where it is said to be, and that it stays with its request.
 
 use super::{fault, policy, request};
-use copal_policy::{Action, FaultKind, Hook, Limit};
+use copal_policy::{Action, FaultKind, Hook};
 
 #[test]
 fn a_fault_names_its_place_and_its_calls_and_stays_with_its_request() {

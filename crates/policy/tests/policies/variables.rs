@@ -1,8 +1,9 @@
 //! Policies at work: what hooks read and write: heads, cookies, variables, and what the library makes of text and time.
 
-use super::{fault, logged, policy, recv, request};
-use copal_policy::{Action, FaultKind, Hook, ObjectVars, ScriptValue};
-use copal_semantics::{ResponseHead, Span};
+use super::{env, fault, logged, policy, recv, request};
+use copal_policy::{Action, FaultKind, Hook, ObjectVars, Policy, ScriptValue};
+use copal_semantics::{ResponseHead, Span, Time};
+use std::sync::Arc;
 
 #[test]
 fn headers_are_read_and_written() {
