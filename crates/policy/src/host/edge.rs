@@ -114,7 +114,7 @@ fn lines<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
             current::write(S::object(), "http", writable(S::TYPE), 0, |s| {
                 S::check(name)?;
                 let h = S::fields_mut(s).ok_or_else(|| read_only("http"))?;
-                h.retain(|n, v| !n.eq_ignore_ascii_case(name) || !regex.is_match(&String::from_utf8_lossy(v.as_ref())));
+                h.retain(|n, v| !n.eq_ignore_ascii_case(name) || !regex.is_match(&String::from_utf8_lossy(v)));
                 Ok(())
             })
         })
