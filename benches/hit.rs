@@ -88,6 +88,8 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
             object_size_max: 1 << 20,
             transit_window: 1 << 18,
             purgers: None,
+            invalidation: copal_pipeline::Invalidation::default(),
+            jitter: copal_pipeline::Jitter::default(),
             ranges_max: 16,
             status_key: false,
         },
@@ -125,6 +127,7 @@ async fn fill(worker: &Worker) {
         head: &head.encode(),
         times: Times::fresh(worker.core.clock.now(), Span::from_secs(3600)),
         body_hint: Some(1024),
+        tags: &[],
     });
     writer.push(bytes::Bytes::from(vec![b'x'; 1024])).await.expect("a stored body takes every push");
     writer.finish(None);

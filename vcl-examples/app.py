@@ -20,6 +20,11 @@ class App(BaseHTTPRequestHandler):
         text = f"answer number {next(NUMBER)} of {PORT} to {self.command} {self.path}"
         if path == "/healthz/":
             fields["Cache-Control"] = "no-store"
+        elif path.startswith("/tagged/"):
+            tags = ["articles", "article-" + path.removeprefix("/tagged/")]
+            fields["Cache-Control"] = "max-age=3600"
+            fields["xkey"] = fields["Cache-Tags"] = " ".join(tags)
+            fields["X-Cache-Tags"] = fields["X-Magento-Tags"] = ",".join(tags)
         elif path == "/broken":
             status, text = 500, "Traceback: a secret of the application"
         elif path.startswith("/static/") and path != "/static/app.css":

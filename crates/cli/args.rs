@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Drop all variants of a URL from a running proxy's cache.
     Purge(Purge),
+    /// Drop what an expression is about, lazily: 'req.url ~ ^/news/ && obj.http.x-type == html'.
+    Ban(Ban),
+    /// Purge by tag (surrogate key).
+    Tag(Tag),
     /// Show the counters of a running proxy.
     Stat(Stat),
     /// Show the backends and directors of a running proxy, and say who may serve.
@@ -149,6 +153,43 @@ pub(crate) struct Purge {
     #[arg(value_name = "URL")]
     pub(crate) url: String,
     /// Make it stale instead of dropping it: grace still serves it.
+    #[arg(long)]
+    pub(crate) soft: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Ban {
+    /// Tests joined by &&, each FIELD OPERATOR VALUE: req.url, req.http.NAME, obj.http.NAME, obj.status, obj.age, obj.ttl,
+    /// obj.grace, obj.keep, obj.last_hit; == != ~ !~ for text, == != > >= < <= for numbers and durations.
+    #[arg(value_name = "EXPRESSION", required_unless_present = "list", num_args = 1..)]
+    pub(crate) expression: Vec<String>,
+    /// Show the bans in force, and how far they are.
+    #[arg(long, conflicts_with = "expression")]
+    pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Tag {
+    #[command(subcommand)]
+    pub(crate) command: TagCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TagCommand {
+    /// Drop every object that carries any of these tags.
+    Purge(TagPurge),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TagPurge {
+    /// The tags, as the application names them.
+    #[arg(value_name = "KEY", required = true)]
+    pub(crate) keys: Vec<String>,
+    /// Make them stale instead of dropping them: grace still serves them.
     #[arg(long)]
     pub(crate) soft: bool,
     #[command(flatten)]

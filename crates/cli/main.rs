@@ -11,12 +11,14 @@ macro_rules! say {
 mod admin;
 mod args;
 mod backend;
+mod ban;
 mod check;
 mod demo;
 mod explain;
 mod purge;
 mod serve;
 mod stat;
+mod tag;
 mod test;
 
 use args::{Args, Command};
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Purge(args) => purge::run(&args),
+        Command::Ban(args) => ban::run(&args),
+        Command::Tag(args) => tag::run(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Backend(args) => backend::run(&args),
     };

@@ -12,12 +12,13 @@ pub(crate) fn run(args: &Purge) -> Result<(), Failed> {
         say!("{}", answer.trim_end());
         return Ok(());
     }
-    let value: serde_json::Value = serde_json::from_str(&answer).map_err(Failed::state)?;
+    tell(&answer, args.soft)
+}
+
+/// How many objects the answer speaks of.
+pub(crate) fn tell(answer: &str, soft: bool) -> Result<(), Failed> {
+    let value: serde_json::Value = serde_json::from_str(answer).map_err(Failed::state)?;
     let count = value["purged"].as_u64().unwrap_or(0);
-    say!(
-        "{count} {} {}",
-        if count == 1 { "object" } else { "objects" },
-        if args.soft { "made stale" } else { "purged" }
-    );
+    say!("{count} {} {}", if count == 1 { "object" } else { "objects" }, if soft { "made stale" } else { "purged" });
     Ok(())
 }

@@ -43,6 +43,12 @@ pub struct Cache {
     pub coalesce_wait: Duration,
     /// Fields read instead of `Cache-Control`, in lower case, the first one present wins (RFC 9213).
     pub targeted: Vec<String>,
+    /// Response fields that hold tags, in lower case.
+    pub tag_fields: Vec<String>,
+    /// Response fields that clients are not sent, in lower case.
+    pub tag_fields_hidden: Vec<String>,
+    /// Percent of its lifetime by which an object may expire earlier.
+    pub jitter: u32,
 }
 
 impl Cache {
@@ -73,6 +79,9 @@ impl Cache {
             hit_for_miss: view.span("hit_for_miss"),
             coalesce_wait: view.duration("coalesce_wait"),
             targeted: view.texts("targeted"),
+            tag_fields: view.texts("tag_fields"),
+            tag_fields_hidden: view.texts("tag_fields_hidden"),
+            jitter: view.count("jitter"),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::director::KINDS;
 use crate::kind::Kind;
 use crate::listen::REQUEST_DIRECTIVES;
 use crate::log::FORMATS;
-use crate::purge::{LATER_PROTOCOLS, PROTOCOLS};
+use crate::purge::PROTOCOLS;
 
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +95,8 @@ pub const KEYS: &[Key] = &[
         "Most requests that wait for one fetch; those beyond fetch for themselves without storing."),
     key("limits.variants", Kind::Count(1, 100_000), Is("128"), "languages, encodings and devices make fewer; more mean that `Vary` names a field that is different for everyone",
         "Most stored variants of one URL; the least used goes when one more comes."),
+    key("limits.bans", Kind::Count(1, 10_000_000), Is("100000"), "the lurker works off thousands a second: more are a purger that never stops",
+        "Most bans in force at a time; one more is refused (503)."),
     key("limits.transit_size", Kind::Size(16 * KIB, 1024 * MIB), Is("1MiB"), "keeps an origin busy while a client reads, and 1000 slow downloads below a gigabyte",
         "How far a response that is not stored may be read ahead of its client. Then the origin waits."),
     key("limits.log_queue", Kind::Count(16, 1_000_000), Is("8192"), "a tenth of a second at 80,000 requests a second",
@@ -126,6 +128,13 @@ pub const KEYS: &[Key] = &[
         "How long a request waits for another's fetch of the same object before it fetches itself."),
     key("cache.targeted", Kind::FieldNames, Is("CDN-Cache-Control"), "the field that RFC 9213 section 3 defines for caches that act for the origin",
         "Fields that are read instead of `Cache-Control`, the first one present wins (RFC 9213). An empty list reads `Cache-Control` alone."),
+
+    key("cache.tag_fields", Kind::FieldNames, Is("Surrogate-Key, xkey, Cache-Tag, Cache-Tags, X-Cache-Tags, Cache-Groups, X-Magento-Tags"), "what applications and their plug-ins send",
+        "Response fields whose keys an object can be purged by: between spaces or commas, in `Cache-Groups` a list of strings (RFC 9875). An object with keys costs some 8 bytes more for each."),
+    key("cache.tag_fields_hidden", Kind::FieldNames, Is(""), "another cache in front may want them",
+        "Response fields that are not sent to clients, such as those of `tag_fields`; `deliver` still sees them."),
+    key("cache.jitter", Kind::Count(0, 90), Is("0"), "what the origin says is meant",
+        "Percent of its lifetime by which an object may expire earlier, drawn anew for each, so that what was filled together does not expire together."),
 
     key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
         "`IP:port`, `host:port` (names are resolved again when they expire), `unix:PATH`."),
@@ -216,8 +225,8 @@ pub const KEYS: &[Key] = &[
 
     key("purge.acl", Kind::Name, Unset("PURGE is off: 405"), "who may purge only the owner knows",
         "The access list of clients that may purge; others get 403."),
-    key("purge.protocols", Kind::Words(PROTOCOLS, LATER_PROTOCOLS), Is("purge"), "the method that Varnish made common",
-        "How clients may ask for it: `purge` is the method PURGE on the URL."),
+    key("purge.protocols", Kind::Words(PROTOCOLS, &[]), Is("purge"), "the method that Varnish made common",
+        "How clients may ask for it. `purge`: PURGE on the URL, soft with `Fastly-Soft-Purge: 1`; `xkey`: PURGE with keys in `xkey`, `xkey-softpurge` or `Surrogate-Key`; `ban`: BAN with an expression in `X-Ban`, or of the URLs that match; `refresh`: REFRESH fetches and replaces; `foshttpcache`, `wordpress`, `magento`, `drupal`: what these send. With `ban`, `foshttpcache` and `wordpress` objects are stored with their URL and host."),
 
     key("policy.file", Kind::File, Unset("the built-in policy"), "caching by the rules needs no script",
         "The Rhai script with the cache policy."),

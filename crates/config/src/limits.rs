@@ -21,6 +21,8 @@ pub struct Limits {
     pub waiters: usize,
     /// Variants of one URL; the least used goes.
     pub variants: usize,
+    /// Bans in force at a time; further ones are refused.
+    pub bans: usize,
     /// How far a response that is not stored may be read ahead of its client.
     pub transit_size: usize,
     /// Log lines that wait for the writer; those beyond are dropped and counted.
@@ -40,6 +42,7 @@ impl Limits {
             connections: count("connections"),
             waiters: count("waiters"),
             variants: count("variants"),
+            bans: count("bans"),
             transit_size: size("transit_size"),
             log_queue: count("log_queue"),
         }

@@ -7,12 +7,36 @@ use crate::values::View;
 pub enum PurgeProtocol {
     /// The method PURGE on the URL itself.
     Purge,
+    /// PURGE with keys.
+    Xkey,
+    /// The method BAN, with an expression or a pattern for URLs.
+    Ban,
+    /// What the PHP library FOSHttpCache sends.
+    FosHttpCache,
+    /// What the plug-in Proxy Cache Purge sends.
+    Wordpress,
+    /// What Magento 2 sends.
+    Magento,
+    /// What Drupal's purger sends.
+    Drupal,
+    /// The method REFRESH: fetch and replace.
+    Refresh,
 }
 
-/// The protocols that this version has, as written in the file.
-pub(crate) const PROTOCOLS: &[&str] = &["purge"];
-/// The protocols that later versions will have.
-pub(crate) const LATER_PROTOCOLS: &[&str] = &["xkey", "ban", "magento", "foshttpcache", "drupal", "wordpress"];
+const ALL: [(&str, PurgeProtocol); 8] = [
+    ("purge", PurgeProtocol::Purge),
+    ("xkey", PurgeProtocol::Xkey),
+    ("ban", PurgeProtocol::Ban),
+    ("foshttpcache", PurgeProtocol::FosHttpCache),
+    ("wordpress", PurgeProtocol::Wordpress),
+    ("magento", PurgeProtocol::Magento),
+    ("drupal", PurgeProtocol::Drupal),
+    ("refresh", PurgeProtocol::Refresh),
+];
+
+/// The protocols as written in the file.
+pub(crate) const PROTOCOLS: &[&str] =
+    &["purge", "xkey", "ban", "foshttpcache", "wordpress", "magento", "drupal", "refresh"];
 
 /// `[purge]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,8 +49,18 @@ pub struct Purge {
 
 impl Purge {
     pub(crate) fn assemble(view: &View<'_>) -> Purge {
-        // PROTOCOLS has one word: each one written is that.
-        let protocols = view.words("protocols").iter().map(|_| PurgeProtocol::Purge).collect();
+        let words = view.words("protocols");
+        let protocols = ALL.iter().filter(|(word, _)| words.contains(word)).map(|(_, protocol)| *protocol).collect();
         Purge { acl: view.text("acl"), protocols }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_a_protocol() {
+        assert_eq!(ALL.map(|(word, _)| word).as_slice(), PROTOCOLS);
     }
 }

@@ -36,6 +36,7 @@ ranges = 5
 connections = 500
 waiters = 300
 variants = 20
+bans = 99
 log_queue = 100
 
 [cache]
@@ -52,6 +53,9 @@ status_key = true
 hit_for_miss = "60s"
 coalesce_wait = "3s"
 targeted = []
+tag_fields = ["xkey"]
+tag_fields_hidden = ["X-A"]
+jitter = 20
 
 [backend.zed]
 address = "app.internal:8000"
@@ -98,7 +102,7 @@ purgers = ["127.0.0.0/8", "::1", "!127.0.0.2"]
 
 [purge]
 acl = "purgers"
-protocols = ["purge"]
+protocols = ["refresh", "purge", "xkey"]
 
 [policy]
 file = "layers.rs"
@@ -170,7 +174,12 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.default_target.as_deref(), Some("app"));
     assert!(config.acls["purgers"][2].negated);
     assert_eq!(config.purge.acl.as_deref(), Some("purgers"));
-    assert_eq!(config.purge.protocols, [PurgeProtocol::Purge]);
+    assert_eq!(config.purge.protocols, [PurgeProtocol::Purge, PurgeProtocol::Xkey, PurgeProtocol::Refresh]);
+    assert_eq!((config.limits.bans, config.cache.jitter), (99, 20));
+    assert_eq!(
+        (&*config.cache.tag_fields, &*config.cache.tag_fields_hidden),
+        (&["xkey".to_owned()][..], &["x-a".to_owned()][..])
+    );
     assert_eq!(config.policy.file, Some(file().with_file_name("layers.rs")));
     assert_eq!(config.admin.listen, tcp("127.0.0.1:6082"));
     assert_eq!(config.metrics.as_ref().unwrap().listen, tcp("127.0.0.1:9090"));
@@ -221,7 +230,8 @@ fn every_default_in_the_table_is_a_legal_value_of_its_key() {
         let value = if expected.starts_with("a whole") || expected.starts_with("true") {
             text.to_owned()
         } else if expected.starts_with("a list") {
-            format!("['{text}']")
+            let items: Vec<String> = text.split(", ").filter(|i| !i.is_empty()).map(|i| format!("'{i}'")).collect();
+            format!("[{}]", items.join(", "))
         } else {
             format!("'{text}'")
         };

@@ -1,5 +1,7 @@
 //! What all requests share: the process-wide [`Core`] and the [`Worker`] of each thread.
 
+use crate::jitter::Jitter;
+use crate::protocols::Protocols;
 use arc_swap::ArcSwap;
 use copal_backend::{Backends, Pool};
 use copal_observe::access_log::AccessLog;
@@ -12,6 +14,17 @@ use copal_semantics::rules::Rules;
 use copal_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How clients may ask for a purge, and what objects are tagged with.
+#[derive(Clone, Debug, Default)]
+pub struct Invalidation {
+    /// The purge protocols that are on, for those whom `Settings::purgers` lets.
+    pub protocols: Protocols,
+    /// Response fields that hold tags.
+    pub tag_fields: Vec<String>,
+    /// Response fields that are not sent to clients.
+    pub hidden_fields: Vec<String>,
+}
 
 /// What the owner has set, as far as the pipeline needs it.
 #[derive(Clone, Debug)]
@@ -36,6 +49,10 @@ pub struct Settings {
     pub transit_window: usize,
     /// Who may PURGE; `None`: nobody, PURGE is off.
     pub purgers: Option<Acl>,
+    /// How they may ask, and tags.
+    pub invalidation: Invalidation,
+    /// How much earlier than said objects may expire.
+    pub jitter: Jitter,
     /// Byte ranges answered in one response; more get the whole body.
     pub ranges_max: usize,
     /// Whether Cache-Status tells the cache key to everybody (RFC 9211 §2.7).

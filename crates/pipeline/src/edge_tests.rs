@@ -188,6 +188,8 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
             object_size_max: 1 << 20,
             transit_window: 1 << 16,
             purgers: Some(Acl::parse(["127.0.0.0/8"]).expect("an acl")),
+            invalidation: crate::Invalidation::default(),
+            jitter: crate::Jitter::default(),
             ranges_max: 4,
             status_key: false,
         },

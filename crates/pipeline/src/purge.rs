@@ -1,13 +1,31 @@
-//! Purging on the owner's word: from the admin API, without a client and its address.
+//! Purging and banning on the owner's word: from the admin API, without a client and its address; and on a client's.
 
 use crate::core::Core;
 use crate::steps::hash;
 use crate::txn::Txn;
 use copal_backend::Pool;
+use copal_observe::counters::Counter;
 use copal_policy::Hook;
-use copal_store::PurgeMode;
+use copal_store::{BanExpr, PurgeMode};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+/// Purges what carries any of these tags; how many objects there were.
+pub fn purge_tags<N: AsRef<[u8]>>(core: &Core, tags: &[N], mode: PurgeMode) -> u64 {
+    let count = core.store.purge_tags(tags, mode, core.clock.now());
+    core.counters.inc(Counter::Purges);
+    core.counters.add(Counter::PurgedObjects, count);
+    count
+}
+
+/// Bans what the expression is about.
+///
+/// # Errors
+/// What is wrong with it, or that there are too many; in words for people.
+pub fn ban(core: &Core, expression: &str) -> Result<(), String> {
+    let expression: BanExpr = expression.parse().map_err(|error: copal_store::BanError| error.to_string())?;
+    core.store.ban(expression, core.clock.now()).map_err(|error| error.to_string())
+}
 
 /// Purges all variants of an absolute URL ("http://host/path?query"), or of "host/path". The policy's recv and hash hooks
 /// see a PURGE of it, so that the key is the one that visitors' requests get; what recv returns is not asked for.

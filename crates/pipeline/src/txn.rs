@@ -12,7 +12,7 @@ use copal_semantics::cache_status::Fwd;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use copal_semantics::{Headers, RequestHead, Span, Time};
-use copal_store::KeyBuf;
+use copal_store::{KeyBuf, PurgeMode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,6 +96,8 @@ pub struct Txn {
     pub(crate) withheld: Headers,
     /// Waiting for another request's fetch is over for this one: it goes on by itself.
     pub(crate) waits: u32,
+    /// How the purge that is under way is meant.
+    pub(crate) purge_mode: PurgeMode,
 }
 
 const SCENE_IS_HERE: &str = "the scene is away only while a hook runs";
@@ -136,6 +138,7 @@ impl Txn {
             synths: 0,
             waits: 0,
             withheld: Headers::new(),
+            purge_mode: PurgeMode::Hard,
         }
     }
 
@@ -172,6 +175,7 @@ impl Txn {
         self.withheld.clear();
         // A request that is passed has no key, and must not go by that of the one before it.
         self.key.clear();
+        self.purge_mode = PurgeMode::Hard;
         let now = self.now;
         let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
         scene.now = now;
@@ -182,6 +186,7 @@ impl Txn {
         scene.obj = None;
         scene.purge_count = 0;
         scene.key.clear();
+        scene.ban_error.clear();
         scene.log.clear();
         self.method.clone_from(&scene.req.method);
         self.url.clear();

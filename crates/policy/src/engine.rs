@@ -112,6 +112,7 @@ impl Instance {
         library::url::register(&mut e);
         library::query::register(&mut e);
         library::register(&mut e, env, sources);
+        library::invalidation::register(&mut e, env);
         host::register(&mut e, env, &patterns);
         crate::coverage::register(&mut e, env, sources);
         e.set_module_resolver(FromSources(Arc::clone(sources)));

@@ -6,6 +6,7 @@ use crate::coverage::Coverage;
 use crate::library::geo::Geo;
 use crate::library::throttle::Throttle;
 use crate::limits::Limits;
+use copal_semantics::Time;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -22,6 +23,18 @@ pub trait Health: Send + Sync {
 pub trait Random: Send + Sync {
     /// 64 bits that scripts cannot foresee.
     fn next(&self) -> u64;
+}
+
+/// Drops what is stored; what scripts reach with `tags::…` and `ban(…)`.
+pub trait Invalidate: Send + Sync {
+    /// Purges what carries any of these tags, or makes it stale; how many objects there were.
+    fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64;
+
+    /// Bans what the expression is about.
+    ///
+    /// # Errors
+    /// Why it was refused, in words for people.
+    fn ban(&self, expression: &str, now: Time) -> Result<(), String>;
 }
 
 /// The world around a policy.
@@ -49,6 +62,8 @@ pub struct Environment {
     pub throttle: Arc<Throttle>,
     /// Where addresses are, when a database is configured.
     pub geo: Option<Arc<Geo>>,
+    /// What can be dropped.
+    pub invalidate: Arc<dyn Invalidate>,
 }
 
 impl Default for Environment {
@@ -66,6 +81,7 @@ impl Default for Environment {
             coverage: None,
             throttle: Arc::new(Throttle::new(Limits::default().throttle_keys)),
             geo: None,
+            invalidate: Arc::new(NothingStored),
         }
     }
 }
@@ -96,6 +112,20 @@ pub struct AllHealthy;
 impl Health for AllHealthy {
     fn healthy(&self, _name: &str) -> bool {
         true
+    }
+}
+
+/// Has nothing that could be dropped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NothingStored;
+
+impl Invalidate for NothingStored {
+    fn purge_tags(&self, _tags: &[&[u8]], _soft: bool, _now: Time) -> u64 {
+        0
+    }
+
+    fn ban(&self, _expression: &str, _now: Time) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -130,6 +130,11 @@ pub const FUNCTIONS: &[Function] = &[
     free("bytes", &["text: string", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
     free("backend", &["name: string"], 0, Backend, Literal::Backend, "The backend of that name in the configuration."),
     free("director", &["name: string"], 0, Backend, Literal::Director, "The director of that name in the configuration."),
+    free("ban", &["expression: string"], 0, Bool, Literal::No, "Bans what the expression is about: `obj.http.x-type == html && req.url ~ ^/news/`. False when it is refused."),
+    free("ban_error", &[], 0, Text, Literal::No, "Why the last `ban(…)` was refused; `\"\"` when it was not."),
+
+    module("tags", "purge", &["keys: ?"], Int, "Drops every object that carries any of these tags: a text with keys between spaces or commas, or an array of keys. How many there were."),
+    module("tags", "soft_purge", &["keys: ?"], Int, "Makes them stale instead: grace still serves them."),
 
     module("std", "log", &["value: ?"], Unit, "Adds a line to the log of this transaction."),
     lit(Literal::Either, module("std", "healthy", &["name: string"], Bool, "Can this backend or director serve?")),
@@ -215,7 +220,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 7] = ["std", "query", "url", "throttle", "json", "jwt", "geo"];
+pub const MODULES: [&str; 8] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

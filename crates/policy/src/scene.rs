@@ -44,6 +44,8 @@ pub struct Scene {
     pub key: KeyParts,
     /// How many objects a purge removed.
     pub purge_count: u64,
+    /// Why the last `ban(…)` was refused; empty when it was not.
+    pub ban_error: String,
     /// Lines that the policy logged.
     pub log: Vec<String>,
 }
@@ -243,6 +245,7 @@ impl Scene {
         self.remote = Peer::default();
         self.key.clear();
         self.purge_count = 0;
+        self.ban_error.clear();
         self.log.clear();
     }
 }

@@ -11,6 +11,7 @@
 pub mod age;
 pub mod cache_control;
 pub mod cache_status;
+pub mod cache_tags;
 pub mod conditional;
 pub mod date;
 pub mod etag;

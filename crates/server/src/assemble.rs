@@ -4,17 +4,19 @@ use crate::front::h1::FrontLimits;
 use crate::origins::backends;
 use arc_swap::ArcSwap;
 use copal_backend::{Backends, BackendsError};
-use copal_config::{AccessFormat, AccessPath, Config};
+use copal_config::{AccessFormat, AccessPath, Config, PurgeProtocol};
 use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
 use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::watch::Watch;
-use copal_pipeline::{Core, Settings};
+use copal_pipeline::{Core, Invalidation, Jitter, Protocols, Settings};
 use copal_policy::{
-    Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Limits, Policy, Random, Throttle,
+    Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policy, Random,
+    Throttle,
 };
-use copal_store::{Store, StoreOptions};
+use copal_semantics::Time;
+use copal_store::{BanError, BanExpr, PurgeMode, Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +67,15 @@ pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
 
 pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
     let backends = backends(config)?;
-    let policy = policy_in(config, &backends, around, None)?;
+    let store = Store::new(StoreOptions {
+        size: config.cache.size,
+        object_size_max: config.cache.object_size,
+        variants_max: config.limits.variants,
+        waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
+        bans_max: config.limits.bans,
+        ..StoreOptions::default()
+    });
+    let policy = policy_in(config, (&backends, &store), around, None)?;
     let counters = Counters::new();
     let access_log = match &config.log.access {
         None => None,
@@ -89,13 +99,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         Some(name) => Some(acl(config, name)?),
     };
     Ok(Arc::new(Core {
-        store: Store::new(StoreOptions {
-            size: config.cache.size,
-            object_size_max: config.cache.object_size,
-            variants_max: config.limits.variants,
-            waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
-            ..StoreOptions::default()
-        }),
+        store,
         backends,
         counters,
         latencies: Arc::new(Latencies::default()),
@@ -112,6 +116,8 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
             object_size_max: config.cache.object_size,
             transit_window: config.limits.transit_size,
             purgers,
+            invalidation: invalidation(config),
+            jitter: Jitter { percent: config.cache.jitter, random: Environment::default().random },
             ranges_max: config.limits.ranges,
             status_key: config.cache.status_key,
         },
@@ -119,6 +125,27 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         access_log,
         watch: around.watch.clone(),
     }))
+}
+
+fn invalidation(config: &Config) -> Invalidation {
+    let mut on = Protocols::NONE;
+    for protocol in &config.purge.protocols {
+        *match protocol {
+            PurgeProtocol::Purge => &mut on.purge,
+            PurgeProtocol::Xkey => &mut on.xkey,
+            PurgeProtocol::Ban => &mut on.ban,
+            PurgeProtocol::FosHttpCache => &mut on.foshttpcache,
+            PurgeProtocol::Wordpress => &mut on.wordpress,
+            PurgeProtocol::Magento => &mut on.magento,
+            PurgeProtocol::Drupal => &mut on.drupal,
+            PurgeProtocol::Refresh => &mut on.refresh,
+        } = true;
+    }
+    Invalidation {
+        protocols: on,
+        tag_fields: config.cache.tag_fields.clone(),
+        hidden_fields: config.cache.tag_fields_hidden.clone(),
+    }
 }
 
 fn acl(config: &Config, name: &str) -> Result<Acl, AssembleError> {
@@ -135,8 +162,26 @@ impl Health for BackendHealth {
     }
 }
 
+struct FromStore(Arc<Store>);
+
+impl Invalidate for FromStore {
+    fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64 {
+        self.0.purge_tags(tags, if soft { PurgeMode::Soft } else { PurgeMode::Hard }, now)
+    }
+
+    fn ban(&self, expression: &str, now: Time) -> Result<(), String> {
+        let parsed = expression.parse::<BanExpr>();
+        parsed.and_then(|ban| self.0.ban(ban, now)).map_err(|error: BanError| error.to_string())
+    }
+}
+
 /// The world that a policy of this configuration is compiled against.
-pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Result<Environment, AssembleError> {
+///
+/// Without `running` it is only checked: every backend is healthy, and nothing is stored.
+pub(crate) fn environment(
+    config: &Config,
+    running: Option<(&Arc<Backends>, &Arc<Store>)>,
+) -> Result<Environment, AssembleError> {
     let mut acls = std::collections::BTreeMap::new();
     for name in config.acls.keys() {
         acls.insert(name.clone(), acl(config, name)?);
@@ -166,8 +211,9 @@ pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Res
         geo: config.policy.geoip.as_deref().map(Geo::open).transpose()?.map(Arc::new),
         ..Environment::default()
     };
-    if let Some(backends) = health {
-        environment.health = Arc::new(BackendHealth(backends));
+    if let Some((backends, store)) = running {
+        environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
+        environment.invalidate = Arc::new(FromStore(Arc::clone(store)));
     }
     Ok(environment)
 }
@@ -176,22 +222,22 @@ pub(crate) fn environment(config: &Config, health: Option<Arc<Backends>>) -> Res
 /// counted of `throttle::` goes on.
 pub(crate) fn policy(
     config: &Config,
-    backends: &Arc<Backends>,
+    running: (&Arc<Backends>, &Arc<Store>),
     before: Option<&Policy>,
 ) -> Result<Arc<Policy>, AssembleError> {
-    policy_in(config, backends, &Surroundings::default(), before)
+    policy_in(config, running, &Surroundings::default(), before)
 }
 
 pub(crate) fn policy_in(
     config: &Config,
-    backends: &Arc<Backends>,
+    running: (&Arc<Backends>, &Arc<Store>),
     around: &Surroundings,
     before: Option<&Policy>,
 ) -> Result<Arc<Policy>, AssembleError> {
     if around.policy.is_none() && config.policy.file.is_none() {
         return Ok(Policy::builtin());
     }
-    let mut environment = environment(config, Some(Arc::clone(backends)))?;
+    let mut environment = environment(config, Some(running))?;
     environment.coverage.clone_from(&around.coverage);
     if let Some(random) = &around.random {
         environment.random = Arc::clone(random);

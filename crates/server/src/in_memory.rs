@@ -105,7 +105,7 @@ impl InMemory {
     /// What is wrong with it; the old one stays.
     pub fn load_policy(&self, config: &Config, around: &Surroundings) -> Result<(), AssembleError> {
         let before = self.core().policy.load();
-        let policy = assemble::policy_in(config, &self.core().backends, around, Some(&before))?;
+        let policy = assemble::policy_in(config, (&self.core().backends, &self.core().store), around, Some(&before))?;
         self.core().policy.store(policy);
         self.core().counters.inc(Counter::PolicyReloads);
         Ok(())

@@ -31,7 +31,8 @@ impl Reloader {
         if let Some(log) = &inner.core.access_log {
             log.reopen();
         }
-        match assemble::policy(&inner.config, &inner.core.backends, Some(&inner.core.policy.load())) {
+        let running = (&inner.core.backends, &inner.core.store);
+        match assemble::policy(&inner.config, running, Some(&inner.core.policy.load())) {
             Ok(policy) => {
                 let name = policy.name().to_owned();
                 inner.core.policy.store(policy);

@@ -26,6 +26,10 @@ use thiserror::Error;
 
 /// How often what has died is taken out of the store.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Tests and visits of the lurker in one slice: one to four milliseconds of a thread that also answers the admin API.
+const LURK_WORK: u32 = 20_000;
+/// Between two slices: the lurker takes a quarter of a core at most.
+const LURK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why the proxy cannot start.
 #[derive(Debug, Error)]
@@ -196,9 +200,16 @@ impl ServiceWithDependents for Control {
         };
         let probes = tokio::spawn(copal_backend::run_probes(Arc::clone(&self.core.backends), ended));
         let mut tick = tokio::time::interval(EXPIRY_INTERVAL);
+        let mut lurking = false;
         loop {
             tokio::select! {
-                _ = tick.tick() => self.core.store.run_expiry(self.core.clock.now()),
+                _ = tick.tick() => {
+                    self.core.store.run_expiry(self.core.clock.now());
+                    lurking = self.core.store.lurk(LURK_WORK, self.core.clock.now());
+                }
+                () = tokio::time::sleep(LURK_PAUSE), if lurking => {
+                    lurking = self.core.store.lurk(LURK_WORK, self.core.clock.now());
+                }
                 _ = shutdown.changed() => break,
             }
         }

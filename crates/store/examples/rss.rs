@@ -97,6 +97,7 @@ async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u
         head,
         times,
         body_hint: Some(BODY as u64),
+        tags: &[],
     });
     writer.push(Bytes::from(vec![b'b'; BODY])).await.expect("stored bodies never stop");
     writer.finish(None);

@@ -8,14 +8,18 @@
 //! The wheel is also what keeps stored objects alive. moka frees what has left it only when no thread can be looking any
 //! more, which under load is late; so it holds objects weakly, and what leaves the wheel is free at once.
 //!
-//! Invariants: every stored object stands in exactly one bucket and knows where, so leaving is O(1) and nothing stays
-//! behind; neither moka nor the last reference to an object is touched under the wheel's lock.
+//! It is also the list of all objects that the lurker goes through, in rounds.
+//!
+//! Invariants: a round visits every object that stands in the wheel from its beginning to its end: buckets are read from
+//! their end, where leaving moves nothing unread, and who is entered or moves during a round is visited last. Every stored object stands in exactly one bucket and knows where, so leaving is O(1) and nothing stays
+//! behind. Neither moka nor the last reference to an object is touched under the wheel's lock.
 
 use crate::memory::locked;
 use crate::object::Object;
 use copal_semantics::time::Time;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Objects handled per call of `due`; the rest stay for the next. A second's worth of work for one thread at most.
 pub(crate) const DUE_MAX: usize = 100_000;
@@ -28,8 +32,12 @@ const SLOTS: i64 = 64;
 /// Ticks walked one by one when time has jumped; beyond it every bucket is looked at once. A week.
 const CATCH_UP_MAX: i64 = 604_800;
 
-#[derive(Debug, Default)]
-pub(crate) struct Wheel(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    state: Mutex<State>,
+    /// The number of the newest ban: what is entered for the first time is as new as that.
+    newest_ban: Arc<AtomicU32>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,14 +45,47 @@ struct State {
     tick: Option<i64>,
     buckets: Vec<Vec<Arc<Object>>>,
     due: Vec<Arc<Object>>,
+    round: Option<Round>,
+}
+
+/// How far the lurker's round is.
+#[derive(Debug)]
+struct Round {
+    target: u32,
+    /// Buckets still to be read, the one being read included; the last one, which is read first, stands for `due`.
+    bucket: usize,
+    /// Entries of it still to be read.
+    position: usize,
+    /// Entered or moved since the beginning, with a stamp older than the target.
+    moved: Vec<Weak<Object>>,
 }
 
 impl Wheel {
-    /// Enters an object by the moment it dies, or moves it.
+    pub(crate) fn new(newest_ban: Arc<AtomicU32>) -> Self {
+        Wheel { state: Mutex::default(), newest_ban }
+    }
+
+    /// Enters a new object by the moment it dies. It is newer than every ban so far; a renewed one is as old as its body.
+    pub(crate) fn enter(&self, object: &Arc<Object>, renewed: bool) {
+        self.put_in(object, !renewed);
+    }
+
+    /// Moves an object to where it belongs now.
     pub(crate) fn schedule(&self, object: &Arc<Object>) {
+        self.put_in(object, false);
+    }
+
+    fn put_in(&self, object: &Arc<Object>, stamp: bool) {
         let times = object.times();
         let dies = times.dies_at().as_secs().saturating_add(1);
-        let mut s = locked(&self.0);
+        let mut s = locked(&self.state);
+        let newest = self.newest_ban.load(Relaxed);
+        if stamp {
+            // Under the lock, so that a round that begins later knows this object.
+            object.set_ban_stamp(newest);
+        } else if let Some(round) = s.round.as_mut().filter(|r| r.target != object.ban_stamp()) {
+            round.moved.push(Arc::downgrade(object));
+        }
         let _the_callers_keeps_it_alive = s.take_out(object);
         let tick = *s.tick.get_or_insert(times.response_time.as_secs());
         if s.buckets.is_empty() {
@@ -63,22 +104,61 @@ impl Wheel {
 
     /// Takes an object out, if it is in.
     pub(crate) fn remove(&self, object: &Object) {
-        let out = locked(&self.0).take_out(object);
+        let out = locked(&self.state).take_out(object);
         drop(out);
     }
 
     /// What may have died by `now`: each is out of the wheel, and is to be removed or scheduled again.
     pub(crate) fn due(&self, now: Time) -> Vec<Arc<Object>> {
-        let mut s = locked(&self.0);
+        let mut s = locked(&self.state);
         s.advance(now.as_secs());
         let from = s.due.len().saturating_sub(DUE_MAX);
         s.due.split_off(from)
     }
 
+    /// Begins a round through all entries; the newest ban at this moment.
+    pub(crate) fn begin_round(&self) -> u32 {
+        let mut s = locked(&self.state);
+        let target = self.newest_ban.load(Relaxed);
+        let (bucket, position) = (s.buckets.len() + 1, s.due.len());
+        s.round = Some(Round { target, bucket, position, moved: Vec::new() });
+        target
+    }
+
+    /// The next entries of the round, at most `max`; nothing when it is over. The caller sees to it that what `due` has
+    /// handed out is back or gone before it asks.
+    pub(crate) fn next_of_round(&self, max: usize) -> Option<Vec<Arc<Object>>> {
+        let mut s = locked(&self.state);
+        let State { buckets, due, round: running, .. } = &mut *s;
+        let round = running.as_mut()?;
+        let mut out = Vec::new();
+        while out.len() < max && round.bucket > 0 {
+            let entries = buckets.get(round.bucket - 1).unwrap_or(due);
+            let end = round.position.min(entries.len());
+            let from = end.saturating_sub(max - out.len());
+            out.extend_from_slice(&entries[from..end]);
+            round.position = from;
+            if from == 0 {
+                round.bucket -= 1;
+                round.position = usize::MAX;
+            }
+        }
+        while out.len() < max
+            && let Some(moved) = round.moved.pop()
+        {
+            out.extend(moved.upgrade());
+        }
+        if out.is_empty() {
+            *running = None;
+            return None;
+        }
+        Some(out)
+    }
+
     /// How many entries there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        let s = locked(&self.0);
+        let s = locked(&self.state);
         s.buckets.iter().map(Vec::len).sum::<usize>() + s.due.len()
     }
 }
@@ -142,6 +222,10 @@ impl State {
         let entries = std::mem::take(&mut self.buckets[bucket]);
         for object in &entries {
             object.wheel_bucket.store(NOWHERE, Relaxed);
+        }
+        if let Some(round) = &mut self.round {
+            let target = round.target;
+            round.moved.extend(entries.iter().filter(|o| o.ban_stamp() != target).map(Arc::downgrade));
         }
         self.due.extend(entries);
     }

@@ -5,27 +5,33 @@
 //!                 │                            └──▶ Body ── chunks, readable while they are written
 //!                 └─▶ VaryIndex ─hash of the request's values─▶ shelf ─▶ Object
 //!                 └──▶ parts of a body, when that is all that came (Kind::Partial)
+//!  tags: which objects carry a key      bans and lurker: objects dropped by an expression, lazily
 //!  busy: who fetches what, and who waits for it      expiry: a wheel of seconds      memory: the ledger of bytes
 //! ```
 //!
-//! Invariants: the key is compared, not trusted; what was purged, replaced, evicted or has died is never offered again;
+//! Invariants: the key is compared, not trusted; what was purged, replaced, banned, evicted or has died is never offered again;
 //! an incomplete body is never taken for a complete one; no lock is held across an `.await`; the clock is an argument.
 
+mod ban;
+mod ban_expr;
 mod body;
 mod busy;
 mod expiry;
 mod key;
 mod live;
+mod lurker;
 mod memory;
 mod object;
 mod overtaken;
 mod parts;
+mod pattern;
 mod peek;
 mod place;
 mod purge;
 mod reader;
 mod shelf;
 mod store;
+mod tags;
 mod times;
 mod variants;
 mod writer;
@@ -33,6 +39,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use ban::{BanList, BanRow};
+pub use ban_expr::{BanError, BanExpr};
 pub use body::{Body, BodyFault};
 pub use busy::{Claim, FetchGuard, Released, Waiter};
 pub use key::KeyBuf;

@@ -1,7 +1,8 @@
 //! One stored response, or the marker that there is nothing to store.
 //!
 //! ```text
-//!  Arc<Object> (≤ 120 bytes) ─┬─▶ block: key ++ encoded head, one exact allocation
+//!  Arc<Object> (≤ 128 bytes) ─┬─▶ block: key ++ encoded head, one exact allocation; with tags also
+//!                             │           ++ their ids (u32 le each) ++ how many (u32 le) ++ slot in the index (u32 le)
 //!                             ├─▶ Arc<Body>, shared by all refreshed versions (304)
 //!                             └─▶ Arc<VarySpec> when it is a variant
 //! ```
@@ -12,6 +13,7 @@
 use crate::body::Body;
 use crate::memory::OBJECT_OVERHEAD_BYTES;
 use crate::shelf::low;
+use crate::tags::TagSet;
 use crate::times::{Times, pack, unpack};
 use crate::variants::VarySpec;
 use copal_semantics::time::Time;
@@ -62,6 +64,8 @@ pub struct Object {
     hits: AtomicU32,
     key_len: u32,
     pub(crate) standing: Standing,
+    /// The number of the newest ban that it has been checked against.
+    ban_stamp: AtomicU32,
     /// Position in its bucket of the expiry wheel; read and written under the wheel's lock.
     pub(crate) wheel_position: AtomicU32,
     /// Bucket of the expiry wheel; read and written under the wheel's lock.
@@ -75,6 +79,10 @@ const MUST_REVALIDATE: u8 = 2;
 const HIT_FOR_MISS: u8 = 4;
 const HIT_FOR_PASS: u8 = 8;
 const PARTIAL: u8 = 16;
+const TAGGED: u8 = 32;
+
+/// Bytes at the end of a tagged object's block: how many tags, and the slot.
+const TAGS_END: usize = 8;
 
 /// What an object is made of.
 pub(crate) struct Parts<'a> {
@@ -87,15 +95,25 @@ pub(crate) struct Parts<'a> {
     pub(crate) place: u64,
     pub(crate) spec: Option<Arc<VarySpec>>,
     pub(crate) body: Arc<Body>,
+    pub(crate) tags: Option<TagSet>,
+    /// What it was checked against; the shelf sets it anew for what is not a renewal.
+    pub(crate) ban_stamp: u32,
 }
 
 impl Object {
     #[expect(clippy::cast_possible_truncation, reason = "a u128 is taken apart into its halves")]
     pub(crate) fn new(p: Parts<'_>) -> Self {
-        let mut block = Vec::with_capacity(p.key.len() + p.head.len());
+        let tag_bytes = p.tags.as_ref().map_or(0, |tags| tags.ids.len() * 4 + TAGS_END);
+        let mut block = Vec::with_capacity(p.key.len() + p.head.len() + tag_bytes);
         block.extend_from_slice(p.key);
         block.extend_from_slice(p.head);
-        let traits = if p.times.no_cache { NO_CACHE } else { 0 }
+        if let Some(tags) = &p.tags {
+            tags.ids.iter().for_each(|id| block.extend_from_slice(&id.to_le_bytes()));
+            block.extend_from_slice(&u32::try_from(tags.ids.len()).unwrap_or(u32::MAX).to_le_bytes());
+            block.extend_from_slice(&tags.slot.to_le_bytes());
+        }
+        let traits = if p.tags.is_some() { TAGGED } else { 0 }
+            | if p.times.no_cache { NO_CACHE } else { 0 }
             | if p.times.must_revalidate { MUST_REVALIDATE } else { 0 }
             | match p.kind {
                 Kind::Cacheable => 0,
@@ -119,6 +137,7 @@ impl Object {
             hits: AtomicU32::new(0),
             key_len: u32::try_from(p.key.len()).unwrap_or(u32::MAX),
             standing: Standing::default(),
+            ban_stamp: AtomicU32::new(p.ban_stamp),
             wheel_position: AtomicU32::new(0),
             wheel_bucket: AtomicU16::new(crate::expiry::NOWHERE),
             purged: AtomicBool::new(false),
@@ -137,7 +156,40 @@ impl Object {
     /// The encoded head (`ResponseHead::decode` reads it); empty for a marker.
     #[must_use]
     pub fn head(&self) -> &[u8] {
-        &self.block[self.key_len as usize..]
+        let end = match self.tag_count() {
+            None => self.block.len(),
+            Some(count) => self.block.len() - TAGS_END - 4 * count,
+        };
+        &self.block[self.key_len as usize..end]
+    }
+
+    /// A number of the block, `back` bytes before its end.
+    fn number_before_end(&self, back: usize) -> u32 {
+        let at = self.block.len() - back;
+        u32::from_le_bytes([self.block[at], self.block[at + 1], self.block[at + 2], self.block[at + 3]])
+    }
+
+    fn tag_count(&self) -> Option<usize> {
+        (self.traits & TAGGED != 0).then(|| self.number_before_end(TAGS_END) as usize)
+    }
+
+    /// Its place in the index of tags; `None` without tags.
+    pub(crate) fn tag_slot(&self) -> Option<u32> {
+        (self.traits & TAGGED != 0).then(|| self.number_before_end(4))
+    }
+
+    /// The ids of its tags, in rising order; meaningful while it stands in the index.
+    pub(crate) fn tag_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        let count = self.tag_count().unwrap_or(0);
+        (0..count).map(move |n| self.number_before_end(TAGS_END + 4 * (count - n)))
+    }
+
+    pub(crate) fn ban_stamp(&self) -> u32 {
+        self.ban_stamp.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ban_stamp(&self, stamp: u32) {
+        self.ban_stamp.store(stamp, Ordering::Relaxed);
     }
 
     /// The body; empty and complete for a marker.
@@ -205,7 +257,7 @@ impl Object {
         self.standing.is_on_shelf()
     }
 
-    /// Was it dropped by a hard purge?
+    /// Was it dropped by a hard purge or a ban?
     #[must_use]
     pub fn is_purged(&self) -> bool {
         self.purged.load(Ordering::Acquire)

@@ -17,10 +17,12 @@ use crate::parts;
 use crate::purge::PurgeMode;
 use crate::shelf::{Found, low};
 use crate::store::{Store, VaryFn};
+use crate::tags::TagSet;
 use crate::times::Times;
 use crate::variants::{VaryIndex, VarySpec};
 use crate::writer::BodyWriter;
 use copal_semantics::range::ContentRange;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -41,6 +43,8 @@ pub struct NewObject<'a> {
     pub times: Times,
     /// The body's length in bytes if the origin has announced it: saves growing, is not trusted.
     pub body_hint: Option<u64>,
+    /// The tags that it can be purged by, in any order.
+    pub tags: &'a [Cow<'a, [u8]>],
 }
 
 impl std::fmt::Debug for NewObject<'_> {
@@ -115,9 +119,22 @@ impl Store {
     /// The object that a 304 makes of `old`: new head and times, same key, variant and body.
     ///
     /// It takes the place of `old` if that is still stored; if `old` has left the store meanwhile (purged, replaced,
-    /// evicted), the new one is not stored and serves only the one who has it.
+    /// evicted), the new one is not stored and serves only the one who has it. Bans since `old` was stored hold for it,
+    /// because the body is the same. The tags are those of `old`.
     #[must_use]
     pub fn refresh(&self, old: &Arc<Object>, head: &[u8], times: Times) -> Arc<Object> {
+        let tags = self.tags().enter_successor(old);
+        self.renew(old, head, times, tags)
+    }
+
+    /// The same with the tags that the renewed head names.
+    #[must_use]
+    pub fn refresh_tagged(&self, old: &Arc<Object>, head: &[u8], times: Times, tags: &[Cow<'_, [u8]>]) -> Arc<Object> {
+        let tags = self.tags().enter(tags);
+        self.renew(old, head, times, tags)
+    }
+
+    fn renew(&self, old: &Arc<Object>, head: &[u8], times: Times, tags: Option<TagSet>) -> Arc<Object> {
         let parts = Parts {
             key: old.key(),
             head,
@@ -127,15 +144,20 @@ impl Store {
             place: old.place(),
             spec: old.spec().cloned(),
             body: Arc::clone(old.body()),
+            tags,
+            ban_stamp: old.ban_stamp(),
         };
         let new = Arc::new(Object::new(parts));
+        self.tags().bind(&new);
         let hash = self.hasher().primary(old.key());
         {
             let _lock = self.lock(hash);
             // A lone variant may have moved since.
             new.set_place(old.place());
+            // A check since may have moved it on; what it did not pass, it has been dropped for.
+            new.set_ban_stamp(old.ban_stamp());
             if self.shelf().remove(old) {
-                self.shelf().put(&new, 0);
+                self.shelf().put_renewed(&new);
                 if new.spec().is_some() && !new.is_lone() {
                     match self.shelf().get(hash) {
                         Some(Found::Index(index)) if index.is_for(hash, new.key()) => self.enter(&index, &new),
@@ -147,6 +169,7 @@ impl Store {
                 }
             } else {
                 new.standing.take_off();
+                self.tags().leave(&new);
             }
         }
         self.make_room();
@@ -218,7 +241,7 @@ impl Store {
         spec: Option<Arc<VarySpec>>,
     ) -> Arc<Object> {
         let slot = spec.as_ref().map_or(new.hash, |spec| self.hasher().secondary(new.hash, spec, new.vary));
-        let object = make(new, kind, body, slot, low(new.hash), spec);
+        let object = self.make(new, kind, body, slot, low(new.hash), spec);
         self.shelf().put(&object, expected(new));
         object
     }
@@ -244,8 +267,9 @@ impl Store {
     fn beside_the_shelf_for(&self, new: &NewObject<'_>, kind: Kind, body: Arc<Body>) -> Arc<Object> {
         let spec = (!new.vary_names.is_empty()).then(|| self.new_spec(new.vary_names));
         let slot = spec.as_ref().map_or(new.hash, |spec| self.hasher().secondary(new.hash, spec, new.vary));
-        let object = make(new, kind, body, slot, low(slot), spec);
+        let object = self.make(new, kind, body, slot, low(slot), spec);
         object.standing.take_off();
+        self.tags().leave(&object);
         object
     }
 
@@ -256,7 +280,7 @@ impl Store {
         });
         let slot = self.hasher().secondary(new.hash, &spec, new.vary);
         self.clear(self.shelf().get(slot));
-        let object = make(new, kind, body, slot, low(slot), Some(spec));
+        let object = self.make(new, kind, body, slot, low(slot), Some(spec));
         self.shelf().put(&object, expected(new));
         self.enter(index, &object);
         object
@@ -287,21 +311,26 @@ impl Store {
             None => {}
         }
     }
+
+    fn make(
+        &self,
+        new: &NewObject<'_>,
+        kind: Kind,
+        body: Arc<Body>,
+        slot: u128,
+        place: u64,
+        spec: Option<Arc<VarySpec>>,
+    ) -> Arc<Object> {
+        let (key, head, times) = (new.key, new.head, &new.times);
+        let tags = self.tags().enter(new.tags);
+        let object =
+            Arc::new(Object::new(Parts { key, head, times, kind, slot, place, spec, body, tags, ban_stamp: 0 }));
+        self.tags().bind(&object);
+        object
+    }
 }
 
 /// Weighing in what was announced saves weighing again at the end. Not trusted beyond 1 MiB: an announcement costs nothing.
 fn expected(new: &NewObject<'_>) -> u64 {
     new.body_hint.map_or(0, |hint| hint.min(1 << 20))
-}
-
-fn make(
-    new: &NewObject<'_>,
-    kind: Kind,
-    body: Arc<Body>,
-    slot: u128,
-    place: u64,
-    spec: Option<Arc<VarySpec>>,
-) -> Arc<Object> {
-    let (key, head, times) = (new.key, new.head, &new.times);
-    Arc::new(Object::new(Parts { key, head, times, kind, slot, place, spec, body }))
 }

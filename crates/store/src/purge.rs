@@ -1,4 +1,4 @@
-//! Purging by key: all variants at once, with the exact number.
+//! Purging: by key all variants at once, with the exact number; and single objects for tags and bans.
 //!
 //! Invariants: after a hard purge returns, nothing that was stored under the key before is offered again, also not by
 //! those who hold it (`Object::is_purged`); markers go too, and are not counted. What was asked of an origin before is not
@@ -49,6 +49,27 @@ impl Store {
     pub fn make_stale(&self, object: &Arc<Object>, now: Time) {
         let _lock = self.lock(self.hasher().primary(object.key()));
         object.make_stale(now);
+    }
+
+    /// Purges one object, wherever it stands; 1 if it counts.
+    pub(crate) fn purge_object(&self, object: &Arc<Object>, mode: PurgeMode, now: Time) -> u64 {
+        let hash = self.hasher().primary(object.key());
+        let _lock = self.lock(hash);
+        let count = self.purge_all(std::slice::from_ref(object), mode, now);
+        if !object.is_stored() {
+            self.drop_index_after(hash, object);
+        }
+        count
+    }
+
+    /// Drops one object for good; true when it was stored.
+    pub(crate) fn drop_object(&self, object: &Arc<Object>) -> bool {
+        let hash = self.hasher().primary(object.key());
+        let _lock = self.lock(hash);
+        object.mark_purged();
+        let was_stored = self.shelf().remove(object);
+        self.drop_index_after(hash, object);
+        was_stored
     }
 
     fn purge_all(&self, objects: &[Arc<Object>], mode: PurgeMode, now: Time) -> u64 {

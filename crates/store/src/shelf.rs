@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariants: nothing outside this file knows moka. What has left is marked in its `Standing` before anyone can take it
-//! for stored. An entry's weight never changes: what is weighed again is taken off and put on as a new entry, because moka
+//! for stored, and leaves the wheel and the index of tags with that. An entry's weight never changes: what is weighed again is taken off and put on as a new entry, because moka
 //! (0.12.16) changes a weight in place, a removal at the same moment takes off the wrong one, and its sum drifts. The
 //! eviction listener runs inside moka's own locks, so it neither calls moka nor takes a store lock: it marks, counts, and
 //! leaves the variants of an evicted index for `take_orphans`.
@@ -14,13 +14,14 @@
 use crate::expiry::Wheel;
 use crate::memory::locked;
 use crate::object::{Kind, Object, UNIT_BYTES, units};
+use crate::tags::Tags;
 use crate::variants::VaryIndex;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// What stands at a hash.
@@ -52,6 +53,7 @@ pub(crate) struct Shelf {
 /// What is known of the shelf's content, kept by `put`, `remove` and the eviction listener.
 pub(crate) struct Books {
     pub(crate) wheel: Wheel,
+    pub(crate) tags: Tags,
     pub(crate) objects: AtomicU64,
     pub(crate) markers: AtomicU64,
     pub(crate) evictions: AtomicU64,
@@ -60,9 +62,10 @@ pub(crate) struct Books {
 }
 
 impl Shelf {
-    pub(crate) fn new(size: u64) -> Self {
+    pub(crate) fn new(size: u64, tags: Tags, newest_ban: Arc<AtomicU32>) -> Self {
         let books = Arc::new(Books {
-            wheel: Wheel::default(),
+            wheel: Wheel::new(newest_ban),
+            tags,
             objects: AtomicU64::new(0),
             markers: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
@@ -95,10 +98,19 @@ impl Shelf {
 
     /// Puts a new object on the shelf, `more` bytes heavier than it is now because they are expected to come.
     pub(crate) fn put(&self, object: &Arc<Object>, more: u64) {
+        self.put_on(object, more, false);
+    }
+
+    /// The same for an object that a 304 has made of another.
+    pub(crate) fn put_renewed(&self, object: &Arc<Object>) {
+        self.put_on(object, 0, true);
+    }
+
+    fn put_on(&self, object: &Arc<Object>, more: u64, renewed: bool) {
         let Some(_zero) = object.standing.put_on(units(object.weight_bytes() + more)) else { return };
         self.books.weigh(0, object.standing.units());
         self.books.census(object.kind()).fetch_add(1, Ordering::Relaxed);
-        self.books.wheel.schedule(object);
+        self.books.wheel.enter(object, renewed);
         self.cache.insert(object.place(), Slot::Object(Arc::downgrade(object)));
     }
 
@@ -230,6 +242,7 @@ impl Books {
         }
         self.weigh(weight, 0);
         self.census(object.kind()).fetch_sub(1, Ordering::Relaxed);
+        self.tags.leave(object);
         self.wheel.remove(object);
         true
     }
@@ -242,6 +255,11 @@ impl Books {
     fn weigh(&self, before: u32, after: u32) {
         self.shelved_units.fetch_add(u64::from(after), Ordering::Relaxed);
         self.shelved_units.fetch_sub(u64::from(before), Ordering::Relaxed);
+    }
+
+    /// Everything that lookups can find, markers too.
+    pub(crate) fn stored(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed) + self.markers.load(Ordering::Relaxed)
     }
 
     fn census(&self, kind: Kind) -> &AtomicU64 {

@@ -3,17 +3,21 @@
 //! Invariants: lookups take no lock of ours; every change of what stands at a key happens under that key's lock, except
 //! eviction, which marks the object first; `size` bounds the ledger, and when it is passed room is made before going on.
 
+use crate::ban::Bans;
 use crate::body::Body;
 use crate::busy::Busy;
 use crate::key::KeyHasher;
 use crate::live::Live;
+use crate::lurker::Lurker;
 use crate::memory::{Ledger, locked};
 use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
+use crate::tags::Tags;
 use crate::variants::SharedNames;
 use crate::writer::BodyWriter;
+use copal_semantics::RequestHead;
 use copal_semantics::time::Time;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -34,6 +38,9 @@ pub struct StoreOptions {
     pub waiters_max: u32,
     /// Bytes buffered ahead of the slowest reader of a body that is not kept. 1 MiB.
     pub window: u64,
+    /// Bans in force at a time; more are refused. 100,000: the lurker works off thousands a second, so that many are a
+    /// purger that never stops, and every one costs every object a test.
+    pub bans_max: usize,
 }
 
 impl Default for StoreOptions {
@@ -44,6 +51,7 @@ impl Default for StoreOptions {
             variants_max: 128,
             waiters_max: 10_000,
             window: 1 << 20,
+            bans_max: 100_000,
         }
     }
 }
@@ -71,6 +79,14 @@ pub struct StoreStats {
     pub purged: u64,
     /// Bodies that outgrew `object_size_max` while they came.
     pub outgrown: u64,
+    /// Tags that an object carries.
+    pub tags: u64,
+    /// Bans in force.
+    pub bans: u64,
+    /// Bans made.
+    pub bans_added: u64,
+    /// Objects that bans dropped.
+    pub banned: u64,
 }
 
 /// Locks for changes of what stands at a key.
@@ -94,6 +110,8 @@ pub struct Store {
     pub(crate) salts: AtomicU64,
     pub(crate) names: SharedNames,
     pub(crate) purged: AtomicU64,
+    bans: Bans,
+    upkeep: Mutex<Lurker>,
     expiries: AtomicU64,
     outgrown: AtomicU64,
 }
@@ -103,9 +121,12 @@ impl Store {
     #[must_use]
     pub fn new(options: StoreOptions) -> Arc<Self> {
         let ledger = Arc::new(Ledger::default());
+        let bans = Bans::new(Arc::clone(&ledger));
         Arc::new(Store {
             hasher: KeyHasher::random(),
-            shelf: Shelf::new(options.size),
+            shelf: Shelf::new(options.size, Tags::new(Arc::clone(&ledger)), bans.newest_shared()),
+            bans,
+            upkeep: Mutex::default(),
             busy: Busy::default(),
             watched: Watched::default(),
             locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
@@ -127,15 +148,42 @@ impl Store {
     }
 
     /// What is stored for that key and request, and counts as used: fresh, stale or a marker, the caller judges by its
-    /// times. Never what was purged, or is dead at `now`. `hash` is [`Store::hash`] of `key`.
+    /// times. Never what was purged or banned, or is dead at `now`. `hash` is [`Store::hash`] of `key`.
+    ///
+    /// Where a ban needs the request to be judged, the object is not found: see [`Store::lookup_for`].
     #[must_use]
     pub fn lookup(&self, key: &[u8], hash: u128, vary: VaryFn<'_>, now: Time) -> Option<Arc<Object>> {
+        self.find(key, hash, vary, None, now)
+    }
+
+    /// The same for a request by which bans on `req.…` are judged.
+    #[must_use]
+    pub fn lookup_for(
+        &self,
+        key: &[u8],
+        hash: u128,
+        vary: VaryFn<'_>,
+        request: &RequestHead,
+        now: Time,
+    ) -> Option<Arc<Object>> {
+        self.find(key, hash, vary, Some(request), now)
+    }
+
+    fn find(
+        &self,
+        key: &[u8],
+        hash: u128,
+        vary: VaryFn<'_>,
+        request: Option<&RequestHead>,
+        now: Time,
+    ) -> Option<Arc<Object>> {
+        let usable = |o: &Arc<Object>| o.is_stored() && now < o.times().dies_at() && self.passes_bans(o, request);
         let found = |slot: u128| match self.shelf.get(slot) {
-            Some(Found::Object(o)) if o.slot() == slot && o.key() == key && usable(&o, now) => Some(o),
+            Some(Found::Object(o)) if o.slot() == slot && o.key() == key && usable(&o) => Some(o),
             Some(Found::Object(_) | Found::Index(_)) | None => None,
         };
         match self.shelf.get(hash)? {
-            Found::Object(o) if self.selects(&o, key, hash, vary) && usable(&o, now) => Some(o),
+            Found::Object(o) if self.selects(&o, key, hash, vary) && usable(&o) => Some(o),
             Found::Index(index) if index.is_for(hash, key) => {
                 index.specs().iter().find_map(|spec| found(self.hasher.secondary(hash, spec, vary)))
             }
@@ -164,6 +212,8 @@ impl Store {
     /// Removes what has died by `now` and tidies up. To be called every second; at most 100,000 objects per call, the
     /// rest the next time.
     pub fn run_expiry(&self, now: Time) {
+        // Not beside a slice of the lurker's round, which must find in the wheel what is taken out here.
+        let _upkeep = locked(&self.upkeep);
         for object in self.shelf.books().wheel.due(now) {
             let hash = self.hasher.primary(object.key());
             let _lock = self.lock(hash);
@@ -177,9 +227,7 @@ impl Store {
             if self.shelf.remove(&object) && object.kind().is_response() {
                 self.expiries.fetch_add(1, Ordering::Relaxed);
             }
-            if object.spec().is_some() && !object.is_lone() {
-                self.drop_index_if_empty(hash, object.key());
-            }
+            self.drop_index_after(hash, &object);
         }
         self.shelf.set_ballast(self.beside_the_shelf());
         self.shelf.run_pending();
@@ -203,6 +251,10 @@ impl Store {
             expiries: read(&self.expiries),
             purged: read(&self.purged),
             outgrown: read(&self.outgrown),
+            tags: self.tags().len() as u64,
+            bans: self.bans.len() as u64,
+            bans_added: read(&self.bans.added),
+            banned: read(&self.bans.dropped),
         }
     }
 
@@ -241,9 +293,12 @@ impl Store {
         }
     }
 
-    fn drop_index_if_empty(&self, hash: u128, key: &[u8]) {
-        if let Some(Found::Index(index)) = self.shelf.get(hash)
-            && index.is_for(hash, key)
+    /// Drops the index that a variant has left, if it was the last. The caller holds the key's lock.
+    pub(crate) fn drop_index_after(&self, hash: u128, object: &Object) {
+        if object.spec().is_some()
+            && !object.is_lone()
+            && let Some(Found::Index(index)) = self.shelf.get(hash)
+            && index.is_for(hash, object.key())
             && index.variants().is_empty()
         {
             let _none = self.shelf.remove_index(&index);
@@ -291,11 +346,19 @@ impl Store {
         &self.watched
     }
 
+    pub(crate) fn tags(&self) -> &Tags {
+        &self.shelf.books().tags
+    }
+
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
+    pub(crate) fn upkeep(&self) -> &Mutex<Lurker> {
+        &self.upkeep
+    }
+
     pub(crate) fn busy(&self) -> &Busy {
         &self.busy
     }
-}
-
-fn usable(object: &Object, now: Time) -> bool {
-    object.is_stored() && now < object.times().dies_at()
 }

@@ -14,7 +14,7 @@ use copal_semantics::reuse::Reuse;
 use copal_semantics::rules::{Effective, SetCookie};
 use copal_semantics::storability::{Storability, storability, strip_unstorable};
 use copal_semantics::vary::Vary;
-use copal_semantics::{Headers, ResponseHead, Span};
+use copal_semantics::{Headers, ResponseHead, Span, cache_tags};
 use copal_store::{BodyWriter, Kind, NewObject, Object, PurgeMode, PurgeWatch};
 use std::sync::Arc;
 
@@ -141,13 +141,23 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
 fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decision) -> Next {
     let mut head = job.scene().beresp.clone();
     let withheld = withhold(&mut head.headers, &job.worker.core.rules.directives(&job.scene().beresp), job);
+    say_where(job, &mut head);
     let (object, stored, reason) = match decision {
-        Decision::Store { reason, mut times } => {
+        Decision::Store { reason, times } => {
+            let mut times = jittered(job, times);
             if job.watch.as_ref().and_then(PurgeWatch::seen) == Some(PurgeMode::Soft) {
                 // What the origin confirmed before the purge is as stale as the purge has made it.
                 times.ttl = times.ttl.min(times.initial_age);
             }
-            (job.worker.core.store.refresh(stale, &head.encode(), times), true, reason)
+            let tags = cache_tags::of(&head.headers, &job.worker.core.settings.invalidation.tag_fields);
+            let store = &job.worker.core.store;
+            let object = if tags.is_empty() {
+                // A policy may have left the fields out: what could be purged stays so.
+                store.refresh(stale, &head.encode(), times)
+            } else {
+                store.refresh_tagged(stale, &head.encode(), times, &tags)
+            };
+            (object, true, reason)
         }
         Decision::Pass { reason, .. } => {
             // It may be used for this request but not kept: a successor that is stale from its birth, off the shelf.
@@ -250,14 +260,17 @@ pub(super) fn place<T>(
     let vary = selecting::values(&job.worker.core, &job.scene().req.headers);
     let mut stored = head.clone();
     let withheld = withhold(&mut stored.headers, &job.worker.core.rules.directives(head), job);
+    let tags = cache_tags::of(&head.headers, &job.worker.core.settings.invalidation.tag_fields);
+    say_where(job, &mut stored);
     let placed = insert(NewObject {
         key: job.key.as_bytes(),
         hash: job.hash,
         vary_names: &names,
         vary: &vary,
         head: &stored.encode(),
-        times,
+        times: jittered(job, times),
         body_hint: length,
+        tags: &tags,
     });
     (placed, withheld)
 }
@@ -286,6 +299,21 @@ fn answers_get(job: &Job) -> bool {
         && scene.req.method == http::Method::POST
         && storability(&scene.req, &scene.beresp, &job.worker.core.rules)
             == Storability::Store(Reason::PostContentLocation)
+}
+
+/// Where purge protocols ban by URL, the stored head says what it answers; clients are not sent these fields.
+fn say_where(job: &Job, head: &mut ResponseHead) {
+    if job.worker.core.settings.invalidation.protocols.need_url() {
+        let req = &job.scene().req;
+        // One came as a field value, the other is a URL, which has no control characters.
+        let _valid = head.headers.set("X-Url", &req.url);
+        let _valid = head.headers.set("X-Host", crate::protocols::host(req));
+    }
+}
+
+fn jittered(job: &Job, times: copal_store::Times) -> copal_store::Times {
+    let cut = job.worker.core.settings.jitter.cut(times.ttl - times.initial_age);
+    copal_store::Times { ttl: times.ttl - cut, ..times }
 }
 
 fn vary_names(head: &ResponseHead) -> Vec<Box<str>> {
@@ -321,6 +349,10 @@ fn pass_through(
 
 fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
     let scene = job.scene();
+    if scene.req_vars.hash_always_miss && scene.beresp.status >= 500 {
+        // Asked for although there may be an object: an error does not take its place.
+        return;
+    }
     let names = vary_names(&scene.beresp);
     let vary = selecting::values(&job.worker.core, &scene.req.headers);
     let marker = NewObject {
@@ -331,6 +363,7 @@ fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
         head: &[],
         times: copal_store::Times::fresh(job.response_time, ttl),
         body_hint: None,
+        tags: &[],
     };
     job.worker.core.store.insert_marker(marker, kind);
 }
@@ -344,7 +377,7 @@ impl Job {
                 Kind::Partial => crate::partial::covers(&self.scene().req, stale, self.worker.core.settings.ranges_max),
                 Kind::HitForMiss | Kind::HitForPass => false,
             };
-            serves && !stale.is_purged()
+            serves && !stale.is_purged() && self.worker.core.store.passes_bans(stale, Some(&self.scene().req))
         })?;
         let now = self.worker.core.clock.now();
         let times = crate::times::stored(&stale.times());

@@ -65,6 +65,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     if txn.close {
         sink.close_after();
     }
+    hide(&worker.core.settings, txn);
     let fetched_status = txn.scene().resp.status;
     let parts = filters::apply(worker, txn, &body);
     tell_what_came(&worker.core.settings, txn, fetched_status, &cache_status);
@@ -186,6 +187,19 @@ fn tell_what_came(settings: &Settings, txn: &mut Txn, came: u16, line: &[u8]) {
         let _was_valid = headers.append("Cache-Status", before);
     }
     let _valid = headers.append("Cache-Status", &told);
+}
+
+/// Takes out what is meant for this cache and not for clients: after the hook, which may want to see it.
+fn hide(settings: &Settings, txn: &mut Txn) {
+    let set = &settings.invalidation;
+    for name in &set.hidden_fields {
+        txn.scene_mut().resp.headers.remove(name);
+    }
+    if set.protocols.need_url() {
+        for name in ["x-url", "x-host"] {
+            txn.scene_mut().resp.headers.remove(name);
+        }
+    }
 }
 
 enum Cut {

@@ -77,7 +77,7 @@ pub(crate) fn nothing_found(worker: &Worker, txn: &Txn) -> Fwd {
 
 fn find(worker: &Worker, txn: &Txn) -> Option<Arc<Object>> {
     let vary = selecting::values(&worker.core, &txn.req().headers);
-    worker.core.store.lookup(txn.key.as_bytes(), txn.hash, &vary, txn.now)
+    worker.core.store.lookup_for(txn.key.as_bytes(), txn.hash, &vary, txn.req(), txn.now)
 }
 
 enum Judged {

@@ -1,4 +1,4 @@
-//! purge: every variant under the key is dropped, and the number told.
+//! purge: every variant under the key is dropped, or made stale, and the number told.
 
 use super::{Page, Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
@@ -6,10 +6,9 @@ use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, builtin};
-use copal_store::PurgeMode;
 
 pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
-    let count = worker.core.store.purge(txn.key.as_bytes(), txn.hash, PurgeMode::Hard, txn.now);
+    let count = worker.core.store.purge(txn.key.as_bytes(), txn.hash, txn.purge_mode, txn.now);
     worker.count(Counter::Purges);
     worker.core.counters.add(Counter::PurgedObjects, count);
     txn.verdict.outcome = Outcome::Purge;

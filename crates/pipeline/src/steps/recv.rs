@@ -2,12 +2,15 @@
 
 use super::{Page, Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
+use crate::protocols::{Wanted, recognise, refreshes};
 use crate::txn::Txn;
+use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, builtin};
 use copal_semantics::max_forwards;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
+use copal_store::{BanExpr, PurgeMode};
 
 /// What Allow names beside a 405 of Copal's own: the registered methods that it forwards (RFC 9110 §15.5.6 wants the
 /// field). Others it forwards, too.
@@ -18,15 +21,27 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
         Ok(action) => action,
         Err(fault) => return policy_fault(&fault),
     };
-    let is_purge = txn.req().method.as_str() == "PURGE";
+    let settings = &worker.core.settings;
+    let set = &settings.invalidation;
+    let wanted = match action {
+        Action::Default | Action::Lookup | Action::Pass => recognise(set.protocols, &set.tag_fields, txn.req()),
+        _ => None,
+    };
+    if let Some(wanted) = wanted {
+        // What asks for a purge never reaches an origin: whatever else is said of it, the configured ACL decides.
+        return guarded(worker, txn, wanted);
+    }
     if matches!(action, Action::Default | Action::Lookup | Action::Pass) && max_forwards::is_final(txn.req()) {
         return Step::Synth(final_recipient(txn));
+    }
+    if refreshes(set.protocols, txn.req())
+        && settings.purgers.as_ref().is_some_and(|acl| acl.contains(txn.scene().client.ip))
+    {
+        txn.scene_mut().req_vars.hash_always_miss = true;
     }
     match action {
         // A policy that says purge() has judged for itself who may.
         Action::Purge => Step::Hash { purge: true },
-        // A PURGE never reaches an origin: whatever else is said of it, the configured ACL decides.
-        Action::Default | Action::Lookup | Action::Pass if is_purge => guarded_purge(worker, txn),
         Action::Default => match builtin::recv(txn.scene()) {
             Action::Lookup => Step::Hash { purge: false },
             Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Method },
@@ -55,19 +70,77 @@ fn final_recipient(txn: &Txn) -> Page {
     Page { body: Some(Vec::new()), allow: Some(ALLOW), ..Page::new(200, "") }
 }
 
-/// PURGE by the configuration: 405 when it is off, 403 when the peer may not.
-fn guarded_purge(worker: &Worker, txn: &mut Txn) -> Step {
+/// A purge by the configuration: 405 when it is off, 403 when the peer may not.
+fn guarded(worker: &Worker, txn: &mut Txn, wanted: Wanted) -> Step {
+    let method = txn.req().method.clone();
     let refused = match &worker.core.settings.purgers {
-        None => Page {
+        None => Some(Page {
             fault: Some(ProxyError::HttpRequestDenied),
             allow: Some(ALLOW),
-            ..Page::new(405, "PURGE is off: no [purge] acl is set")
-        },
+            ..Page::new(405, format!("{method} is off: no [purge] acl is set"))
+        }),
         Some(acl) if !acl.contains(txn.scene().client.ip) => {
-            Page::fault(403, "PURGE is not allowed from this address", ProxyError::HttpRequestDenied)
+            Some(Page::fault(403, format!("{method} is not allowed from this address"), ProxyError::HttpRequestDenied))
         }
-        Some(_) => return Step::Hash { purge: true },
+        Some(_) if matches!(wanted, Wanted::Off) => Some(Page {
+            fault: Some(ProxyError::HttpRequestDenied),
+            allow: Some(ALLOW),
+            ..Page::new(405, format!("{method} of a URL is off: [purge] protocols does not name it"))
+        }),
+        Some(_) => None,
     };
-    worker.count(Counter::PurgesRefused);
-    Step::Synth(refused)
+    match (refused, wanted) {
+        (Some(page), _) => {
+            worker.count(Counter::PurgesRefused);
+            Step::Synth(page)
+        }
+        (None, wanted) => obey(worker, txn, wanted),
+    }
+}
+
+fn obey(worker: &Worker, txn: &mut Txn, wanted: Wanted) -> Step {
+    match wanted {
+        Wanted::Url(mode, ban) => {
+            if let Some(ban) = ban
+                && let Err(page) = add_ban(worker, txn, ban)
+            {
+                return Step::Synth(page);
+            }
+            txn.purge_mode = mode;
+            Step::Hash { purge: true }
+        }
+        Wanted::Tags { hard, soft } => {
+            let store = &worker.core.store;
+            let mut count = store.purge_tags(&hard, PurgeMode::Hard, txn.now);
+            count += store.purge_tags(&soft, PurgeMode::Soft, txn.now);
+            worker.count(Counter::Purges);
+            worker.core.counters.add(Counter::PurgedObjects, count);
+            txn.verdict.outcome = Outcome::Purge;
+            Step::Synth(Page { body: Some(format!("purged {count}\n").into_bytes()), ..Page::new(200, "Purged") })
+        }
+        Wanted::Ban(ban) => Step::Synth(match add_ban(worker, txn, ban) {
+            Ok(()) => Page { body: Some(b"banned\n".to_vec()), ..Page::new(200, "Ban added") },
+            Err(page) => page,
+        }),
+        Wanted::Refresh => {
+            worker.count(Counter::Refreshes);
+            let scene = txn.scene_mut();
+            scene.req.method = http::Method::GET;
+            scene.req_vars.hash_always_miss = true;
+            Step::Hash { purge: false }
+        }
+        Wanted::Malformed(why) => Step::Synth(plain(400, "Bad purge", &why)),
+        // Refused before.
+        Wanted::Off => Step::Synth(Page::new(405, "")),
+    }
+}
+
+/// The lines of these answers are read by programs more than by people.
+fn plain(status: u16, reason: &str, why: &str) -> Page {
+    Page { body: Some(format!("{why}\n").into_bytes()), ..Page::new(status, reason) }
+}
+
+fn add_ban(worker: &Worker, txn: &mut Txn, ban: BanExpr) -> Result<(), Page> {
+    txn.verdict.outcome = Outcome::Purge;
+    worker.core.store.ban(ban, txn.now).map_err(|error| plain(503, "Too many bans", &error.to_string()))
 }

@@ -1,11 +1,12 @@
 //! The functions that scripts find beside their handles: `std::`, `query::`, `url::`, `throttle::`, `json::`, `jwt::`,
-//! `geo::`, methods of strings, times.
+//! `geo::`, `tags::`, methods of strings, times.
 //!
 //! (In Rust this folder is the module `library`, because a module `std` would hide the standard library.)
 
 pub(crate) mod digest;
 pub(crate) mod files;
 pub(crate) mod geo;
+pub(crate) mod invalidation;
 pub(crate) mod json;
 pub(crate) mod jwt;
 pub(crate) mod patterns;

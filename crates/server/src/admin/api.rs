@@ -71,6 +71,9 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
             Ok(explanation) => json(StatusCode::OK, &explanation),
             Err(why) => error(StatusCode::BAD_REQUEST, &why),
         },
+        (&Method::POST, "/tags/purge") => purge_tags(api, query),
+        (&Method::POST, "/ban") => ban(api, query),
+        (&Method::GET, "/bans") => json(StatusCode::OK, &bans(api)),
         (&Method::POST, "/reload") => {
             let task = Arc::clone(api);
             match tokio::task::spawn_blocking(move || task.reloader.reload()).await {
@@ -82,7 +85,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, GET /directors, POST /backends/NAME?state=, POST /purge?url=, POST /explain?url=, POST /reload",
+            "there is GET /stats, GET /backends, GET /directors, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -96,11 +99,52 @@ pub(super) fn metrics(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
     respond(StatusCode::OK, copal_observe::prometheus::CONTENT_TYPE, text)
 }
 
+fn is_soft(query: &str) -> bool {
+    parameter(query, "soft").is_some_and(|v| v != "0" && v != "false")
+}
+
+fn purge_tags(api: &Api, query: &str) -> Response {
+    let keys: Vec<String> = parameters(query, "key").flatten().filter(|key| !key.is_empty()).collect();
+    if keys.is_empty() {
+        return error(StatusCode::BAD_REQUEST, "which tags? POST /tags/purge?key=KEY");
+    }
+    let soft = is_soft(query);
+    let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
+    let count = copal_pipeline::purge_tags(&api.core, &keys, mode);
+    json(StatusCode::OK, &json!({ "purged": count, "keys": keys, "soft": soft }))
+}
+
+fn ban(api: &Api, query: &str) -> Response {
+    let Some(expression) = parameter(query, "expression") else {
+        return error(StatusCode::BAD_REQUEST, "which objects? POST /ban?expression=obj.status%20==%20404");
+    };
+    match copal_pipeline::ban(&api.core, &expression) {
+        Ok(()) => json(StatusCode::OK, &json!({ "banned": expression })),
+        Err(why) => error(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+fn bans(api: &Api) -> serde_json::Value {
+    let list = api.core.store.ban_list();
+    let now = api.core.clock.now();
+    let row = |ban: &copal_store::BanRow| {
+        json!({
+            "number": ban.number,
+            "expression": ban.expression,
+            "age_seconds": (now - ban.at).as_secs(),
+            "needs_request": ban.needs_request,
+            "tests": ban.tests,
+            "dropped": ban.dropped,
+        })
+    };
+    json!({ "bans": list.bans.iter().map(row).collect::<Vec<_>>(), "round": list.round, "completed": list.completed })
+}
+
 fn purge(api: &Api, query: &str) -> Response {
     let Some(url) = parameter(query, "url") else {
         return error(StatusCode::BAD_REQUEST, "which URL? POST /purge?url=http://host/path");
     };
-    let soft = parameter(query, "soft").is_some_and(|v| v != "0" && v != "false");
+    let soft = is_soft(query);
     let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
     match copal_pipeline::purge_url(&api.core, &url, mode) {
         Ok(count) => {
@@ -200,7 +244,7 @@ pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
 
 #[cfg(test)]
 mod tests {
-    use super::parameter;
+    use super::{parameter, parameters};
 
     #[test]
     fn parameters_are_decoded_and_nothing_breaks_on_bad_escapes() {
@@ -208,5 +252,6 @@ mod tests {
         assert_eq!(parameter("url=%zz%2", "url").as_deref(), Some("%zz%2"));
         assert_eq!(parameter("soft", "soft").as_deref(), Some(""));
         assert_eq!(parameter("", "url"), None);
+        assert_eq!(parameters("key=a&soft&key=b%20c", "key").flatten().collect::<Vec<_>>(), ["a", "b c"]);
     }
 }

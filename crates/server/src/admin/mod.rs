@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /stats` | counters, latencies, store and backends as JSON |
 //! | `POST /purge?url=URL[&soft=1]` | drops (or makes stale) all variants of the URL |
+//! | `POST /tags/purge?key=KEY[&key=KEY…][&soft=1]` | the same for all objects that carry any of these tags |
+//! | `POST /ban?expression=EXPRESSION` | bans what it is about |
+//! | `GET /bans` | the bans in force, and how far the lurker is |
 //! | `POST /explain?url=URL[&method=M][&header=N: v]…[&listener=ADDR][&client=IP]` | runs the request and tells why it went as it did |
 //! | `POST /reload` | reads the policy anew |
 //! | `GET /backends`, `GET /directors` | the backends with their health, the directors with their members |

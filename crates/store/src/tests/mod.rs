@@ -1,10 +1,13 @@
 //! Tests of the store as a whole, by area.
 
+mod bans;
 mod bodies;
 mod ceiling;
+mod model;
 mod objects;
 mod overtaken;
 mod parts;
+mod tags;
 mod variants;
 mod waiting;
 
@@ -40,7 +43,26 @@ pub(crate) fn asks<'a>(fields: &'a [(&'a str, &'a str)]) -> impl Fn(&[Box<str>],
 }
 
 pub(crate) fn new<'a>(store: &Store, key: &'a [u8], times: Times) -> NewObject<'a> {
-    NewObject { key, hash: store.hash(key), vary_names: &[], vary: &plain, head: b"head", times, body_hint: None }
+    NewObject {
+        key,
+        hash: store.hash(key),
+        vary_names: &[],
+        vary: &plain,
+        head: b"head",
+        times,
+        body_hint: None,
+        tags: &[],
+    }
+}
+
+/// Stores a complete object with that head and these tags.
+pub(crate) async fn put_tagged(store: &Arc<Store>, key: &str, head: &[u8], tags: &[&str], times: Times) -> Arc<Object> {
+    let tags: Vec<_> = tags.iter().map(|t| t.as_bytes().into()).collect();
+    let (object, mut writer) =
+        store.insert_streaming(NewObject { head, tags: &tags, ..new(store, key.as_bytes(), times) });
+    writer.push(Bytes::copy_from_slice(key.as_bytes())).await.expect("stored bodies never stop");
+    writer.finish(None);
+    object
 }
 
 /// Stores a complete object.

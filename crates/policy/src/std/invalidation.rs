@@ -1,0 +1,56 @@
+//! `tags::`, `ban(…)` and `ban_error()`: what a policy says to drop from the store.
+
+use crate::current::{self, Res};
+use crate::environment::Environment;
+use crate::fault::HostError;
+use crate::hooks::HookSet;
+use crate::value::to_text;
+use copal_semantics::cache_tags;
+use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
+use std::sync::Arc;
+
+/// The keys in a text, or the elements of an array, which may have spaces in them.
+fn keys(value: &Dynamic) -> Result<Vec<Vec<u8>>, HostError> {
+    if let Ok(list) = value.as_array_ref() {
+        return list.iter().map(|key| Ok(to_text("tags::purge", key)?.as_bytes().to_vec())).collect();
+    }
+    Ok(cache_tags::split(to_text("tags::purge", value)?.as_bytes()).map(<[u8]>::to_vec).collect())
+}
+
+fn purge(env: &Environment, value: &Dynamic, soft: bool) -> Res<i64> {
+    let keys = keys(value)?;
+    let now = current::read(|scene| scene.now)?;
+    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    Ok(i64::try_from(env.invalidate.purge_tags(&keys, soft, now)).unwrap_or(i64::MAX))
+}
+
+fn ban(env: &Environment, expression: &str) -> Res<bool> {
+    let now = current::read(|scene| scene.now)?;
+    let refused = env.invalidate.ban(expression, now).err();
+    let done = refused.is_none();
+    let why = refused.unwrap_or_default();
+    current::write("ban", "error", HookSet::ALL, why.len(), |scene| {
+        scene.ban_error = why;
+        Ok(())
+    })?;
+    Ok(done)
+}
+
+/// Gives scripts the module and the functions. They are volatile: the optimiser must not run them when it compiles.
+pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
+    let mut m = Module::new();
+    for (name, soft) in [("purge", false), ("soft_purge", true)] {
+        let world = Arc::clone(env);
+        FuncRegistration::new(name)
+            .with_volatility(true)
+            .set_into_module(&mut m, move |keys: Dynamic| -> Res<i64> { purge(&world, &keys, soft) });
+    }
+    e.register_static_module("tags", m.into());
+    let world = Arc::clone(env);
+    FuncRegistration::new("ban")
+        .with_volatility(true)
+        .register_into_engine(e, move |expression: ImmutableString| -> Res<bool> { ban(&world, &expression) });
+    FuncRegistration::new("ban_error").with_volatility(true).register_into_engine(e, || -> Res<ImmutableString> {
+        current::read(|scene| ImmutableString::from(scene.ban_error.as_str()))
+    });
+}

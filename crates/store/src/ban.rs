@@ -1,0 +1,311 @@
+//! Bans: objects are dropped by an expression, lazily: when they are looked up, or when the lurker comes by.
+//!
+//! ```text
+//!  ban 1   ban 2   ban 3   ban 4  ◀─ newest            every object knows the newest ban it was checked against
+//!    │       └── the same expression as 4: collapsed
+//!    └── all stored objects were checked: done, forgotten
+//! ```
+//!
+//! An object is checked against the bans after its own stamp and nothing else; its stamp is then the newest. Without any
+//! new ban a hit costs one relaxed load and a comparison.
+//!
+//! Invariants: an object stored before a ban is not offered after it without a check; stamps are compared by their
+//! distance, so numbers may wrap; the lock of the list is held to take a few bans out, never while one is evaluated; a
+//! ban is forgotten only when every stored object has been checked against it or is newer (see `lurker`).
+
+use crate::ban_expr::{BanError, BanExpr, View};
+use crate::memory::Ledger;
+use crate::object::Object;
+use crate::store::Store;
+use copal_semantics::RequestHead;
+use copal_semantics::time::Time;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Bans taken from the list at a time.
+const BATCH: usize = 32;
+/// Bytes of one ban beyond its expression: list, map, reference counts.
+const BAN_BYTES: u64 = 192;
+
+/// One ban in force.
+#[derive(Debug)]
+pub(crate) struct Ban {
+    pub(crate) number: u32,
+    pub(crate) expr: BanExpr,
+    at: Time,
+    tests: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// One line of the list of bans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BanRow {
+    /// Counts up with every ban.
+    pub number: u32,
+    /// The expression.
+    pub expression: String,
+    /// When it was made.
+    pub at: Time,
+    /// Only a request can tell: it stays until every object that is older than it was asked for, or has left.
+    pub needs_request: bool,
+    /// Objects that were checked against it.
+    pub tests: u64,
+    /// Objects that it dropped.
+    pub dropped: u64,
+}
+
+/// The bans in force, oldest first, and how far the lurker is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BanList {
+    /// Those in force.
+    pub bans: Vec<BanRow>,
+    /// The part of the objects that the lurker has visited on its present round, from 0 to 1; `None` when it rests.
+    pub round: Option<f64>,
+    /// Bans that are done, collapsed ones included.
+    pub completed: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Bans {
+    newest: Arc<AtomicU32>,
+    list: RwLock<List>,
+    ledger: Arc<Ledger>,
+    pub(crate) added: AtomicU64,
+    pub(crate) completed: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// Those that the lurker can work off; by number, oldest first.
+    plain: Vec<Arc<Ban>>,
+    /// Those that need a request; the same order.
+    needing: Vec<Arc<Ban>>,
+    by_text: HashMap<Box<str>, u32>,
+    charged: u64,
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Free,
+    Banned,
+    /// A ban needs the request to be judged, and there is none.
+    Unknown,
+}
+
+/// Is ban `a` as old as `b`, or older?
+pub(crate) fn not_newer(a: u32, b: u32) -> bool {
+    b.wrapping_sub(a) < 1 << 31
+}
+
+impl Bans {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        let (added, completed, dropped) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Bans { newest: Arc::default(), list: RwLock::default(), ledger, added, completed, dropped }
+    }
+
+    /// The number of the newest ban; 0 before the first.
+    #[inline]
+    pub(crate) fn newest(&self) -> u32 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// The same for those who stamp objects.
+    pub(crate) fn newest_shared(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.newest)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, List> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, List> {
+        self.list.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, expr: BanExpr, max: usize, now: Time) -> Result<(), BanError> {
+        let mut list = self.write();
+        let before = list.charged;
+        let earlier = list.by_text.get(expr.as_str()).copied();
+        if earlier.is_none() && list.len() >= max {
+            return Err(BanError::TooMany(max));
+        }
+        let List { plain, needing, charged, .. } = &mut *list;
+        let bans = if expr.needs_request() { needing } else { plain };
+        if let Some(at) = earlier.and_then(|number| bans.iter().position(|b| b.number == number)) {
+            // Whatever is older than that one is older than this one too.
+            let same = bans.remove(at);
+            *charged -= same.bytes();
+            self.completed.fetch_add(1, Ordering::Relaxed);
+        }
+        let number = self.newest().wrapping_add(1);
+        let text = expr.as_str().into();
+        let ban = Ban { number, expr, at: now, tests: AtomicU64::new(0), dropped: AtomicU64::new(0) };
+        *charged += ban.bytes();
+        bans.push(Arc::new(ban));
+        list.by_text.insert(text, number);
+        self.ledger.adjust(before, list.charged);
+        self.added.fetch_add(1, Ordering::Relaxed);
+        // Under the lock: whoever sees the number finds the ban.
+        self.newest.store(number, Ordering::Release);
+        Ok(())
+    }
+
+    /// Checks an object against the bans that are newer than its stamp, and sets its stamp. Without a request those that
+    /// need one are left open, and the stamp stays before the first of them. Also says how many tests that took.
+    pub(crate) fn check(&self, object: &Object, request: Option<&RequestHead>) -> (Verdict, u32) {
+        let (stamp, newest) = (object.ban_stamp(), self.newest());
+        let view = View::new(object);
+        let mut tests = 0;
+        for needing in [false, true] {
+            let mut from = stamp;
+            loop {
+                let batch: Vec<Arc<Ban>> = {
+                    let list = self.read();
+                    let bans = if needing { &list.needing } else { &list.plain };
+                    let first = bans.partition_point(|b| not_newer(b.number, from));
+                    if needing && request.is_none() {
+                        let Some(open) = bans.get(first) else { break };
+                        object.set_ban_stamp(open.number.wrapping_sub(1));
+                        return (Verdict::Unknown, tests);
+                    }
+                    bans[first..].iter().take(BATCH).cloned().collect()
+                };
+                let Some(last) = batch.last() else { break };
+                from = last.number;
+                for ban in &batch {
+                    tests += 1;
+                    ban.tests.fetch_add(1, Ordering::Relaxed);
+                    if ban.expr.matches(&view, request, ban.at) {
+                        ban.dropped.fetch_add(1, Ordering::Relaxed);
+                        return (Verdict::Banned, tests);
+                    }
+                }
+            }
+        }
+        object.set_ban_stamp(newest);
+        (Verdict::Free, tests)
+    }
+
+    /// Is there a ban that the lurker can work off, and is there any that only requests can?
+    pub(crate) fn waiting(&self) -> (bool, bool) {
+        let list = self.read();
+        (!list.plain.is_empty(), !list.needing.is_empty())
+    }
+
+    /// All stored objects have been checked against the bans up to `lurked` that need no request, and none is stamped
+    /// older than `stamped`.
+    pub(crate) fn complete(&self, lurked: u32, stamped: u32) {
+        let mut list = self.write();
+        let (count, before) = (list.len(), list.charged);
+        let List { plain, needing, by_text, charged } = &mut *list;
+        for (bans, upto) in [(plain, lurked), (needing, stamped)] {
+            let done = bans.partition_point(|ban| not_newer(ban.number, upto));
+            for ban in bans.drain(..done) {
+                by_text.remove(ban.expr.as_str());
+                *charged -= ban.bytes();
+            }
+            if bans.capacity() > 64 && bans.len() < bans.capacity() / 4 {
+                bans.shrink_to(bans.len() * 2);
+            }
+        }
+        if by_text.capacity() > 64 && by_text.len() < by_text.capacity() / 8 {
+            by_text.shrink_to(by_text.len() * 2);
+        }
+        self.completed.fetch_add((count - list.len()) as u64, Ordering::Relaxed);
+        self.ledger.adjust(before, list.charged);
+    }
+
+    /// How many are in force.
+    pub(crate) fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    pub(crate) fn rows(&self) -> Vec<BanRow> {
+        let mut bans = {
+            let list = self.read();
+            [&list.plain[..], &list.needing[..]].concat()
+        };
+        // Oldest first, also where the numbers have wrapped.
+        let newest = self.newest();
+        bans.sort_by_key(|ban| std::cmp::Reverse(newest.wrapping_sub(ban.number)));
+        let row = |ban: &Arc<Ban>| BanRow {
+            number: ban.number,
+            expression: ban.expr.as_str().to_owned(),
+            at: ban.at,
+            needs_request: ban.expr.needs_request(),
+            tests: ban.tests.load(Ordering::Relaxed),
+            dropped: ban.dropped.load(Ordering::Relaxed),
+        };
+        bans.iter().map(row).collect()
+    }
+}
+
+impl List {
+    fn len(&self) -> usize {
+        self.plain.len() + self.needing.len()
+    }
+}
+
+impl Drop for Bans {
+    fn drop(&mut self) {
+        self.ledger.release(self.read().charged);
+    }
+}
+
+impl Ban {
+    fn bytes(&self) -> u64 {
+        BAN_BYTES + self.expr.bytes()
+    }
+}
+
+impl Store {
+    /// Bans what the expression is about: no object that is stored now is offered again without having been checked.
+    ///
+    /// As with a purge, a fetch whose head has not come yet is not touched. The same expression made again takes the place
+    /// of the earlier one.
+    ///
+    /// # Errors
+    /// [`BanError::TooMany`] when as many are in force as the options allow.
+    pub fn ban(&self, expr: BanExpr, now: Time) -> Result<(), BanError> {
+        self.bans().add(expr, self.options().bans_max, now)?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// May this object, found earlier, still be used for this request? Drops it when a ban since then says no.
+    pub fn passes_bans(&self, object: &Arc<Object>, request: Option<&RequestHead>) -> bool {
+        // The one load that a hit pays for bans.
+        self.bans().newest() == object.ban_stamp() || self.passes_newer_bans(object, request)
+    }
+
+    #[cold]
+    fn passes_newer_bans(&self, object: &Arc<Object>, request: Option<&RequestHead>) -> bool {
+        match self.bans().check(object, request).0 {
+            Verdict::Free => true,
+            Verdict::Unknown => false,
+            Verdict::Banned => {
+                self.drop_banned(object);
+                false
+            }
+        }
+    }
+
+    pub(crate) fn drop_banned(&self, object: &Arc<Object>) {
+        if self.drop_object(object) {
+            self.bans().dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The bans in force, and how far they are.
+    #[must_use]
+    pub fn ban_list(&self) -> BanList {
+        BanList {
+            bans: self.bans().rows(),
+            round: self.lurker_round(),
+            completed: self.bans().completed.load(Ordering::Relaxed),
+        }
+    }
+}
