@@ -45,7 +45,7 @@ fn tags_are_keys_in_a_text_or_elements_of_an_array() {
         std::log(tags::purge(""));"#);
     assert_eq!((result, log), (Ok(Action::Default), vec!["3".to_owned(), "2".to_owned(), "0".to_owned()]));
     assert_eq!(told, ["hard a|b|c", "soft x y|z", "hard "]);
-    for body in ["tags::purge(7);", "tags::soft_purge([\"a\", 7]);"] {
+    for body in ["let n = tags::purge(7);", "let n = tags::soft_purge([\"a\", 7]);"] {
         let (result, _, told) = run(body);
         assert!(matches!(result, Err(FaultKind::Value)) && told.is_empty(), "{body}: {result:?} {told:?}");
     }

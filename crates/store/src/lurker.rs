@@ -54,7 +54,7 @@ impl Store {
         if lurker.round.is_none() {
             let (can_work, only_requests) = self.bans().waiting();
             let rested = lurker.began.is_none_or(|began| now >= began + PATIENCE || now < began);
-            if !can_work && !(only_requests && rested) {
+            if !(can_work || only_requests && rested) {
                 return false;
             }
             let books = self.shelf().books();
