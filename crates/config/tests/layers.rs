@@ -106,9 +106,10 @@ protocols = ["refresh", "purge", "xkey"]
 
 [policy]
 file = "layers.rs"
+geoip = "messages.rs"
 max_restarts = 1
 max_retries = 2
-limits = { operations = 5000, call_depth = 8, string_bytes = "32KiB", array = 100, map = 101, variables = 102, functions = 103, modules = 10, expression_depth = 20, written_bytes = "2MiB", patterns = 3 }
+limits = { operations = 5000, call_depth = 8, string_bytes = "32KiB", array = 100, map = 101, variables = 102, functions = 103, modules = 10, expression_depth = 20, written_bytes = "2MiB", patterns = 3, throttle_keys = 1000 }
 
 [admin]
 listen = "127.0.0.1:6082"
@@ -181,6 +182,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
         (&["xkey".to_owned()][..], &["x-a".to_owned()][..])
     );
     assert_eq!(config.policy.file, Some(file().with_file_name("layers.rs")));
+    assert_eq!(config.policy.geoip, Some(file().with_file_name("messages.rs")));
+    assert_eq!(config.policy.limits.throttle_keys, 1000);
     assert_eq!(config.admin.listen, tcp("127.0.0.1:6082"));
     assert_eq!(config.metrics.as_ref().unwrap().listen, tcp("127.0.0.1:9090"));
     let access = config.log.access.as_ref().unwrap();

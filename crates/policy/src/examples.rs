@@ -47,6 +47,10 @@ pub const EXAMPLES: &[Example] = &[
     act("merge", "return merge();"),
     act("keep_stale", "return keep_stale();"),
     act("use_new", "return use_new();"),
+    ex("ban", "ban(\"obj.http.x-type == html && req.url ~ ^/news/\")", "true"),
+    ex("ban_error", "ban(\"req.url ~ ^/news/\"); ban_error().len()", "0"),
+    ex("tags::purge", "tags::purge(\"article-7 author-3\")", "0"),
+    ex("tags::soft_purge", "tags::soft_purge([\"article-7\", \"author-3\"])", "0"),
     act("policy", "return policy(\"shop\");"),
 
     ex("duration", "duration(\"1h30m\") - duration(\"bad\", duration(\"90s\"))", "5310.000"),
