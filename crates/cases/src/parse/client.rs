@@ -9,11 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 /// Host of a request that names none.
 const HOST: &str = "example.com";
 
-const OPTIONS: [&str; 4] = ["from", "meanwhile", "leaves", "raw"];
+const OPTIONS: [&str; 5] = ["from", "meanwhile", "leaves", "raw", "times"];
+
+/// How often a block can be sent: enough to use up what a rate allows; beyond, a case would be a load test.
+const TIMES_MAX: usize = 1000;
 
 pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &[Line<'_>]) -> Option<Client> {
     let mut client = Client { name: None, from: None, pace: Pace::Waits, sends: Vec::new() };
-    let mut raw = false;
+    let (mut raw, mut times) = (false, 1);
     let mut rest = info.iter();
     while let Some(word) = rest.next() {
         match word.text.as_str() {
@@ -22,6 +25,10 @@ pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &
             "from" => {
                 client.from = rest.next().and_then(|next| address(source, next)).or_else(|| missing(source, word))
             }
+            "times" => match rest.next().and_then(|next| next.text.parse().ok()) {
+                Some(n @ 1..=TIMES_MAX) => times = n,
+                _ => source.wrong(word.at, "how often?", Some(format!("write `times 5`; at most {TIMES_MAX}"))),
+            },
             "leaves" => {
                 let after = rest.next().filter(|next| next.text == "after").and_then(|_| rest.next());
                 match after {
@@ -38,7 +45,8 @@ pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &
             }
         }
     }
-    client.sends = if raw { vec![raw_bytes(source, lines)] } else { requests(source, lines) };
+    let sends = if raw { vec![raw_bytes(source, lines)] } else { requests(source, lines) };
+    client.sends = std::iter::repeat_n(sends, times).flatten().collect();
     if client.sends.iter().all(|sent| sent.bytes.is_empty()) {
         source.wrong(kind.at, "this client sends nothing", Some("write `GET /path` below".to_owned()));
         return None;
