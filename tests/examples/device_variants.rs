@@ -21,7 +21,11 @@ fn devices_of_one_class_share_a_page_and_caches_further_on_are_told() {
     ] {
         let headers = [("User-Agent", agent), ("Sec-CH-UA-Mobile", hint), ("X-Device", "toaster")];
         let page = client::get(proxy.addr(), "/", &headers);
-        assert_eq!((page.text().as_str(), page.header("Vary")), (expected, Some("User-Agent")), "{agent}");
+        assert_eq!(
+            (page.text().as_str(), page.header("Vary")),
+            (expected, Some("User-Agent, Sec-CH-UA-Mobile")),
+            "{agent}"
+        );
     }
     assert_eq!(origin.count(), 2);
 }

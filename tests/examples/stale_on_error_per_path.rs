@@ -8,7 +8,7 @@ const NAME: &str = "41-stale-on-error-per-path";
 #[test]
 fn an_application_that_is_gone_leaves_its_news_and_not_its_prices() {
     let mut origin =
-        Origin::start(|seen| Reply::ok(seen.path.clone()).header("Cache-Control", "max-age=60").header("Age", 65));
+        Origin::start(|seen| Reply::ok(seen.path.clone()).header("Cache-Control", "max-age=60").header("Age", 75));
     let proxy = start(NAME, &origin);
     for path in ["/news/1", "/prices/1", "/other"] {
         assert_eq!(client::get(proxy.addr(), path, &[]).text(), path);

@@ -10,16 +10,15 @@ sub vcl_recv {
         unset req.http.Cookie;
         return (hash);
     }
-    if (req.http.Cookie ~ "(^|;\s*)sessionid=") {
+    if (req.http.Cookie ~ "(^|;\s*)sessionid=" || (req.method != "GET" && req.method != "HEAD")) {
         return (pass);
     }
     # What is left is analytics and preferences: the pages do not depend on it.
     unset req.http.Cookie;
-    # Falls through to builtin.vcl, which passes what is neither GET nor HEAD.
 }
 
 sub vcl_backend_response {
-    if (bereq.url ~ "^/static/") {
+    if (beresp.status == 200 && bereq.url ~ "^/static/") {
         unset beresp.http.Set-Cookie;
         set beresp.ttl = 1d;
     }

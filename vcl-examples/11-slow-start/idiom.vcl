@@ -29,7 +29,7 @@ sub vcl_recv {
 
 sub vcl_backend_response {
     if (beresp.status >= 500 && bereq.method == "GET") {
-        saintmode.denylist(20s);
+        saintmode.blacklist(20s);
         if (bereq.retries < 1) {
             return (retry);
         }

@@ -18,6 +18,6 @@ sub vcl_recv {
 
 sub vcl_deliver {
     if (resp.http.Vary ~ "(?i)x-device") {
-        set resp.http.Vary = "User-Agent";
+        set resp.http.Vary = regsub(resp.http.Vary, "(?i)x-device", "User-Agent");
     }
 }

@@ -10,10 +10,16 @@ backend default {
 backend canary {
     .host = "127.0.0.1";
     .port = "8001";
+    .probe = {
+        .url = "/healthz/";
+        .interval = 5s;
+        .initial = 3;
+    }
 }
 
 sub vcl_recv {
-    if (req.http.Cookie ~ "canary=yes" || (req.http.Cookie !~ "canary=no" && std.random(0, 100) < 5)) {
+    if (std.healthy(canary)
+        && (req.http.Cookie ~ "canary=yes" || (req.http.Cookie !~ "canary=no" && std.random(0, 100) < 5))) {
         set req.http.X-Canary = "yes";
         set req.backend_hint = canary;
     } else {

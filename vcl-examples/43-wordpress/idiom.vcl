@@ -19,7 +19,7 @@ sub vcl_recv {
 }
 
 sub vcl_backend_response {
-    if (bereq.url ~ "^/wp-(content|includes)/") {
+    if (beresp.status == 200 && bereq.url ~ "^/wp-(content|includes)/") {
         unset beresp.http.Set-Cookie;
         set beresp.ttl = 7d;
     } elseif (!bereq.uncacheable && beresp.status == 200 && !beresp.http.Cache-Control) {

@@ -27,7 +27,7 @@ sub vcl_recv {
 }
 
 sub vcl_backend_response {
-    if (bereq.url ~ "^/static/") {
+    if (beresp.status == 200 && bereq.url ~ "^/static/") {
         unset beresp.http.Vary;
         set beresp.ttl = 1d;
     }
