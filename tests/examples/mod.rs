@@ -98,7 +98,7 @@ fn every_example_has_its_files_its_place_in_the_index_and_a_test() {
         let (number, subject) = name.split_once('-').unwrap();
         let number_is_its_own = names.iter().filter(|other| other.starts_with(&format!("{number}-"))).count() == 1;
         assert!(number.len() == 2 && number.parse::<u8>().is_ok() && number_is_its_own, "{name}");
-        for file in ["README.md", "idiom.vcl", "policy.rhai", "copal.toml"] {
+        for file in ["README.md", "idiom.vcl", "policy.rhai", "copal.toml", "cases.md"] {
             let text = fs::read_to_string(folder(name).join(file)).unwrap_or_else(|e| panic!("{name}/{file}: {e}"));
             assert!(!text.trim().is_empty(), "{name}/{file} is empty");
         }
