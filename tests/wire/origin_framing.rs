@@ -1,7 +1,7 @@
 //! Answers whose framing is odd but sound: the client gets them well framed, and the next one is not confused.
 
 use super::{assert_in_step, front};
-use copal_testkit::{Framing, Origin, Reply};
+use copal_testkit::{Framing, Gate, Origin, Reply};
 
 fn odd(path: &str) -> Reply {
     match path {
@@ -92,4 +92,20 @@ fn a_body_in_answer_to_head_is_not_taken_for_the_next_answer() {
     for _ in 0..3 {
         assert_in_step(&mut client);
     }
+}
+
+#[test]
+fn a_length_that_the_origin_announced_is_told_while_the_body_arrives() {
+    let gate = Gate::closed();
+    let reply = Reply::head(200).header("Content-Length", 10).header("Cache-Control", "max-age=60");
+    let reply = reply.send("01234").wait(&gate).send("56789");
+    let origin = Origin::start(move |_| reply.clone());
+    let proxy = front(&origin);
+    let mut client = proxy.client();
+    client.send("GET", "/file", &[], b"");
+    let mut response = client.read_head();
+    assert_eq!(response.header("Content-Length"), Some("10"), "{response:?}");
+    gate.release();
+    client.read_body(&mut response);
+    assert!(response.complete && response.text() == "0123456789", "{response:?}");
 }

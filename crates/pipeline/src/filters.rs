@@ -36,7 +36,8 @@ pub(crate) struct Parts {
 pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
     let is_head = txn.req().method == Method::HEAD;
     let length = match body {
-        Source::Object(object, _) => object.body().len_known(),
+        // What arrives with an announced length is cut visibly if it does not come true.
+        Source::Object(object, _) => object.body().len_known().or_else(|| object.body().len_announced()),
         Source::Transit { length, .. } => *length,
         Source::Made(bytes) => Some(bytes.len() as u64),
     };

@@ -207,7 +207,7 @@ fn complete(job: &mut Job, told: ContentRange) -> bool {
     };
     as_whole(&mut merged);
     job.scene_mut().beresp = merged;
-    job.plan.joined = Some(Joined { before, missing: told.len(), after, whole, reading: None });
+    job.plan.joined = Some(Joined { before, missing: told.len(), after, whole, ended: false, reading: None });
     job.plan.part = None;
     true
 }
@@ -274,6 +274,8 @@ pub(super) struct Joined {
     missing: u64,
     after: Vec<Stretch>,
     whole: u64,
+    /// The part has come to its end.
+    ended: bool,
     /// The stored bytes that are being taken in, and how many are left of them.
     reading: Option<(Reader, u64)>,
 }
@@ -289,7 +291,7 @@ pub(super) async fn next(joined: &mut Option<Joined>, body: &mut ResponseBody) -
 impl Joined {
     /// So many bytes, with nothing around them.
     fn alone(len: u64) -> Joined {
-        Joined { before: Vec::new(), missing: len, after: Vec::new(), whole: len, reading: None }
+        Joined { before: Vec::new(), missing: len, after: Vec::new(), whole: len, ended: false, reading: None }
     }
 
     /// The next bytes; the same as [`ResponseBody::next`], and a fault when the origin sends more or less than it said.
@@ -308,15 +310,16 @@ impl Joined {
                 None => Err(mismatch("the part is shorter than its Content-Range says")),
             });
         }
-        if let Some(stored) = self.stored(false).await {
-            return Some(stored);
+        // The end comes first, and the trailers of the part, which say nothing of the whole: a client that was told the length
+        // must not have it all before the part is known to be sound.
+        if !self.ended {
+            match body.next().await {
+                None => self.ended = true,
+                Some(Ok(_)) => return Some(Err(mismatch("the part is longer than its Content-Range says"))),
+                Some(Err(fault)) => return Some(Err(fault)),
+            }
         }
-        // The end, and the trailers of the part, which say nothing of the whole.
-        match body.next().await {
-            None => None,
-            Some(Ok(_)) => Some(Err(mismatch("the part is longer than its Content-Range says"))),
-            Some(Err(fault)) => Some(Err(fault)),
-        }
+        self.stored(false).await
     }
 
     /// The next stored bytes, of those before or those after what comes.
