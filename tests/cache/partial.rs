@@ -120,7 +120,7 @@ fn several_ranges_are_answered_from_a_part_that_holds_them_all() {
     let parts = both.text();
     assert!(parts.contains("bytes 5-5/10\r\n\r\n5\r\n") && parts.contains("bytes 8-9/10\r\n\r\n89\r\n"), "{parts}");
     assert_eq!(origin.count(), 1);
-    // One that it does not hold has the rest fetched, and gets the parts or, while they arrive, the whole.
+    // One that it does not hold has the rest fetched, and gets the parts.
     assert!(matches!(range(&proxy, "bytes=4-4,8-9").status, 200 | 206));
     settled(&proxy);
     assert!(range(&proxy, "bytes=4-4,8-9").text().contains("bytes 4-4/10\r\n\r\n4\r\n"));
@@ -140,6 +140,33 @@ fn a_range_near_the_start_fetches_the_whole_and_is_answered_while_it_arrives() {
     settled(&proxy);
     assert_eq!(get(proxy.addr(), "/file", &[]).text(), "0123456789");
     assert_eq!(asked(&origin), [(None, None)]);
+}
+
+#[test]
+fn several_ranges_in_order_are_answered_while_the_body_arrives_and_others_with_the_whole() {
+    for (ranges, status) in [("bytes=0-1,3-4,8-9", 206), ("bytes=8-9,0-1", 200)] {
+        let gate = Gate::closed();
+        let body = Reply::head(200).header("Content-Length", 10).header("Cache-Control", "max-age=60");
+        let reply = body.send("01234").wait(&gate).send("56789");
+        let origin = Origin::start(move |_| reply.clone());
+        let proxy = front(&origin);
+        let mut client = proxy.client();
+        client.send("GET", "/file", &[("Range", ranges)], b"");
+        let mut response = client.read_head();
+        assert_eq!(response.status, status, "{ranges}: {response:?}");
+        gate.release();
+        client.read_body(&mut response);
+        let text = response.text();
+        assert!(response.complete, "{ranges}: {response:?}");
+        if status == 206 {
+            for part in ["bytes 0-1/10\r\n\r\n01\r\n", "bytes 3-4/10\r\n\r\n34\r\n", "bytes 8-9/10\r\n\r\n89\r\n"] {
+                assert!(text.contains(part), "{ranges}: {text}");
+            }
+        } else {
+            assert_eq!(text, "0123456789");
+        }
+        assert_eq!(asked(&origin), [(None, None)]);
+    }
 }
 
 #[test]

@@ -96,8 +96,8 @@ fn ranges(worker: &Worker, txn: &mut Txn, body: &Source) -> Option<Parts> {
         RangeOutcome::Whole => None,
         RangeOutcome::Unsatisfiable => Some(unsatisfiable(head, length)),
         RangeOutcome::One(first, last) => Some(single(head, (first, last), Some(length))),
-        // The first of them may lie behind the last: with a body that passes by they would wait for each other.
-        RangeOutcome::Many(_) if arriving => None,
+        // One may lie behind the next: with a body that passes by they would wait for each other.
+        RangeOutcome::Many(list) if arriving && !list.is_sorted_by(|a, b| a.1 < b.0) => None,
         RangeOutcome::Many(list) => Some(multipart(txn, &list, length)),
     }
 }

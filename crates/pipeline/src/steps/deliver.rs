@@ -4,7 +4,7 @@
 use super::{Delivery, Source, Step, common_action, policy_fault, unavailable};
 use crate::core::{Core, Settings, Worker};
 use crate::fetch::Upload;
-use crate::filters::{self, Segments};
+use crate::filters::{self, Part, Segments};
 use crate::io::{ClientGone, RequestSource, ResponseSink};
 use crate::txn::Txn;
 use bytes::Bytes;
@@ -236,17 +236,18 @@ async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -
         (Source::Transit { reader, .. }, Segments::Whole) => send_all(sink, Some(reader)).await?,
         (Source::Object(object, held), Segments::Parts(parts)) => {
             // The reader from the start holds a body that has begun to pass by, until there is one where the bytes are
-            // wanted; any longer, and the fetch would wait for it.
-            let mut first = parts.first().and_then(|part| places(&object, part.start, part.len));
+            // wanted; any longer, and the fetch would wait for it. In the same way each part holds the next one's place.
+            let places_of = |part: Option<&Part>| part.and_then(|part| places(&object, part.start, part.len));
+            let mut next = places_of(parts.first());
             drop(held);
-            for part in parts {
+            for (i, part) in parts.iter().enumerate() {
+                let Some(places) = next else {
+                    return Err(Cut::Origin("the start of the range has passed by".into()));
+                };
+                next = places_of(parts.get(i + 1));
                 if !part.before.is_empty() {
                     sink.data(&part.before).await?;
                 }
-                let places = first.take().or_else(|| places(&object, part.start, part.len));
-                let Some(places) = places else {
-                    return Err(Cut::Origin("the start of the range has passed by".into()));
-                };
                 for (reader, len) in places {
                     send_range(sink, reader, len).await?;
                 }
@@ -274,9 +275,9 @@ async fn send_all<W: ResponseSink>(sink: &mut W, reader: Option<Reader>) -> Resu
 /// Readers at the places where these bytes lie, and how many there are at each.
 fn places(object: &Arc<Object>, start: u64, len: u64) -> Option<SmallVec<[(Reader, u64); 1]>> {
     match object.body().parts() {
-        None => object.body().reader_at(start).map(|reader| smallvec![(reader, len)]),
         // The end of multipart/byteranges is a part without bytes.
-        Some(_) if len == 0 => Some(SmallVec::new()),
+        _ if len == 0 => Some(SmallVec::new()),
+        None => object.body().reader_at(start).map(|reader| smallvec![(reader, len)]),
         Some(parts) => {
             parts.stretches((start, start + len - 1))?.iter().map(|s| Some((s.reader()?, s.len()))).collect()
         }
