@@ -81,10 +81,29 @@ fn the_origin_is_asked_with_one_host_and_no_framing_of_the_client() {
 #[test]
 fn trailers_of_a_response_come_through_after_its_body() {
     let origin = Origin::start(|_| {
-        Reply::stream().chunk("hi").send("0\r\nX-Sum: 1\r\n\r\n").header("Cache-Control", "no-store")
+        Reply::stream()
+            .chunk("hi")
+            .send("0\r\nX-Sum: 1\r\nContent-Length: 7\r\n\r\n")
+            .header("Cache-Control", "no-store")
     });
     let proxy = front(&origin);
     let response = copal_testkit::get(proxy.addr(), "/x", &[]);
     assert_eq!((response.text().as_str(), response.complete), ("hi", true));
-    assert!(response.trailers.is_empty() || response.trailers == [("X-Sum".to_owned(), "1".to_owned())]);
+    assert_eq!(response.trailers, [("X-Sum".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn trailers_of_a_request_come_through_but_for_those_that_belong_into_its_head() {
+    let origin = Origin::start(|_| Reply::ok("thanks"));
+    let proxy = front(&origin);
+    let mut client = proxy.client();
+    client.send_raw(
+        "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\nHost: evil\r\n\
+         Content-Length: 5\r\nCookie: a=1\r\n\r\n",
+    );
+    assert_eq!(client.read_response().text(), "thanks");
+    let seen = &origin.requests()[0];
+    assert_eq!((seen.body.as_slice(), seen.complete), (&b"hi"[..], true));
+    assert_eq!(seen.trailers, [("X-Sum".to_owned(), "1".to_owned())]);
+    assert_eq!(client.get("/next", &[]).text(), "thanks", "the connection is in step");
 }

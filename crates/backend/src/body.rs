@@ -17,7 +17,7 @@ use crate::pool::Pool;
 use crate::sending::{Progress, Sending, Trouble};
 use crate::slots::Permit;
 use bytes::Bytes;
-use copal_semantics::Headers;
+use copal_semantics::{Headers, hop_by_hop};
 use copal_wire::{BodyFraming, Chunked, Piece, WireError};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -60,6 +60,10 @@ impl BodyError {
 pub trait RequestBody: Send {
     /// The next piece, or `None` at the end; after that it is not asked again. Time limits are the client side's own.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+    /// The trailer fields to send after the last piece of a body of unknown length; asked for once, after the end.
+    fn take_trailers(&mut self) -> Headers {
+        Headers::new()
+    }
 }
 
 /// No body at all, to name the type in `SendBody::<NoBody>::None`.
@@ -72,7 +76,7 @@ impl RequestBody for NoBody {
     }
 }
 
-/// What is sent after the head. Trailers of requests are not forwarded.
+/// What is sent after the head.
 #[derive(Debug)]
 pub enum SendBody<B> {
     /// Nothing.
@@ -222,6 +226,7 @@ impl ResponseBody {
                     Ok(Piece::More) => READ_SIZE,
                     Ok(Piece::End(trailers)) => {
                         self.trailers = *trailers;
+                        hop_by_hop::strip_trailers(&mut self.trailers);
                         self.finish();
                         return None;
                     }

@@ -127,11 +127,12 @@ impl Sending {
             Some(Err(error)) => return Poll::Ready(Err((error, String::new()))),
             None => None,
         };
-        Poll::Ready(self.frame(piece).map_err(|detail| (BodyError::Length, detail)))
+        let trailers = if piece.is_none() { body.take_trailers() } else { Headers::new() };
+        Poll::Ready(self.frame(piece, &trailers).map_err(|detail| (BodyError::Length, detail)))
     }
 
-    /// Frames the next piece, or the end; says what is wrong when it does not fit the length that was announced.
-    fn frame(&mut self, piece: Option<Bytes>) -> Result<(), String> {
+    /// Frames the next piece, or the end with its trailers; says what is wrong when it does not fit the length that was announced.
+    fn frame(&mut self, piece: Option<Bytes>, trailers: &Headers) -> Result<(), String> {
         match (self.left, piece) {
             (Left::Length(left), Some(piece)) => {
                 let Some(rest) = left.checked_sub(piece.len() as u64) else {
@@ -149,7 +150,7 @@ impl Sending {
             }
             (Left::Chunked, None) => {
                 let mut end = Vec::with_capacity(8);
-                encode::chunk_end(&Headers::new(), &mut end);
+                encode::chunk_end(trailers, &mut end);
                 self.left = Left::Nothing;
                 self.out = framed(end.into(), Bytes::new(), Bytes::new());
             }

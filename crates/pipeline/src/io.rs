@@ -47,6 +47,11 @@ pub trait RequestSource: Send {
     fn kind(&self) -> RequestBody;
     /// The next piece; `None` after the last one. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, SourceFault>>> + Send;
+    /// The trailer fields that came with the end of the body, once, without those that a trailer section must not carry
+    /// ([`copal_semantics::hop_by_hop::strip_trailers`]).
+    fn take_trailers(&mut self) -> Headers {
+        Headers::new()
+    }
     /// Comes when the client is known to have left, and never otherwise: for watching it while nothing is read from it and
     /// nothing sent to it. Dropping the future loses nothing.
     fn gone(&mut self) -> impl Future<Output = ()> + Send;

@@ -90,6 +90,17 @@ fn strip_with(headers: &mut Headers, more: &[&str]) {
     headers.retain(|n, _| !is_any(n, BOTH) && !is_any(n, more));
 }
 
+/// Beside the fields of a connection and the protected ones, what a trailer section must not carry.
+const NOT_IN_TRAILERS: &[&str] =
+    &["expect", "max-forwards", "retry-after", "set-cookie2", "warning", "www-authenticate", "x-http-method-override"];
+
+/// Takes out of a trailer section what its receiver might take for a field of the head: framing, routing, caching,
+/// credentials and conditions come before the content or not at all (RFC 9110 §6.5.1). What is left may be passed on.
+pub fn strip_trailers(trailers: &mut Headers) {
+    let lists = [BOTH, REQUEST, RESPONSE, PROTECTED, NOT_IN_TRAILERS];
+    trailers.retain(|n, _| !lists.iter().any(|list| is_any(n, list)));
+}
+
 fn is_any(name: &str, list: &[&str]) -> bool {
     list.iter().any(|l| l.eq_ignore_ascii_case(name))
 }
@@ -108,6 +119,24 @@ mod tests {
         let mut h: Headers = lines.iter().copied().collect();
         f(&mut h);
         h.iter().map(|(n, _)| n.to_owned()).collect()
+    }
+
+    #[test]
+    fn trailers_carry_nothing_that_belongs_into_the_head() {
+        let lines = [
+            ("X-Sum", "1"),
+            ("Content-Length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("Host", "b"),
+            ("Authorization", "x"),
+            ("Proxy-Authorization", "x"),
+            ("Set-Cookie", "a=1"),
+            ("Cache-Control", "max-age=60"),
+            ("X-Forwarded-For", "10.0.0.1"),
+            ("Expect", "100-continue"),
+            ("Server-Timing", "db;dur=5"),
+        ];
+        assert_eq!(left(&lines, strip_trailers), ["X-Sum", "Server-Timing"]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The body, without its framing.
     pub body: Vec<u8>,
+    /// The trailer fields behind a chunked body.
+    pub trailers: Vec<(String, String)>,
     /// Did the body arrive whole? If not, nothing was answered.
     pub complete: bool,
     /// Which connection it came on, from 0.
@@ -240,11 +242,12 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: 
     let parsed = head::parse(&head);
     let mut words = parsed.start.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut seen = Seen { head, method, path, headers: parsed.fields, body: Vec::new(), complete: false, connection };
+    let (headers, body, trailers) = (parsed.fields, Vec::new(), Vec::new());
+    let mut seen = Seen { head, method, path, headers, body, trailers, complete: false, connection };
     if seen.header("Expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
-    let whole = read_body(stream, buffer, &seen.headers, &mut seen.body).await;
+    let whole = read_body(stream, buffer, &seen.headers, (&mut seen.body, &mut seen.trailers)).await;
     seen.complete = whole.unwrap_or(false);
     Ok(Some(seen))
 }
@@ -254,7 +257,7 @@ async fn read_body(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
     fields: &[(String, String)],
-    body: &mut Vec<u8>,
+    (body, trailers): (&mut Vec<u8>, &mut Vec<(String, String)>),
 ) -> io::Result<bool> {
     if head::is_chunked(fields) {
         loop {
@@ -263,7 +266,8 @@ async fn read_body(
                     body.extend(data);
                     buffer.drain(..len);
                 }
-                Chunk::Last(_, len) => {
+                Chunk::Last(fields, len) => {
+                    *trailers = fields;
                     buffer.drain(..len);
                     return Ok(true);
                 }

@@ -3,16 +3,21 @@
 use crate::io::{RequestBody, RequestSource, SourceFault};
 use bytes::Bytes;
 use copal_backend::BodyError;
+use copal_semantics::Headers;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
 /// Pieces under way: enough to keep both sides busy, little enough to hold a fast client back.
 const PIECES_MAX: usize = 4;
 
-/// The mark of a whole body: an empty piece. A channel that closes without it was cut off.
-const END: Bytes = Bytes::new();
+/// What goes from the client to the fetch.
+enum Moved {
+    Piece(Bytes),
+    /// The body is whole. A channel that closes without it was cut off.
+    End(Box<Headers>),
+}
 
-type Piece = Result<Bytes, SourceFault>;
+type Piece = Result<Moved, SourceFault>;
 
 /// The client's end.
 pub(crate) struct Upload {
@@ -24,6 +29,7 @@ pub(crate) struct Pieces {
     pieces: mpsc::Receiver<Piece>,
     /// Has the fetch taken any? Then the body cannot be sent again.
     touched: bool,
+    trailers: Headers,
 }
 
 impl Upload {
@@ -33,7 +39,10 @@ impl Upload {
             return (None, None);
         }
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
-        (Some(Upload { pieces: Some(sender) }), Some((Pieces { pieces: receiver, touched: false }, kind)))
+        (
+            Some(Upload { pieces: Some(sender) }),
+            Some((Pieces { pieces: receiver, touched: false, trailers: Headers::new() }, kind)),
+        )
     }
 
     /// Moves pieces until the body is over or the fetch wants no more. Dropping the future loses nothing.
@@ -43,13 +52,13 @@ impl Upload {
             let Ok(place) = pieces.reserve().await else { break };
             match source.next().await {
                 Some(Ok(piece)) if piece.is_empty() => {}
-                Some(Ok(piece)) => place.send(Ok(piece)),
+                Some(Ok(piece)) => place.send(Ok(Moved::Piece(piece))),
                 Some(Err(fault)) => {
                     place.send(Err(fault));
                     break;
                 }
                 None => {
-                    place.send(Ok(END));
+                    place.send(Ok(Moved::End(Box::new(source.take_trailers()))));
                     break;
                 }
             }
@@ -68,8 +77,11 @@ impl copal_backend::RequestBody for Pieces {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.touched = true;
         Poll::Ready(match ready!(self.pieces.poll_recv(cx)) {
-            Some(Ok(piece)) if piece.is_empty() => None,
-            Some(Ok(piece)) => Some(Ok(piece)),
+            Some(Ok(Moved::Piece(piece))) => Some(Ok(piece)),
+            Some(Ok(Moved::End(trailers))) => {
+                self.trailers = *trailers;
+                None
+            }
             Some(Err(fault)) => Some(Err(match fault {
                 SourceFault::Gone => BodyError::Closed,
                 SourceFault::Timeout => BodyError::Timeout,
@@ -78,5 +90,9 @@ impl copal_backend::RequestBody for Pieces {
             })),
             None => Some(Err(BodyError::Closed)),
         })
+    }
+
+    fn take_trailers(&mut self) -> Headers {
+        std::mem::take(&mut self.trailers)
     }
 }

@@ -3,6 +3,7 @@
 use super::FrontLimits;
 use bytes::{Bytes, BytesMut};
 use copal_pipeline::io::{RequestBody, RequestSource, SourceFault};
+use copal_semantics::{Headers, hop_by_hop};
 use copal_wire::{BodyFraming, Chunked, Piece};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
@@ -30,6 +31,7 @@ pub(super) struct Source<'a, R> {
     left: Left,
     kind: RequestBody,
     seen: u64,
+    trailers: Headers,
     /// The client has closed its side, and may read on.
     half_closed: bool,
     limits: &'a FrontLimits,
@@ -42,7 +44,7 @@ impl<'a, R: AsyncRead + Unpin + Send> Source<'a, R> {
             BodyFraming::Length(n) => (RequestBody::Length(n), Left::Length(n)),
             BodyFraming::Chunked => (RequestBody::Unknown, Left::Chunked(Chunked::default())),
         };
-        Source { reader, buf, left, kind, seen: 0, half_closed: false, limits }
+        Source { reader, buf, left, kind, seen: 0, trailers: Headers::new(), half_closed: false, limits }
     }
 
     /// Reads what nobody wanted, up to `max` bytes. Is the body over?
@@ -90,10 +92,10 @@ impl<'a, R: AsyncRead + Unpin + Send> Source<'a, R> {
                 }
                 Left::Chunked(chunked) => match chunked.decode(self.buf) {
                     Ok(Piece::Data(data)) => return Ok(Some(data)),
-                    // Trailer fields of requests are read and left behind: none is of use to an origin that was not
-                    // asked whether it takes any (RFC 9110 §6.5.1).
-                    Ok(Piece::End(_)) => {
+                    Ok(Piece::End(trailers)) => {
                         self.left = Left::Over;
+                        self.trailers = *trailers;
+                        hop_by_hop::strip_trailers(&mut self.trailers);
                         return Ok(None);
                     }
                     Ok(Piece::More) => {}
@@ -129,6 +131,10 @@ impl<R: AsyncRead + Unpin + Send> RequestSource for Source<'_, R> {
 
     /// What arrives meanwhile is kept for the next request. An end that is met cannot be told from a half-close (RFC 9112
     /// has no word for it; `nc -N` and others do it and then read), so it is for the listener's owner to say what it means.
+    fn take_trailers(&mut self) -> Headers {
+        std::mem::take(&mut self.trailers)
+    }
+
     async fn gone(&mut self) {
         while !self.half_closed && self.buf.len() < WATCHED_BYTES_MAX {
             if self.buf.capacity() == self.buf.len() {
