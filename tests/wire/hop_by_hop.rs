@@ -93,6 +93,24 @@ fn trailers_of_a_response_come_through_after_its_body() {
 }
 
 #[test]
+fn trailers_are_stored_with_the_body_and_sent_with_it() {
+    let origin = Origin::start(|_| {
+        Reply::stream().chunk("hi").send("0\r\nX-Sum: 1\r\n\r\n").header("Cache-Control", "max-age=60")
+    });
+    let proxy = front(&origin);
+    for _ in 0..3 {
+        let response = copal_testkit::get(proxy.addr(), "/x", &[]);
+        assert_eq!((response.text().as_str(), response.complete), ("hi", true));
+        assert_eq!(response.trailers, [("X-Sum".to_owned(), "1".to_owned())]);
+    }
+    assert_eq!(origin.count(), 1);
+    let mut old = proxy.client();
+    old.send_raw(b"GET /x HTTP/1.0\r\nHost: test.example\r\n\r\n");
+    let response = old.read_response();
+    assert_eq!((response.text().as_str(), response.header("Content-Length")), ("hi", Some("2")));
+}
+
+#[test]
 fn trailers_of_a_request_come_through_but_for_those_that_belong_into_its_head() {
     let origin = Origin::start(|_| Reply::ok("thanks"));
     let proxy = front(&origin);

@@ -7,11 +7,12 @@ use crate::io::BodyPlan;
 use crate::steps::Source;
 use crate::txn::Txn;
 use bytes::Bytes;
-use copal_semantics::ResponseHead;
+use copal_observe::access_log::Outcome;
 use copal_semantics::conditional::{self, IfRange, Precondition};
 use copal_semantics::partial::PartialAnswer;
 use copal_semantics::range::{self, Bounds, RangeOutcome};
-use http::Method;
+use copal_semantics::{RequestHead, ResponseHead};
+use http::{Method, Version};
 
 /// What is sent of the body.
 pub(crate) enum Segments {
@@ -20,7 +21,7 @@ pub(crate) enum Segments {
     Parts(Vec<Part>),
 }
 
-/// A stretch of an object's body, with bytes to be sent before it.
+/// A stretch of a body, with bytes to be sent before it.
 pub(crate) struct Part {
     pub(crate) before: Bytes,
     pub(crate) start: u64,
@@ -41,8 +42,7 @@ pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
         Source::Transit { length, .. } => *length,
         Source::Made(bytes) => Some(bytes.len() as u64),
     };
-    let from_cache = matches!(body, Source::Object(..));
-    if from_cache && (is_head || txn.req().method == Method::GET) {
+    if judged_here(txn, body) && (is_head || txn.req().method == Method::GET) {
         let now = txn.now;
         let scene = txn.scene_mut();
         match conditional::evaluate(&scene.req, scene.resp.status, &scene.resp, now) {
@@ -75,15 +75,35 @@ pub(crate) fn apply(worker: &Worker, txn: &mut Txn, body: &Source) -> Parts {
         // A response that passes by has no body here; the length is what the origin declared.
         return Parts { plan: BodyPlan::HeadOnly(length), segments: Segments::Nothing };
     }
+    let length = length.filter(|_| !has_trailers_for(&txn.scene().req, body));
     Parts { plan: length.map_or(BodyPlan::Unknown, BodyPlan::Length), segments: Segments::Whole }
 }
 
-/// RFC 9110 §14: parts of an object whose length is known, complete or still arriving. `None`: send the whole.
+/// Is the body stored with trailers? They can follow chunks only (RFC 9112 §7.1.2), so its length is not told: whether a
+/// client gets them must not depend on how fast the body came.
+fn has_trailers_for(req: &RequestHead, body: &Source) -> bool {
+    matches!(body, Source::Object(object, _) if object.body().trailers().is_some()) && req.version >= Version::HTTP_11
+}
+
+/// Are the client's conditions and ranges for Copal to apply? They are when the response is the cache's own, and when it
+/// comes from a fetch that was made for the cache, without them. What a pass brings has been judged by the origin.
+fn judged_here(txn: &Txn, body: &Source) -> bool {
+    match body {
+        Source::Object(..) => true,
+        Source::Transit { .. } => txn.verdict.outcome != Outcome::Pass && txn.scene().resp.status == 200,
+        Source::Made(_) => false,
+    }
+}
+
+/// RFC 9110 §14: parts of a body whose length is known, complete or still arriving. `None`: send the whole.
 fn ranges(worker: &Worker, txn: &mut Txn, body: &Source) -> Option<Parts> {
-    let Source::Object(object, _) = body else { return None };
-    let (length, arriving) = match object.body().len_known() {
-        Some(length) => (length, false),
-        None => (object.body().len_announced()?, true),
+    let (length, any_order) = match body {
+        Source::Object(object, _) => {
+            let body = object.body();
+            (body.len_known().or_else(|| body.len_announced())?, body.keeps_all())
+        }
+        Source::Transit { length, .. } => ((*length)?, false),
+        Source::Made(_) => return None,
     };
     let scene = txn.scene_mut();
     match conditional::if_range_holds(&scene.req, &scene.resp) {
@@ -96,8 +116,8 @@ fn ranges(worker: &Worker, txn: &mut Txn, body: &Source) -> Option<Parts> {
         RangeOutcome::Whole => None,
         RangeOutcome::Unsatisfiable => Some(unsatisfiable(head, length)),
         RangeOutcome::One(first, last) => Some(single(head, (first, last), Some(length))),
-        // One may lie behind the next: with a body that passes by they would wait for each other.
-        RangeOutcome::Many(list) if arriving && !list.is_sorted_by(|a, b| a.1 < b.0) => None,
+        // Of a body that passes by, what lies before has gone when its turn comes.
+        RangeOutcome::Many(list) if !any_order && !list.is_sorted_by(|a, b| a.1 < b.0) => None,
         RangeOutcome::Many(list) => Some(multipart(txn, &list, length)),
     }
 }

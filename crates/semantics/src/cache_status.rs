@@ -1,5 +1,8 @@
 //! RFC 9211: the Cache-Status field, which tells how a cache handled a request.
 
+use crate::structured::{parameter, token_or_string};
+use sfv::{StringRef, key_ref, token_ref};
+
 /// Why a request was forwarded (§2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fwd {
@@ -64,67 +67,37 @@ impl CacheStatus {
     ///
     /// ```
     /// use copal_semantics::cache_status::CacheStatus;
-    /// let mut out = Vec::new();
+    /// let mut out = String::new();
     /// CacheStatus { hit: true, ttl: Some(117), ..CacheStatus::default() }.write("copal", &mut out);
-    /// assert_eq!(out, b"copal; hit; ttl=117");
+    /// assert_eq!(out, "copal; hit; ttl=117");
     /// ```
-    pub fn write(&self, name: &str, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
-        write_token_or_string(name, out);
+    pub fn write(&self, name: &str, out: &mut String) {
+        token_or_string(name, out);
         if self.hit {
-            out.extend_from_slice(b"; hit");
+            parameter(key_ref("hit"), true, out);
         } else if let Some(fwd) = self.fwd {
-            out.extend_from_slice(b"; fwd=");
-            out.extend_from_slice(fwd.token().as_bytes());
+            parameter(key_ref("fwd"), token_ref(fwd.token()), out);
         }
         if let Some(status) = self.fwd_status {
-            out.extend_from_slice(b"; fwd-status=");
-            out.extend_from_slice(digits.format(status).as_bytes());
+            parameter(key_ref("fwd-status"), i64::from(status), out);
         }
         if let Some(ttl) = self.ttl {
-            // Integers of structured fields have 15 digits (RFC 9651 §3.3.1).
-            let ttl = ttl.clamp(-999_999_999_999_999, 999_999_999_999_999);
-            out.extend_from_slice(b"; ttl=");
-            out.extend_from_slice(digits.format(ttl).as_bytes());
+            parameter(key_ref("ttl"), ttl, out);
         }
         if self.stored {
-            out.extend_from_slice(b"; stored");
+            parameter(key_ref("stored"), true, out);
         }
         if self.collapsed {
-            out.extend_from_slice(b"; collapsed");
+            parameter(key_ref("collapsed"), true, out);
         }
-        if let Some(key) = self.key.as_deref().filter(|k| k.bytes().all(|b| (0x20..0x7f).contains(&b))) {
-            out.extend_from_slice(b"; key=");
-            write_string(key, out);
+        if let Some(key) = self.key.as_deref().and_then(|key| StringRef::from_str(key).ok()) {
+            parameter(key_ref("key"), key, out);
         }
         if let Some(detail) = self.detail {
-            out.extend_from_slice(b"; detail=");
-            write_token_or_string(detail, out);
+            out.push_str("; detail=");
+            token_or_string(detail, out);
         }
     }
-}
-
-/// A token where RFC 9651 §3.3.4 allows it, else a string without what a string cannot hold.
-pub(crate) fn write_token_or_string(text: &str, out: &mut Vec<u8>) {
-    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'*');
-    let all = text.bytes().all(|b| crate::headers::is_token_byte(b) || matches!(b, b':' | b'/'));
-    if starts && all {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        write_string(text, out);
-    }
-}
-
-/// A string (RFC 9651 §3.3.3); what it cannot hold is left out.
-pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for b in text.bytes().filter(|b| (0x20..0x7f).contains(b)) {
-        if matches!(b, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(b);
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -135,9 +108,9 @@ mod tests {
     use sfv::{List, Parser};
 
     fn text(s: &CacheStatus, name: &str) -> String {
-        let mut out = Vec::new();
+        let mut out = String::new();
         s.write(name, &mut out);
-        String::from_utf8(out).expect("ASCII")
+        out
     }
 
     #[test]

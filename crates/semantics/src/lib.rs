@@ -31,6 +31,7 @@ pub mod reason;
 pub mod reuse;
 pub mod rules;
 pub mod storability;
+mod structured;
 pub mod time;
 pub mod validation;
 pub mod vary;

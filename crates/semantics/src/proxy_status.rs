@@ -1,6 +1,7 @@
 //! RFC 9209: the Proxy-Status field, which tells what went wrong between Copal and an origin.
 
-use crate::cache_status::{write_string, write_token_or_string};
+use crate::structured::{parameter, string, token_or_string};
+use sfv::{key_ref, token_ref};
 
 /// A proxy error type (§2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,17 +123,16 @@ impl ProxyError {
     ///
     /// ```
     /// use copal_semantics::proxy_status::ProxyError;
-    /// let mut out = Vec::new();
+    /// let mut out = String::new();
     /// ProxyError::ConnectionRefused.write("copal", None, &mut out);
-    /// assert_eq!(out, b"copal; error=connection_refused");
+    /// assert_eq!(out, "copal; error=connection_refused");
     /// ```
-    pub fn write(self, name: &str, details: Option<&str>, out: &mut Vec<u8>) {
-        write_token_or_string(name, out);
-        out.extend_from_slice(b"; error=");
-        out.extend_from_slice(self.token().as_bytes());
+    pub fn write(self, name: &str, details: Option<&str>, out: &mut String) {
+        token_or_string(name, out);
+        parameter(key_ref("error"), token_ref(self.token()), out);
         if let Some(text) = details {
-            out.extend_from_slice(b"; details=");
-            write_string(text, out);
+            out.push_str("; details=");
+            string(text, out);
         }
     }
 }
@@ -147,7 +147,7 @@ mod tests {
         for (i, (error, token, status)) in PROXY_ERRORS.iter().enumerate() {
             assert_eq!(*error as usize, i, "{token}");
             assert!((400..600).contains(status), "{token}");
-            let mut out = Vec::new();
+            let mut out = String::new();
             error.write("copal", Some("said \"no\""), &mut out);
             assert!(Parser::new(&out).parse::<List>().is_ok(), "{token}");
         }

@@ -156,6 +156,14 @@ impl Body {
         live.and_then(|live| live.announced())
     }
 
+    /// Does every byte that comes stay, as far as can be known now? So it is with what is complete, and with what arrives
+    /// and is going to be stored; not with a window ([`Body::reader_at`]).
+    #[must_use]
+    pub fn keeps_all(&self) -> bool {
+        let live = locked(&self.live).clone();
+        live.map_or_else(|| self.is_complete(), |live| !live.is_window())
+    }
+
     /// The whole of a complete body that lies in one piece (all up to 64 KiB do), without a lock or a copy.
     #[must_use]
     pub fn whole(self: &Arc<Self>) -> Option<Bytes> {

@@ -125,6 +125,11 @@ impl Live {
         Offer::Taken
     }
 
+    /// Is only a part of it held at a time?
+    pub(crate) fn is_window(&self) -> bool {
+        locked(&self.state).window.is_some()
+    }
+
     /// Is this a window that nobody reads?
     pub(crate) fn is_deserted(&self) -> bool {
         let s = locked(&self.state);

@@ -120,7 +120,7 @@ fn read_head(txn: &mut Txn, object: &Object) {
 
 /// What every response carries: Via, Cache-Status, X-Request-Id; and Proxy-Status, if a fault is why it is made here. The
 /// line of Cache-Status.
-fn finish_head(core: &Core, txn: &mut Txn) -> Vec<u8> {
+fn finish_head(core: &Core, txn: &mut Txn) -> String {
     let settings = &core.settings;
     let line = cache_status(settings, txn, txn.verdict.fwd_status);
     let fault = txn.verdict.fault;
@@ -134,7 +134,7 @@ fn finish_head(core: &Core, txn: &mut Txn) -> Vec<u8> {
     let _valid = headers.append("Via", &*settings.via);
     let _valid = headers.append("Cache-Status", &line);
     if let Some(fault) = fault {
-        let mut member = Vec::with_capacity(48);
+        let mut member = String::with_capacity(48);
         // No details: they would name the inner side of the network (RFC 9209 §4). The log has them.
         fault.write(&settings.name, None, &mut member);
         let _valid = headers.append("Proxy-Status", &member);
@@ -143,7 +143,7 @@ fn finish_head(core: &Core, txn: &mut Txn) -> Vec<u8> {
     line
 }
 
-fn cache_status(settings: &Settings, txn: &Txn, fwd_status: Option<u16>) -> Vec<u8> {
+fn cache_status(settings: &Settings, txn: &Txn, fwd_status: Option<u16>) -> String {
     let verdict = &txn.verdict;
     // RFC 9211 §2.1: a hit was not forwarded. What waited for another request's fetch was, as a part of that; and what is
     // served stale because its fetch has failed.
@@ -158,7 +158,7 @@ fn cache_status(settings: &Settings, txn: &Txn, fwd_status: Option<u16>) -> Vec<
         key: (settings.status_key && !matches!(verdict.outcome, Outcome::Pass | Outcome::Synth)).then(|| key_text(txn)),
         detail: Some(verdict.reason.map_or(verdict.outcome.as_str(), copal_semantics::Reason::code)),
     };
-    let mut line = Vec::with_capacity(64);
+    let mut line = String::with_capacity(64);
     status.write(&settings.name, &mut line);
     line
 }
@@ -171,7 +171,7 @@ fn key_text(txn: &Txn) -> String {
 
 /// RFC 9211 §2.3: where the client's own condition or range has made another status of what the next hop answered, that is
 /// told; unless the policy has written a Cache-Status of its own.
-fn tell_what_came(settings: &Settings, txn: &mut Txn, came: u16, line: &[u8]) {
+fn tell_what_came(settings: &Settings, txn: &mut Txn, came: u16, line: &str) {
     let forwarded = txn.verdict.fwd.is_some() && !txn.verdict.outcome.is_hit() && txn.verdict.fwd_status.is_none();
     if !forwarded || came == txn.scene().resp.status {
         return;
@@ -179,7 +179,7 @@ fn tell_what_came(settings: &Settings, txn: &mut Txn, came: u16, line: &[u8]) {
     let told = cache_status(settings, txn, Some(came % 1000));
     let headers = &mut txn.scene_mut().resp.headers;
     let lines: Vec<Vec<u8>> = headers.get_all("cache-status").map(<[u8]>::to_vec).collect();
-    if lines.last().is_none_or(|last| last != line) {
+    if lines.last().is_none_or(|last| last != line.as_bytes()) {
         return;
     }
     headers.remove("cache-status");
@@ -219,7 +219,7 @@ impl From<ClientGone> for Cut {
 async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -> Result<(), Cut> {
     match (body, segments) {
         (_, Segments::Nothing) => sink.end(&Headers::new()).await?,
-        (Source::Made(bytes), _) => {
+        (Source::Made(bytes), Segments::Whole) => {
             if !bytes.is_empty() {
                 sink.data(&bytes).await?;
             }
@@ -228,7 +228,7 @@ async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -
         (Source::Object(object, reader), Segments::Whole) => {
             if let Some(whole) = object.body().whole_slice() {
                 sink.data(whole).await?;
-                sink.end(&Headers::new()).await?;
+                sink.end(object.body().trailers().unwrap_or(&Headers::new())).await?;
             } else {
                 send_all(sink, reader.or_else(|| object.body().reader())).await?;
             }
@@ -241,21 +241,37 @@ async fn send<W: ResponseSink>(sink: &mut W, body: Source, segments: Segments) -
             let mut next = places_of(parts.first());
             drop(held);
             for (i, part) in parts.iter().enumerate() {
-                let Some(places) = next else {
+                let Some(places) = next.take().or_else(|| places_of(Some(part))) else {
                     return Err(Cut::Origin("the start of the range has passed by".into()));
                 };
-                next = places_of(parts.get(i + 1));
+                // One that lies before this one is not held: if the body begins to pass by after all, both would wait.
+                let after = parts.get(i + 1).filter(|after| after.len > 0 && after.start > part.start);
+                next = places_of(after);
                 if !part.before.is_empty() {
                     sink.data(&part.before).await?;
                 }
                 for (reader, len) in places {
-                    send_range(sink, reader, len).await?;
+                    send_range(sink, &mut Pieces::from(reader), len).await?;
                 }
             }
             sink.end(&Headers::new()).await?;
         }
-        // The filters cut only objects into parts.
-        (Source::Transit { .. }, Segments::Parts(_)) => return Err(Cut::Origin("a range of a passing body".into())),
+        // In order, as the filters have seen to; what lies after the last part is not waited for, and its fetch ends.
+        (Source::Transit { reader, .. }, Segments::Parts(parts)) => {
+            let mut pieces = Pieces::from(reader);
+            for part in &parts {
+                if !part.before.is_empty() {
+                    sink.data(&part.before).await?;
+                }
+                if part.len > 0 {
+                    pieces.skip_to(part.start).await?;
+                    send_range(sink, &mut pieces, part.len).await?;
+                }
+            }
+            sink.end(&Headers::new()).await?;
+        }
+        // What was made here has no parts.
+        (Source::Made(_), Segments::Parts(_)) => return Err(Cut::Origin("a range of a page".into())),
     }
     Ok(())
 }
@@ -284,18 +300,50 @@ fn places(object: &Arc<Object>, start: u64, len: u64) -> Option<SmallVec<[(Reade
     }
 }
 
-async fn send_range<W: ResponseSink>(sink: &mut W, mut reader: Reader, len: u64) -> Result<(), Cut> {
+async fn send_range<W: ResponseSink>(sink: &mut W, pieces: &mut Pieces, len: u64) -> Result<(), Cut> {
     let mut left = len;
     while left > 0 {
-        let Some(piece) = reader.next().await else {
-            return Err(Cut::Origin("the body ended before the range did".into()));
-        };
-        let mut piece: Bytes = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
-        piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let piece = pieces.next(left).await?;
         left -= piece.len() as u64;
         sink.data(&piece).await?;
     }
     Ok(())
+}
+
+/// A reader from which as much is taken as is wanted.
+struct Pieces {
+    reader: Reader,
+    /// The rest of what it gave last.
+    rest: Bytes,
+    at: u64,
+}
+
+impl From<Reader> for Pieces {
+    fn from(reader: Reader) -> Self {
+        Pieces { at: reader.offset(), reader, rest: Bytes::new() }
+    }
+}
+
+impl Pieces {
+    /// At least one byte, at most `most`.
+    async fn next(&mut self, most: u64) -> Result<Bytes, Cut> {
+        if self.rest.is_empty() {
+            let Some(piece) = self.reader.next().await else {
+                return Err(Cut::Origin("the body ended before the range did".into()));
+            };
+            self.rest = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
+        }
+        let len = self.rest.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        self.at += len as u64;
+        Ok(self.rest.split_to(len))
+    }
+
+    async fn skip_to(&mut self, start: u64) -> Result<(), Cut> {
+        while self.at < start {
+            self.next(start - self.at).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Sends while the client is watched: it may leave while the origin pauses.

@@ -85,9 +85,9 @@ proptest! {
         detail in proptest::option::of(select(&["max-age", "two words", "quote\"d"][..])),
     ) {
         let status = CacheStatus { hit, fwd, fwd_status, ttl, stored, collapsed, key: key.clone(), detail };
-        let mut out = Vec::new();
+        let mut out = String::new();
         status.write(&name, &mut out);
-        let (said, params) = member(&out);
+        let (said, params) = member(out.as_bytes());
         prop_assert_eq!(said, printable(&name));
         let mut expected: Vec<(&str, String)> = Vec::new();
         if hit {
@@ -109,9 +109,9 @@ proptest! {
     #[test]
     fn proxy_status_is_read_back_by_the_library(name in ".{0,12}", details in proptest::option::of(".{0,30}"), i in 0..PROXY_ERRORS.len()) {
         let (error, token, _) = PROXY_ERRORS[i];
-        let mut out = Vec::new();
+        let mut out = String::new();
         error.write(&name, details.as_deref(), &mut out);
-        let (said, params) = member(&out);
+        let (said, params) = member(out.as_bytes());
         prop_assert_eq!(said, printable(&name));
         let mut expected = vec![("error".to_owned(), token.to_owned())];
         expected.extend(details.map(|d| ("details".to_owned(), printable(&d))));

@@ -8,6 +8,7 @@ use copal_observe::counters::Counter;
 use copal_pipeline::Worker;
 use copal_pipeline::io::{BodyPlan, ResponseSink};
 use copal_pipeline::watch::Event;
+use copal_semantics::cache_status::CacheStatus;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::{Headers, ResponseHead};
 use copal_wire::WireError;
@@ -19,10 +20,16 @@ pub(super) async fn bad_request<W: Half>(worker: &Worker, ends: &Ends, sink: &mu
 
 /// RFC 9209 §2.3.16. The details speak of nothing but the client's own request.
 fn proxy_status(name: &str, why: &str) -> String {
-    let mut member = Vec::with_capacity(96);
+    let mut member = String::with_capacity(96);
     ProxyError::HttpRequestError.write(name, Some(why), &mut member);
-    // A structured field is ASCII.
-    String::from_utf8_lossy(&member).into_owned()
+    member
+}
+
+/// RFC 9211 §2: neither a hit nor forwarded.
+fn cache_status(name: &str) -> String {
+    let mut member = String::with_capacity(32);
+    CacheStatus { detail: Some("bad-request"), ..CacheStatus::default() }.write(name, &mut member);
+    member
 }
 
 /// Answers with `status` and a sentence, and closes.
@@ -35,7 +42,7 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
         ("Date", copal_semantics::date::http_date(now)),
         ("Content-Type", "text/plain; charset=utf-8".to_owned()),
         ("Via", worker.core.settings.via.to_string()),
-        ("Cache-Status", format!("{}; detail=bad-request", worker.core.settings.name)),
+        ("Cache-Status", cache_status(&worker.core.settings.name)),
         ("Proxy-Status", proxy_status(&worker.core.settings.name, why)),
         ("X-Request-Id", id.clone()),
     ];
