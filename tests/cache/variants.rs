@@ -67,6 +67,30 @@ fn the_number_of_variants_is_bounded() {
 }
 
 #[test]
+fn preferences_are_reduced_to_what_the_application_offers() {
+    let origin = Origin::start(|seen| {
+        let [coding, language] = ["Accept-Encoding", "Accept-Language"].map(|name| seen.header(name).unwrap_or("none"));
+        Reply::ok(format!("{coding} {language}"))
+            .header("Vary", "Accept-Encoding, Accept-Language")
+            .header("Cache-Control", "max-age=60")
+    });
+    let proxy = front_with(&origin, "[cache]\nencodings = [\"br\", \"gzip\"]\nlanguages = [\"en\", \"de\"]");
+    let mut client = proxy.client();
+    for (coding, language, expected) in [
+        ("gzip, deflate, br, zstd", "de-AT, de;q=0.9, en;q=0.5", "br de"),
+        ("br", "DE", "br de"),
+        ("x-gzip;q=0.5", "en-GB, de;q=0.3", "gzip en"),
+        ("zstd", "fr", "identity none"),
+        ("br;q=0, *;q=0", "en;q=0", "identity none"),
+    ] {
+        let response = client.get("/", &[("Accept-Encoding", coding), ("Accept-Language", language)]);
+        assert_eq!(response.text(), expected, "{coding} | {language}");
+    }
+    assert_eq!(client.get("/", &[]).text(), "identity none");
+    assert_eq!((origin.count(), proxy.stat("objects")), (3, 3));
+}
+
+#[test]
 fn the_order_of_languages_counts_unless_the_owner_says_that_it_does_not() {
     for (toml, fetches) in [("", 2), ("[cache]\nvary_language = \"set\"", 1)] {
         let origin = Origin::start(|seen| {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use copal_semantics::Span;
+use copal_semantics::negotiation::Offered;
 use copal_semantics::rules::{Rules, SetCookie};
 use copal_semantics::vary::Normalise;
 
@@ -35,6 +36,8 @@ pub struct Cache {
     pub set_cookie: SetCookie,
     /// Two lists of languages in Accept-Language are the same when only their order differs.
     pub vary_language_as_set: bool,
+    /// What requests' Accept-Encoding and Accept-Language are reduced to.
+    pub offered: Offered,
     /// Whether Cache-Status tells the cache key to everybody (RFC 9211 section 2.7).
     pub status_key: bool,
     /// How long it is remembered that a URL is not cacheable.
@@ -75,6 +78,7 @@ impl Cache {
             keep: view.span("keep"),
             set_cookie,
             vary_language_as_set: view.word("vary_language") == "set",
+            offered: Offered { encodings: view.texts("encodings"), languages: view.texts("languages") },
             status_key: view.boolean("status_key"),
             hit_for_miss: view.span("hit_for_miss"),
             coalesce_wait: view.duration("coalesce_wait"),
@@ -103,6 +107,7 @@ impl Cache {
             set_cookie: self.set_cookie,
             targeted: self.targeted.clone(),
             normalise: Normalise { language_order: self.vary_language_as_set, ..Normalise::default() },
+            offered: self.offered.clone(),
             ..Rules::default()
         }
     }

@@ -38,6 +38,10 @@ pub enum Kind {
     Name,
     /// Names of header fields.
     FieldNames,
+    /// Content codings, without `identity`.
+    Codings,
+    /// Language tags.
+    Languages,
     /// Where to listen: IP and port, or a Unix socket.
     ListenAddress,
     /// Where to connect: host and port, or a Unix socket.
@@ -78,6 +82,8 @@ impl Kind {
             Kind::Host => "a host such as \"www.example.com\"".into(),
             Kind::Name => "a name in quotes".into(),
             Kind::FieldNames => "a list of header names such as [\"CDN-Cache-Control\"]".into(),
+            Kind::Codings => "a list of content codings such as [\"br\", \"gzip\"]".into(),
+            Kind::Languages => "a list of language tags such as [\"en\", \"pt-BR\"]".into(),
             Kind::ListenAddress => "an address such as \"0.0.0.0:6081\" or \"unix:/run/copal.sock\"".into(),
             Kind::BackendAddress => "an address such as \"127.0.0.1:8000\" or \"unix:/run/app.sock\"".into(),
             Kind::File => "the path of a file, in quotes".into(),
@@ -115,10 +121,9 @@ impl Kind {
                 let found = self.items(raw, |t| word(t, words, later), |w| (*w).to_owned())?;
                 Ok(Value::Words(found.into_iter().map(|item| item.value).collect()))
             }
-            Kind::FieldNames => {
-                let found = self.items(raw, field_name, Clone::clone)?;
-                Ok(Value::Texts(found.into_iter().map(|item| item.value).collect()))
-            }
+            Kind::FieldNames => self.texts(raw, field_name),
+            Kind::Codings => self.texts(raw, coding),
+            Kind::Languages => self.texts(raw, language),
             Kind::Networks => {
                 let found = self.items(raw, AclEntry::parse, |entry| entry.net.to_string())?;
                 Ok(Value::Networks(found.into_iter().map(|item| item.value).collect()))
@@ -133,6 +138,12 @@ impl Kind {
             }
             Kind::By => one(self.text(raw).and_then(|t| By::parse(&t)).map(Value::By)),
         }
+    }
+
+    /// A list in which nothing stands twice.
+    fn texts(&self, raw: &Located, read: fn(&str) -> Result<String, Fault>) -> Result<Value, Vec<Diagnostic>> {
+        let found = self.items(raw, read, |text| text.to_ascii_lowercase())?;
+        Ok(Value::Texts(found.into_iter().map(|item| item.value).collect()))
     }
 
     /// The fault of a value that is not even of the right TOML type.
@@ -345,4 +356,24 @@ fn field_name(text: &str) -> Result<String, Fault> {
     http::HeaderName::from_bytes(text.as_bytes())
         .map(|name| name.as_str().to_owned())
         .map_err(|_| Fault::new(format!("bad header name `{text}`")))
+}
+
+/// A content coding (RFC 9110 section 8.4.1): a token.
+fn coding(text: &str) -> Result<String, Fault> {
+    match http::HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if name.as_str() != "identity" && text != "*" => Ok(name.as_str().to_owned()),
+        Ok(_) => Err(Fault::new(format!("`{text}` is no coding of its own"))
+            .help(Some("leave it out: who accepts none of the list is answered without a coding".to_owned()))),
+        Err(_) => Err(Fault::new(format!("bad content coding `{text}`"))),
+    }
+}
+
+/// A language tag as RFC 4647 section 2.1 matches it: subtags of letters and digits.
+fn language(text: &str) -> Result<String, Fault> {
+    let subtag = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    if text.split('-').all(subtag) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new(format!("bad language tag `{text}`"))
+        .help(Some("write it as in `Content-Language`, such as \"en\" or \"pt-BR\"".to_owned())))
 }

@@ -69,9 +69,14 @@ fn heading(section: &str) -> String {
     }
 }
 
+fn is_list(kind: Kind) -> bool {
+    matches!(kind, Kind::Words(..) | Kind::FieldNames | Kind::Codings | Kind::Languages)
+}
+
 fn entry(key: &Key) -> String {
     let default = match key.default {
-        Given::Is(text) if matches!(key.kind, Kind::Words(..) | Kind::FieldNames) => format!("`[\"{text}\"]`"),
+        Given::Is("") if is_list(key.kind) => "`[]`".to_owned(),
+        Given::Is(text) if is_list(key.kind) => format!("`[\"{}\"]`", text.replace(", ", "\", \"")),
         Given::Is(text) if matches!(key.kind, Kind::Count(..) | Kind::Bool | Kind::Statuses) => format!("`{text}`"),
         Given::Is(text) => format!("`\"{text}\"`"),
         Given::Unset(meaning) => meaning.to_owned(),

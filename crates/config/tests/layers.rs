@@ -49,6 +49,8 @@ stale_if_error = "2h"
 keep = "3h"
 set_cookie = "strip"
 vary_language = "set"
+encodings = ["br", "gzip"]
+languages = ["en", "pt-BR"]
 status_key = true
 hit_for_miss = "60s"
 coalesce_wait = "3s"
@@ -161,6 +163,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert!(config.cache.rules().normalise.language_order);
     assert_eq!(config.cache.ttl.as_secs(), 120);
     assert!(config.cache.targeted.is_empty());
+    assert_eq!(config.cache.offered.languages, ["en", "pt-BR"]);
+    assert_eq!(config.cache.rules().offered.encodings, ["br", "gzip"]);
     assert_eq!(config.cache.rules().heuristic_fraction.to_string(), "0");
     assert_eq!(config.cache.rules().grace.as_secs(), 60);
     assert_eq!((config.policy.limits.written_bytes, config.policy.limits.patterns), (2 << 20, 3));

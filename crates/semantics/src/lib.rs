@@ -22,6 +22,7 @@ pub mod invalidation;
 pub mod key;
 pub mod max_forwards;
 pub mod message;
+pub mod negotiation;
 pub mod packed;
 pub mod partial;
 pub mod proxy_status;

@@ -2,6 +2,7 @@
 
 use crate::cache_control::{self, ResponseDirectives};
 use crate::message::ResponseHead;
+use crate::negotiation::Offered;
 use crate::time::Span;
 use crate::vary::Normalise;
 
@@ -50,6 +51,9 @@ pub struct Rules {
     pub s_maxage_forbids_stale: bool,
     /// How values of request fields that select a response are made comparable (§4.1). Its own default, with the reasons.
     pub normalise: Normalise,
+    /// What the origin can answer in; requests' preferences are reduced to it (RFC 9110 §12.5). Nothing: what there is, only
+    /// the owner knows.
+    pub offered: Offered,
 }
 
 impl Default for Rules {
@@ -67,6 +71,7 @@ impl Default for Rules {
             honour_request_no_store: true,
             s_maxage_forbids_stale: true,
             normalise: Normalise::default(),
+            offered: Offered::default(),
         }
     }
 }

@@ -154,7 +154,7 @@ fn plain(request: &Headers, name: &str, feed: &mut dyn FnMut(&[u8])) {
 }
 
 /// A member of Accept-Encoding or Accept-Language: what is accepted, and its weight in thousandths.
-type Weighted<'a> = (&'a [u8], u16);
+pub(crate) type Weighted<'a> = (&'a [u8], u16);
 
 /// A list with weights: lower case, without `q=1`, and sorted when `as_set`. Taken as it is when a member is odd.
 fn weighted(request: &Headers, name: &str, as_set: bool, feed: &mut dyn FnMut(&[u8])) {
@@ -189,13 +189,13 @@ fn weighted(request: &Headers, name: &str, as_set: bool, feed: &mut dyn FnMut(&[
     }
 }
 
-fn folded(what: &[u8]) -> impl Iterator<Item = u8> + '_ {
+pub(crate) fn folded(what: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let what = if what.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { what };
     what.iter().map(u8::to_ascii_lowercase)
 }
 
 /// `token [ OWS ";" OWS "q=" qvalue ]` (RFC 9110 §12.4.2); `None` for anything else.
-fn weigh(member: &[u8]) -> Option<Weighted<'_>> {
+pub(crate) fn weigh(member: &[u8]) -> Option<Weighted<'_>> {
     let Some(semicolon) = memchr::memchr(b';', member) else { return Some((member, 1000)) };
     let what = trim_ows(&member[..semicolon]);
     let [b'q' | b'Q', b'=', value @ ..] = trim_ows(&member[semicolon + 1..]) else { return None };
@@ -209,59 +209,6 @@ fn weigh(member: &[u8]) -> Option<Weighted<'_>> {
         weight += digit.is_ascii_digit().then(|| u16::from(digit - b'0') * unit)?;
     }
     (weight <= 1000).then_some((what, weight))
-}
-
-/// The codings of `known` (best first) that the request accepts, reduced to the best one: what a policy may put in place
-/// of Accept-Encoding, on the way to the cache and the origin alike, to have at most one variant per known coding.
-/// `None`: only the identity coding is acceptable.
-///
-/// ```
-/// use copal_semantics::{Headers, vary::best_encoding};
-/// let h: Headers = [("Accept-Encoding", "gzip, deflate, br;q=0.5")].into_iter().collect();
-/// assert_eq!(best_encoding(&h, &["br", "gzip"]), Some("gzip"));
-/// ```
-#[must_use]
-pub fn best_encoding<'k>(request: &Headers, known: &[&'k str]) -> Option<&'k str> {
-    let weight_of = |coding: &str| {
-        let mut any = None;
-        for (what, weight) in request.list("accept-encoding").filter_map(weigh) {
-            if folded(what).eq(coding.bytes()) {
-                return weight;
-            }
-            if what == b"*" {
-                any = Some(weight);
-            }
-        }
-        any.unwrap_or(0)
-    };
-    let mut best = None;
-    for coding in known {
-        let weight = weight_of(coding);
-        if weight > 0 && best.is_none_or(|(_, w)| weight > w) {
-            best = Some((*coding, weight));
-        }
-    }
-    best.map(|(coding, _)| coding)
-}
-
-/// Is this stored response in the one language that the request wants most? Then no answer of the origin could suit it
-/// better, and a response that varies on Accept-Language (its other fields matching) may be used although the lists
-/// differ (RFC 9111 §4.1, RFC 9110 §12.5.4). `false` when there is any doubt: several languages, equal weights.
-#[must_use]
-pub fn is_first_language(request: &Headers, stored: &Headers) -> bool {
-    let mut languages = stored.list("content-language");
-    let (Some(language), None) = (languages.next(), languages.next()) else { return false };
-    let mut top: Option<Weighted<'_>> = None;
-    let mut alone = false;
-    for member in request.list("accept-language") {
-        let Some((range, weight)) = weigh(member) else { return false };
-        match top {
-            Some((_, w)) if weight < w => {}
-            Some((_, w)) if weight == w => alone = false,
-            Some(_) | None => (top, alone) = (Some((range, weight)), true),
-        }
-    }
-    alone && top.is_some_and(|(range, weight)| weight > 0 && range.eq_ignore_ascii_case(language))
 }
 
 #[cfg(test)]

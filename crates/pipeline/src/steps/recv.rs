@@ -17,6 +17,11 @@ use copal_store::{BanExpr, PurgeMode};
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
 pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
+    let offered = &worker.core.rules.offered;
+    if !offered.is_empty() {
+        // Before the policy, which may want to choose for itself.
+        offered.reduce(&mut txn.scene_mut().req.headers);
+    }
     let action = match txn.hook(worker, Hook::Recv) {
         Ok(action) => action,
         Err(fault) => return policy_fault(&fault),

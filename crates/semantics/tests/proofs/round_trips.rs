@@ -6,10 +6,11 @@ use copal_semantics::cache_status::{CacheStatus, Fwd};
 use copal_semantics::conditional::{evaluate, if_range_holds};
 use copal_semantics::etag::{self, EntityTag};
 use copal_semantics::key::{normalise_host, same_origin_target};
+use copal_semantics::negotiation::{best_encoding, best_language};
 use copal_semantics::partial::Extents;
 use copal_semantics::proxy_status::PROXY_ERRORS;
 use copal_semantics::range::{RangeSpec, parse_specs};
-use copal_semantics::vary::{Vary, best_encoding, is_first_language};
+use copal_semantics::vary::Vary;
 use copal_semantics::{Headers, RequestHead, ResponseHead, Rules, Span, Time, age, date, query, via};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -319,7 +320,7 @@ proptest! {
             let _any = (RequestDirectives::parse(&req.headers), surrogate(&resp.headers), age::parse(&resp.headers));
             let _any = targeted(&resp.headers, &Rules::default().targeted);
             let _any = (evaluate(&req, 200, &resp, Time::EPOCH), if_range_holds(&req, &resp));
-            let _any = (best_encoding(&req.headers, &["br", "gzip"]), is_first_language(&req.headers, &resp.headers));
+            let _any = (best_encoding(&req.headers, &["br", "gzip"]), best_language(&req.headers, &["en", "de-AT"]));
             let _any = (parse_specs(v.as_bytes(), 16), same_origin_target(&req, v.as_bytes()), via::passages(&req.headers, "copal"));
             if let Vary::Fields(fields) = Vary::parse(&resp.headers) {
                 prop_assert!(fields.matches(&req.headers, &req.headers));
