@@ -16,6 +16,7 @@
 use crate::ban_expr::{BanError, BanExpr, View};
 use crate::memory::Ledger;
 use crate::object::Object;
+use crate::snapshot::{Invalidation, SavedBan};
 use crate::store::Store;
 use copal_semantics::RequestHead;
 use copal_semantics::time::Time;
@@ -153,6 +154,38 @@ impl Bans {
         Ok(())
     }
 
+    /// The bans of a store that this one goes on from, under their numbers.
+    pub(crate) fn revive(&self, newest: u32, bans: &[SavedBan]) {
+        let mut list = self.write();
+        let before = list.charged;
+        let List { plain, needing, by_text, charged } = &mut *list;
+        for saved in bans {
+            let Ok(expr) = saved.text.parse::<BanExpr>() else { continue };
+            by_text.insert(expr.as_str().into(), saved.number);
+            let bans = if expr.needs_request() { &mut *needing } else { &mut *plain };
+            let (tests, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+            let ban = Ban { number: saved.number, expr, at: Time::from_micros(saved.at), tests, dropped };
+            *charged += ban.bytes();
+            bans.push(Arc::new(ban));
+        }
+        self.ledger.adjust(before, list.charged);
+        self.newest.store(newest, Ordering::Release);
+    }
+
+    /// The number of the newest ban, and those in force, oldest first.
+    pub(crate) fn saved(&self) -> (u32, Vec<SavedBan>) {
+        let list = self.read();
+        let newest = self.newest();
+        let mut bans: Vec<_> = list.plain.iter().chain(&list.needing).collect();
+        bans.sort_by_key(|ban| std::cmp::Reverse(newest.wrapping_sub(ban.number)));
+        let save = |ban: &&Arc<Ban>| SavedBan {
+            number: ban.number,
+            at: ban.at.as_micros(),
+            text: ban.expr.as_str().to_owned(),
+        };
+        (newest, bans.iter().map(save).collect())
+    }
+
     /// Checks an object against the bans that are newer than its stamp, and sets its stamp. Without a request those that
     /// need one are left open, and the stamp stays before the first of them. Also says how many tests that took.
     pub(crate) fn check(&self, object: &Object, request: Option<&RequestHead>) -> (Verdict, u32) {
@@ -270,7 +303,9 @@ impl Store {
     /// # Errors
     /// [`BanError::TooMany`] when as many are in force as the options allow.
     pub fn ban(&self, expr: BanExpr, now: Time) -> Result<(), BanError> {
+        let text = expr.as_str().to_owned();
         self.bans().add(expr, self.options().bans_max, now)?;
+        self.since().note(|| Invalidation::Ban { text, at: now.as_micros() });
         self.make_room();
         Ok(())
     }

@@ -155,6 +155,21 @@ impl Wheel {
         Some(out)
     }
 
+    /// Some entries from bucket and position `at` on, at most `max`, and where to go on; nothing at the end. What moves
+    /// meanwhile may be missed.
+    pub(crate) fn page(&self, at: (usize, usize), max: usize) -> Option<(Vec<Arc<Object>>, (usize, usize))> {
+        let s = locked(&self.state);
+        let (mut bucket, mut position) = at;
+        while let Some(entries) = s.buckets.get(bucket) {
+            if position < entries.len() {
+                let end = entries.len().min(position + max);
+                return Some((entries[position..end].to_vec(), (bucket, end)));
+            }
+            (bucket, position) = (bucket + 1, 0);
+        }
+        None
+    }
+
     /// How many entries there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

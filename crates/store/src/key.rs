@@ -48,7 +48,10 @@ impl KeyBuf {
 }
 
 /// The hash functions of one store.
-pub(crate) struct KeyHasher(SipHasher13);
+pub(crate) struct KeyHasher {
+    sip: SipHasher13,
+    keys: (u64, u64),
+}
 
 /// Without the keys: whoever knows them can choose URLs that collide.
 impl std::fmt::Debug for KeyHasher {
@@ -62,18 +65,28 @@ impl KeyHasher {
     pub(crate) fn random() -> Self {
         // The standard library seeds RandomState from the operating system.
         let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-        KeyHasher(SipHasher13::new_with_keys(word(), word()))
+        KeyHasher::with_keys((word(), word()))
+    }
+
+    /// With the keys of a store that this one goes on from.
+    pub(crate) fn with_keys(keys: (u64, u64)) -> Self {
+        KeyHasher { sip: SipHasher13::new_with_keys(keys.0, keys.1), keys }
+    }
+
+    /// To be kept secret.
+    pub(crate) fn keys(&self) -> (u64, u64) {
+        self.keys
     }
 
     pub(crate) fn primary(&self, key: &[u8]) -> u128 {
-        let mut sip = self.0;
+        let mut sip = self.sip;
         sip.write(key);
         sip.finish128().into()
     }
 
     /// Where the variant of `primary` lives whose selecting fields have the values that `vary` feeds.
     pub(crate) fn secondary(&self, primary: u128, spec: &VarySpec, vary: VaryFn<'_>) -> u128 {
-        let mut sip = self.0;
+        let mut sip = self.sip;
         sip.write_u128(primary);
         sip.write_u64(spec.salt());
         vary(spec.names(), &mut |value| {

@@ -6,6 +6,7 @@
 //!                 └─▶ VaryIndex ─hash of the request's values─▶ shelf ─▶ Object
 //!                 └──▶ parts of a body, when that is all that came (Kind::Partial)
 //!  tags: which objects carry a key      bans and lurker: objects dropped by an expression, lazily
+//!  snapshot: the store on file, for a warm restart
 //!  busy: who fetches what, and who waits for it      expiry: a wheel of seconds      memory: the ledger of bytes
 //! ```
 //!
@@ -30,6 +31,7 @@ mod place;
 mod purge;
 mod reader;
 mod shelf;
+mod snapshot;
 mod store;
 mod tags;
 mod times;
@@ -51,6 +53,7 @@ pub use parts::{PARTS_MAX, Parts, Stretch};
 pub use place::NewObject;
 pub use purge::PurgeMode;
 pub use reader::Reader;
+pub use snapshot::{FORMAT, Journal, Loaded, Loading, Preamble, Saved, Saving, SnapshotFault, SnapshotReader};
 pub use store::{Store, StoreOptions, StoreStats, VaryFn};
 pub use times::Times;
 pub use writer::{BodyWriter, NoReaders};

@@ -68,9 +68,12 @@ impl Store {
             if round.pending.is_empty() {
                 let Some(objects) = wheel.next_of_round(VISIT_BATCH) else {
                     let (target, behind) = (round.target, round.behind);
-                    self.bans().complete(target, target.wrapping_sub(behind));
+                    // What is still being loaded is as old as the oldest of them.
+                    if !self.since().is_loading() {
+                        self.bans().complete(target, target.wrapping_sub(behind));
+                    }
                     lurker.round = None;
-                    return self.bans().waiting().0;
+                    return self.bans().waiting().0 && !self.since().is_loading();
                 };
                 round.pending = objects;
             }

@@ -251,6 +251,12 @@ impl Object {
         }
     }
 
+    /// Takes over the uses that were counted before a restart.
+    pub(crate) fn set_use(&self, hits: u32, last_hit_secs: u32) {
+        self.hits.store(hits, Ordering::Relaxed);
+        self.last_hit_secs.store(last_hit_secs, Ordering::Relaxed);
+    }
+
     /// Can a lookup find it? False before it is stored and for ever after it was evicted, purged, replaced or unstored.
     #[must_use]
     pub fn is_stored(&self) -> bool {

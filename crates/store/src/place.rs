@@ -252,6 +252,7 @@ impl Store {
             && self.hasher().secondary(new.hash, spec, new.vary) == lone.slot()
         {
             self.shelf().remove(lone);
+            spec.is_new();
             return self.place_alone(new, kind, body, Some(Arc::clone(spec)));
         }
         let index = Arc::new(VaryIndex::new(new.hash, new.key, Arc::clone(self.ledger())));
@@ -287,7 +288,7 @@ impl Store {
     }
 
     /// Enters a variant that is on the shelf into its index.
-    fn enter(&self, index: &Arc<VaryIndex>, object: &Arc<Object>) {
+    pub(crate) fn enter(&self, index: &Arc<VaryIndex>, object: &Arc<Object>) {
         for surplus in index.add(object, self.options().variants_max) {
             self.shelf().remove(&surplus);
         }

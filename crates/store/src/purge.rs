@@ -29,6 +29,7 @@ impl Store {
         let count = {
             let _lock = self.lock(hash);
             self.watched().purged(hash, mode);
+            self.since().note_key(hash, mode, now);
             match self.shelf().get(hash) {
                 Some(Found::Object(o)) if o.key() == key => self.purge_all(&[o], mode, now),
                 Some(Found::Index(index)) if index.is_for(hash, key) => {
@@ -47,7 +48,9 @@ impl Store {
 
     /// One object is stale from `now` on, as after a soft purge.
     pub fn make_stale(&self, object: &Arc<Object>, now: Time) {
-        let _lock = self.lock(self.hasher().primary(object.key()));
+        let hash = self.hasher().primary(object.key());
+        let _lock = self.lock(hash);
+        self.since().note_key(hash, PurgeMode::Soft, now);
         object.make_stale(now);
     }
 

@@ -96,6 +96,11 @@ impl Shelf {
         }
     }
 
+    /// Counts as a use of the object for the LRU order.
+    pub(crate) fn touch(&self, object: &Object) {
+        let _used = self.cache.get(&object.place());
+    }
+
     /// Puts a new object on the shelf, `more` bytes heavier than it is now because they are expected to come.
     pub(crate) fn put(&self, object: &Arc<Object>, more: u64) {
         self.put_on(object, more, false);

@@ -14,6 +14,7 @@ use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
+use crate::snapshot::{Preamble, Since};
 use crate::tags::Tags;
 use crate::variants::SharedNames;
 use crate::writer::BodyWriter;
@@ -111,6 +112,7 @@ pub struct Store {
     pub(crate) names: SharedNames,
     pub(crate) purged: AtomicU64,
     bans: Bans,
+    since: Since,
     upkeep: Mutex<Lurker>,
     expiries: AtomicU64,
     outgrown: AtomicU64,
@@ -120,10 +122,31 @@ impl Store {
     /// A new, empty store.
     #[must_use]
     pub fn new(options: StoreOptions) -> Arc<Self> {
+        Store::with_hasher(options, KeyHasher::random(), 1)
+    }
+
+    /// An empty store into which a snapshot can be loaded: it finds by the same hash, and the bans of then are in force. It
+    /// keeps purges in mind until [`Store::loading`] has come to its end.
+    #[must_use]
+    pub fn revived(options: StoreOptions, preamble: &Preamble) -> Arc<Self> {
+        let store = Store::with_hasher(options, KeyHasher::with_keys(preamble.hash_keys), preamble.next_salt.max(1));
+        store.bans.revive(preamble.newest_ban, &preamble.bans);
+        store.since.begin_loading();
+        store
+    }
+
+    /// What a store must know that goes on from this one.
+    pub(crate) fn preamble(&self, of: (Time, &str, bool)) -> Preamble {
+        let (newest, bans) = self.bans.saved();
+        Preamble::new(of, self.hasher.keys(), self.salts.load(Ordering::Relaxed), newest, bans)
+    }
+
+    fn with_hasher(options: StoreOptions, hasher: KeyHasher, first_salt: u64) -> Arc<Self> {
         let ledger = Arc::new(Ledger::default());
         let bans = Bans::new(Arc::clone(&ledger));
         Arc::new(Store {
-            hasher: KeyHasher::random(),
+            hasher,
+            since: Since::new(Arc::clone(&ledger)),
             shelf: Shelf::new(options.size, Tags::new(Arc::clone(&ledger)), bans.newest_shared()),
             bans,
             upkeep: Mutex::default(),
@@ -131,7 +154,7 @@ impl Store {
             watched: Watched::default(),
             locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
             empty: Body::empty(Arc::clone(&ledger)),
-            salts: AtomicU64::new(1),
+            salts: AtomicU64::new(first_salt),
             names: SharedNames::default(),
             purged: AtomicU64::new(0),
             expiries: AtomicU64::new(0),
@@ -352,6 +375,10 @@ impl Store {
 
     pub(crate) fn bans(&self) -> &Bans {
         &self.bans
+    }
+
+    pub(crate) fn since(&self) -> &Since {
+        &self.since
     }
 
     pub(crate) fn upkeep(&self) -> &Mutex<Lurker> {

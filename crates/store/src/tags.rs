@@ -17,6 +17,7 @@
 use crate::memory::{Ledger, locked};
 use crate::object::Object;
 use crate::purge::PurgeMode;
+use crate::snapshot::Invalidation;
 use crate::store::Store;
 use copal_semantics::time::Time;
 use std::collections::HashMap;
@@ -107,6 +108,17 @@ impl Tags {
             return None;
         }
         Some(self.enter_ids(&mut s, old.tag_ids().collect()))
+    }
+
+    /// The names of an object's tags; none when it has left the index meanwhile.
+    pub(crate) fn names_of(&self, object: &Arc<Object>) -> Option<Vec<Arc<[u8]>>> {
+        let Some(slot) = object.tag_slot() else { return Some(Vec::new()) };
+        let s = locked(&self.state);
+        let there = s.slots.get(slot as usize)?.as_ref()?;
+        if Weak::as_ptr(there) != Arc::as_ptr(object) {
+            return None;
+        }
+        object.tag_ids().map(|id| s.tags[id as usize].as_ref().map(|tag| Arc::clone(&tag.name))).collect()
     }
 
     fn enter_ids(&self, s: &mut State, ids: Vec<u32>) -> TagSet {
@@ -274,12 +286,20 @@ impl State {
 }
 
 impl Store {
+    fn note_tags<N: AsRef<[u8]>>(&self, tags: &[N], mode: PurgeMode, now: Time) {
+        for tag in tags {
+            let (soft, at) = (mode == PurgeMode::Soft, now.as_micros());
+            self.since().note(|| Invalidation::Tag { tag: tag.as_ref().into(), soft, at });
+        }
+    }
+
     /// Purges every object that carries any of these tags, all variants; how many there were, each counted once, those dead
     /// at `now` not counted.
     ///
     /// As with [`Store::purge`], a fetch whose head has not come yet is not touched. Takes time in proportion to the objects
     /// that carry the tags; lookups go on meanwhile.
     pub fn purge_tags<N: AsRef<[u8]>>(&self, tags: &[N], mode: PurgeMode, now: Time) -> u64 {
+        self.note_tags(tags, mode, now);
         let mut holders = self.tags().holders(tags);
         let mut count = 0;
         while let Some(objects) = self.tags().next_of(&mut holders, PURGE_BATCH) {

@@ -15,7 +15,7 @@
 use crate::memory::{INDEX_OVERHEAD_BYTES, Ledger, locked};
 use crate::object::{Object, Standing};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// Different lists of field names per key. More means an origin whose Vary flaps; each one costs a probe per lookup.
@@ -40,14 +40,19 @@ pub(crate) struct SharedNames(Mutex<HashSet<Names>>);
 impl SharedNames {
     /// A new spec of these names.
     pub(crate) fn spec(&self, names: &[Box<str>], salt: u64) -> Arc<VarySpec> {
-        let own_bytes = names.iter().map(|n| n.len() as u64 + 32).sum();
-        let own = |names: &[Box<str>]| Arc::new(VarySpec { names: names.into(), salt, own_bytes });
+        self.spec_ranked(names, salt, 0)
+    }
+
+    /// The same for one that was loaded, and how many of its key were newer.
+    pub(crate) fn spec_ranked(&self, names: &[Box<str>], salt: u64, rank: u8) -> Arc<VarySpec> {
+        let own_bytes = names.iter().map(|n| u32::try_from(n.len()).unwrap_or(u32::MAX).saturating_add(32)).sum();
+        let own = |names: &[Box<str>]| Arc::new(VarySpec { names: names.into(), salt, own_bytes, rank: AtomicU8::new(rank) });
         if names.iter().map(|n| n.len()).sum::<usize>() > SHARED_NAMES_BYTES_MAX {
             return own(names);
         }
         let mut shared = locked(&self.0);
         if let Some(names) = shared.get(names) {
-            return Arc::new(VarySpec { names: Arc::clone(names), salt, own_bytes: 0 });
+            return Arc::new(VarySpec { names: Arc::clone(names), salt, own_bytes: 0, rank: AtomicU8::new(rank) });
         }
         if shared.len() >= SHARED_NAMES_MAX {
             shared.retain(|names| Arc::strong_count(names) > 1);
@@ -57,7 +62,7 @@ impl SharedNames {
         }
         let names: Names = names.into();
         shared.insert(Arc::clone(&names));
-        Arc::new(VarySpec { names, salt, own_bytes: 0 })
+        Arc::new(VarySpec { names, salt, own_bytes: 0, rank: AtomicU8::new(rank) })
     }
 
     #[cfg(test)]
@@ -72,13 +77,15 @@ pub(crate) struct VarySpec {
     names: Names,
     salt: u64,
     /// Bytes of the names if nobody shares them.
-    own_bytes: u64,
+    own_bytes: u32,
+    /// Of one that was loaded from a snapshot: how many of its key were newer there. 0 as soon as it is used for a response.
+    rank: AtomicU8,
 }
 
 impl VarySpec {
     #[cfg(test)]
     pub(crate) fn new(names: &[Box<str>], salt: u64) -> Self {
-        VarySpec { names: names.into(), salt, own_bytes: 0 }
+        VarySpec { names: names.into(), salt, own_bytes: 0, rank: AtomicU8::new(0) }
     }
 
     pub(crate) fn names(&self) -> &[Box<str>] {
@@ -90,7 +97,12 @@ impl VarySpec {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        SPEC_BYTES + self.own_bytes
+        SPEC_BYTES + u64::from(self.own_bytes)
+    }
+
+    /// A response has come for it: it is newer than all that is loaded.
+    pub(crate) fn is_new(&self) {
+        self.rank.store(0, Ordering::Relaxed);
     }
 }
 
@@ -142,6 +154,7 @@ impl VaryIndex {
         let mut state = locked(&self.state);
         let known = state.specs.iter().find(|s| s.names() == names).cloned();
         let spec = known.unwrap_or_else(new);
+        spec.is_new();
         let others = state.specs.iter().filter(|s| s.names() != names).cloned();
         let mut specs: Vec<_> = std::iter::once(Arc::clone(&spec)).chain(others).collect();
         let gone = if specs.len() > SPECS_MAX { specs.pop() } else { None };
@@ -152,6 +165,31 @@ impl VaryIndex {
         };
         self.account(&state);
         (spec, lost)
+    }
+
+    /// The spec of these names for a variant of a snapshot: the one that has them with the same salt, else a new one in its
+    /// order. `None` when a newer one has these names, or there are as many as there can be.
+    pub(crate) fn spec_loaded(
+        &self,
+        names: &[Box<str>],
+        salt: u64,
+        new: impl FnOnce() -> Arc<VarySpec>,
+    ) -> Option<Arc<VarySpec>> {
+        let mut state = locked(&self.state);
+        if let Some(known) = state.specs.iter().find(|s| s.names() == names) {
+            return (known.salt() == salt).then(|| Arc::clone(known));
+        }
+        if state.specs.len() >= SPECS_MAX {
+            return None;
+        }
+        let spec = new();
+        let mut specs = state.specs.to_vec();
+        let rank = |spec: &VarySpec| spec.rank.load(Ordering::Relaxed);
+        let after = specs.iter().rposition(|s| rank(s) <= rank(&spec)).map_or(0, |last| last + 1);
+        specs.insert(after, Arc::clone(&spec));
+        state.specs = specs.into();
+        self.account(&state);
+        Some(spec)
     }
 
     /// Enters a variant; the least used ones beyond `max` are returned for removal.
