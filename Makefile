@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench soak fuzz compare tools
+.PHONY: help demo test lint docs bench soak churn interleavings fuzz compare tools
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -42,6 +42,19 @@ bench: tools ## micro benches, then the same load against Copal and its installe
 soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
 	$(CARGO) build --release --quiet
 	ulimit -n 8192 && COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak
+
+CHURN_SECONDS ?= 600
+
+churn: tools ## memory over ten minutes of everything at once, Copal's and an installed varnishd's (not part of test)
+	$(CARGO) build --release --quiet
+	ulimit -n 8192 && COPAL_CHURN_SECONDS=$(CHURN_SECONDS) COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture churn_of_copal
+	@command -v varnishd >/dev/null || { echo "varnishd is missing, so there is nothing beside it: sudo apt-get install varnish"; exit 0; }; \
+	  ulimit -n 8192 && COPAL_CHURN_SECONDS=$(CHURN_SECONDS) $(CARGO) test --test e2e -- --ignored --nocapture churn_of_varnish
+
+INTERLEAVINGS ?= 100000
+
+interleavings: ## the waiting list and the bodies under a scheduler that tries interleavings, minutes (a short run is part of test)
+	COPAL_INTERLEAVINGS=$(INTERLEAVINGS) $(CARGO) test -p copal-store --features shuttle --lib shuttle_
 
 # Each target: the bytes it may try, and how long. `make fuzz FUZZ_SECONDS=600 FUZZ_TARGETS="date etag"` for more of less.
 FUZZ_SECONDS ?= 180

@@ -29,8 +29,12 @@ pub(crate) enum Command {
     Ban(Ban),
     /// Purge by tag (surrogate key).
     Tag(Tag),
+    /// Write the store of a running proxy to its file ([snapshot] file), for a warm restart.
+    Snapshot(Snapshot),
     /// Show the counters of a running proxy.
     Stat(Stat),
+    /// Request URLs so that visitors find them stored; tell what is stored now, what is not, and why.
+    Warm(Warm),
     /// Show the backends and directors of a running proxy, and say who may serve.
     Backend(Backend),
 }
@@ -197,12 +201,76 @@ pub(crate) struct TagPurge {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Snapshot {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Stat {
     /// Print once and end. (The live screen is not in this version: -1 is needed.)
     #[arg(short = '1', required = true)]
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Warm {
+    /// A file with URLs, a sitemap or an access log (common or combined), plain or gzip; - for standard input; or the URL
+    /// of a sitemap, which is fetched through the proxy.
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) source: Vec<String>,
+    /// What the source is. [default: told by its beginning]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<WarmFormat>,
+    /// Where the proxy listens: HOST:PORT or unix:PATH. [default: its first listener, by the admin API]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) via: Option<String>,
+    /// The Host of every request. Needed where the source has paths only, as access logs do.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// A header of every request. May be repeated.
+    #[arg(short = 'H', long, value_name = "'NAME: VALUE'")]
+    pub(crate) header: Vec<String>,
+    /// Ask for every URL once with each of these: lines of one name are alternatives, different names multiply.
+    #[arg(long, value_name = "'NAME: VALUE'")]
+    pub(crate) variant: Vec<String>,
+    /// Requests a second.
+    #[arg(long, value_name = "N", default_value = "50", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Requests at a time.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub(crate) concurrency: usize,
+    /// URLs that are taken; those beyond are left out.
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
+    pub(crate) limit: usize,
+    /// Seconds for each response.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Show every URL that is not stored, and not only some.
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// What a source of URLs is.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WarmFormat {
+    /// A URL a line; # begins a comment.
+    Urls,
+    /// A sitemap, or an index of sitemaps (sitemaps.org).
+    Sitemap,
+    /// An access log: what was asked for with success, the most frequent first.
+    Log,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.01..=100_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a number of requests a second from 0.01 to 100000".to_owned()),
+    }
 }
 
 #[derive(clap::Args)]

@@ -17,9 +17,11 @@ mod demo;
 mod explain;
 mod purge;
 mod serve;
+mod snapshot;
 mod stat;
 mod tag;
 mod test;
+mod warm;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -40,7 +42,9 @@ fn main() -> ExitCode {
         Command::Purge(args) => purge::run(&args),
         Command::Ban(args) => ban::run(&args),
         Command::Tag(args) => tag::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Stat(args) => stat::run(&args),
+        Command::Warm(args) => warm::run(&args),
         Command::Backend(args) => backend::run(&args),
     };
     match result {

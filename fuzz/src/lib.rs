@@ -8,6 +8,7 @@
 
 mod files;
 mod semantics;
+mod snapshot;
 mod wire;
 
 /// A fuzz target: its name, which is that of its seeds' folder too, and what it does.
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("key", semantics::key),
     ("packed", semantics::packed),
     ("lifecycle", semantics::lifecycle),
+    ("snapshot", snapshot::snapshot),
     ("config", files::config),
     ("policy", files::policy),
 ];

@@ -13,7 +13,7 @@ use copal_testkit::Proxy;
 use play::play;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use varnish::Varnish;
+pub(crate) use varnish::Varnish;
 
 #[test]
 #[ignore = "needs varnishd; `make compare` runs it"]

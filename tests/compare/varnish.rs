@@ -6,14 +6,19 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A running varnishd; dropping it ends it.
-pub(super) struct Varnish {
+pub(crate) struct Varnish {
     child: Child,
     addr: SocketAddr,
     _dir: TempDir,
 }
 
 impl Varnish {
-    pub(super) fn start(origin: SocketAddr) -> Varnish {
+    pub(crate) fn start(origin: SocketAddr) -> Varnish {
+        Varnish::start_with(origin, "malloc,64m")
+    }
+
+    /// With that storage.
+    pub(crate) fn start_with(origin: SocketAddr, storage: &str) -> Varnish {
         let dir = TempDir::new();
         let vcl =
             format!("vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\n", origin.ip(), origin.port());
@@ -21,7 +26,7 @@ impl Varnish {
         // varnishd does not tell the port that it got for 0, so one is taken that was free a moment ago.
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new("varnishd")
-            .args(["-F", "-s", "malloc,64m", "-a", &addr.to_string()])
+            .args(["-F", "-s", storage, "-a", &addr.to_string()])
             .arg("-n")
             .arg(dir.join("work"))
             .arg("-f")
@@ -35,12 +40,17 @@ impl Varnish {
         varnish
     }
 
-    pub(super) fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
+    /// The manager's; the worker is its child.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// "Varnish 7.1.1".
-    pub(super) fn version(&self) -> String {
+    pub(crate) fn version(&self) -> String {
         let out = Command::new("varnishd").arg("-V").output().unwrap();
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         let number = text.split_once("varnish-").map_or("", |(_, rest)| rest.split_whitespace().next().unwrap_or(""));

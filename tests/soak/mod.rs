@@ -8,6 +8,7 @@
 //! The short test is one of the set. The long ones are run by `make soak`, one after the other: each takes
 //! `COPAL_SOAK_SECONDS` (60) and some 3,000 file descriptors (`ulimit -n 8192`).
 
+mod churn;
 mod load;
 mod origin;
 mod page;

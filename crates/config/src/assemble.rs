@@ -15,6 +15,7 @@ use crate::place::Place;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
+use crate::snapshot::Snapshot;
 use crate::values::{Values, default_value};
 
 /// Without any `[[listen]]` there is one with the defaults.
@@ -44,6 +45,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         listen: values.tables("listen[]").map(|t| Listen::assemble(&values.view("listen[]", &t.path))).collect(),
         limits: Limits::assemble(&values.view("limits", "limits")),
         cache: Cache::assemble(&values.view("cache", "cache")),
+        snapshot: Snapshot::assemble(&values.view("snapshot", "snapshot")),
         backends,
         directors,
         default_target: values.target.clone().or(first),

@@ -117,8 +117,10 @@ fn files(values: &Values, errors: &mut Vec<Diagnostic>) {
                 Err(why) => Some((format!("cannot read `{text}`: {}", reason(&why)), path)),
             },
             Kind::OutputFile if text == "-" => None,
-            Kind::OutputFile if path.is_dir() => Some((format!("`{text}` is a directory, not a file"), path)),
-            Kind::OutputFile => match path.parent() {
+            Kind::OutputFile | Kind::StateFile if path.is_dir() => {
+                Some((format!("`{text}` is a directory, not a file"), path))
+            }
+            Kind::OutputFile | Kind::StateFile => match path.parent() {
                 Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
                     Some((format!("the directory of `{text}` does not exist"), folder.to_owned()))
                 }

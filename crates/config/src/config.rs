@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
+use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::values::Values;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[snapshot]`.
+    pub snapshot: Snapshot,
     /// In the order of the file.
     pub backends: Vec<Backend>,
     /// In the order of the file.

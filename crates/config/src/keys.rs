@@ -140,6 +140,13 @@ pub const KEYS: &[Key] = &[
     key("cache.jitter", Kind::Count(0, 90), Is("0"), "what the origin says is meant",
         "Percent of its lifetime by which an object may expire earlier, drawn anew for each, so that what was filled together does not expire together."),
 
+    key("snapshot.file", Kind::StateFile, Unset("none: the store ends with the process"), "only the owner knows where there is room for it",
+        "Where the store is written to for a warm restart, and loaded from at the next start. Beside it stand, for a time, files of the same name with `.new`, `.since`, `.loading` and `.refused` at the end. It takes as much room as what is stored."),
+    key("snapshot.on_drain", Kind::Bool, Is("true"), "a restart is what it is for",
+        "Whether it is written when the process ends in order (SIGTERM, SIGINT), after what ran is finished. `copal snapshot` writes it at any time."),
+    key("snapshot.rate", Kind::Size(64 * KIB, TIB), Is("200MiB"), "half of what a cheap solid-state disk does, a gigabyte in five seconds",
+        "Bytes a second that writing and loading may take. Give the process manager time: a store of 10 GiB takes 51 s to write at 200MiB."),
+
     key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
         "`IP:port`, `host:port` (names are resolved again when they expire), `unix:PATH`."),
     key("backend.*.connect_timeout", TIMEOUT, Is("3.5s"), "Varnish's: one lost SYN is sent again after 1 s, two after 3 s",
@@ -287,6 +294,7 @@ pub fn section_doc(section: &str) -> &'static str {
         "listen[]" => "One table `[[listen]]` per address. Without any there is one with the defaults.",
         "limits" => "What one client, response or script may use at most. Each limit has a counter.",
         "cache" => "How much is stored, and for how long.",
+        "snapshot" => "The store on file, for a warm restart.",
         "backend.*" => {
             "One table `[backend.NAME]` per origin server. When several are declared and neither a director nor the policy chooses, the first one in the file serves."
         }

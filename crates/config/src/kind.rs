@@ -50,6 +50,8 @@ pub enum Kind {
     File,
     /// A file to be written, whose folder must exist; `-` is standard output.
     OutputFile,
+    /// A file that Copal keeps something in, whose folder must exist.
+    StateFile,
     /// A list of networks for an access list.
     Networks,
     /// A list of backends, with weights where wanted.
@@ -88,6 +90,7 @@ impl Kind {
             Kind::BackendAddress => "an address such as \"127.0.0.1:8000\" or \"unix:/run/app.sock\"".into(),
             Kind::File => "the path of a file, in quotes".into(),
             Kind::OutputFile => "the path of a file, in quotes, or \"-\" for standard output".into(),
+            Kind::StateFile => "the path of a file, in quotes".into(),
             Kind::Networks => "a list of networks such as [\"10.0.0.0/8\", \"::1\", \"!10.0.0.66\"]".into(),
             Kind::Percent(..) => "a percentage such as \"50%\"".into(),
             Kind::Statuses => "a status such as 200, or a range such as \"200-399\"".into(),
@@ -110,7 +113,9 @@ impl Kind {
             Kind::Token => one(self.text(raw).and_then(|t| token(t).map(Value::Text))),
             Kind::UrlPath => one(self.text(raw).and_then(|t| url_path(t).map(Value::Text))),
             Kind::Host => one(self.text(raw).and_then(|t| host(t).map(Value::Text))),
-            Kind::Name | Kind::File | Kind::OutputFile => one(self.text(raw).and_then(|t| full(t).map(Value::Text))),
+            Kind::Name | Kind::File | Kind::OutputFile | Kind::StateFile => {
+                one(self.text(raw).and_then(|t| full(t).map(Value::Text)))
+            }
             Kind::ListenAddress => {
                 one(self.text(raw).and_then(|t| Address::parse_listen(&t)).map(|a| Value::Address(absolute(a, raw))))
             }

@@ -59,6 +59,11 @@ tag_fields = ["xkey"]
 tag_fields_hidden = ["X-A"]
 jitter = 20
 
+[snapshot]
+file = "store.snapshot"
+on_drain = false
+rate = "1MiB"
+
 [backend.zed]
 address = "app.internal:8000"
 connect_timeout = "1s"
@@ -185,6 +190,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
         (&*config.cache.tag_fields, &*config.cache.tag_fields_hidden),
         (&["xkey".to_owned()][..], &["x-a".to_owned()][..])
     );
+    assert_eq!(config.snapshot.file, Some(file().with_file_name("store.snapshot")));
+    assert_eq!((config.snapshot.on_drain, config.snapshot.rate), (false, 1 << 20));
     assert_eq!(config.policy.file, Some(file().with_file_name("layers.rs")));
     assert_eq!(config.policy.geoip, Some(file().with_file_name("messages.rs")));
     assert_eq!(config.policy.limits.throttle_keys, 1000);

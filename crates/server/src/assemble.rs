@@ -16,7 +16,7 @@ use copal_policy::{
     Throttle,
 };
 use copal_semantics::Time;
-use copal_store::{BanError, BanExpr, PurgeMode, Store, StoreOptions};
+use copal_store::{BanError, BanExpr, Preamble, PurgeMode, Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,25 +56,31 @@ pub struct Surroundings {
     pub watch: Option<Arc<dyn Watch>>,
     /// Where lines of the policy that run are noted.
     pub coverage: Option<Coverage>,
+    /// What the store is to know that a snapshot will be loaded into.
+    pub preamble: Option<Preamble>,
     /// A policy's name and text, in place of the configured file.
     pub policy: Option<(String, String)>,
 }
 
 /// Everything but listeners and threads.
-pub(crate) fn core(config: &Config) -> Result<Arc<Core>, AssembleError> {
-    core_in(config, &Surroundings::default())
+pub(crate) fn core(config: &Config, preamble: Option<Preamble>) -> Result<Arc<Core>, AssembleError> {
+    core_in(config, &Surroundings { preamble, ..Surroundings::default() })
 }
 
 pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
     let backends = backends(config)?;
-    let store = Store::new(StoreOptions {
+    let options = StoreOptions {
         size: config.cache.size,
         object_size_max: config.cache.object_size,
         variants_max: config.limits.variants,
         waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
         bans_max: config.limits.bans,
         ..StoreOptions::default()
-    });
+    };
+    let store = match &around.preamble {
+        None => Store::new(options),
+        Some(preamble) => Store::revived(options, preamble),
+    };
     let policy = policy_in(config, (&backends, &store), around, None)?;
     let counters = Counters::new();
     let access_log = match &config.log.access {

@@ -12,6 +12,7 @@ mod origins;
 mod reload;
 mod serve;
 mod signals;
+mod snapshot;
 mod stats;
 mod worker;
 

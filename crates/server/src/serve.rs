@@ -9,6 +9,7 @@ use crate::drain::Drain;
 use crate::listen::{self, Bound, ListenError};
 use crate::reload::Reloader;
 use crate::signals::{Heard, Signals};
+use crate::snapshot::{self, Snapshots};
 use crate::worker::{self, Door, Socket};
 use async_trait::async_trait;
 use copal_backend::Pool;
@@ -58,7 +59,10 @@ pub enum ServeError {
 /// # Errors
 /// Whatever keeps it from starting; nothing is left behind then.
 pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
-    let core = assemble::core(&config)?;
+    let found = snapshot::open(&config);
+    let core = assemble::core(&config, found.opened.as_ref().map(|opened| opened.preamble.clone()))?;
+    found.count(&core.counters);
+    let snapshots = Snapshots::of(&config, &core);
     let heard = Heard::install().map_err(|error| ServeError::Control { what: "signals".to_owned(), error })?;
     let config = Arc::new(config);
     let drain = Drain::default();
@@ -99,6 +103,9 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     }
     unlink.extend(controls.unix_paths());
     let hostname: Arc<str> = hostname().into();
+    if let (Some(snapshots), Some(opened)) = (&snapshots, found.opened) {
+        snapshots.load(opened);
+    }
     let workers = start_workers(&core, doors, &hostname, &drain)?;
     let signals = Signals::new(
         heard,
@@ -113,12 +120,16 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
         core: Arc::clone(&core),
         controls: Some((controls, house)),
         reloader: signals.reloader(),
+        snapshots: snapshots.clone(),
     });
     server.bootstrap();
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     for path in unlink {
         // Left over, it would only be replaced at the next start.
         let _gone = std::fs::remove_file(path);
+    }
+    if let Some(snapshots) = &snapshots {
+        snapshots.end();
     }
     if let Some(log) = &core.access_log {
         log.flush_and_close(LOG_FLUSH);
@@ -179,6 +190,7 @@ struct Control {
     core: Arc<Core>,
     controls: Option<(admin::Controls, House)>,
     reloader: Reloader,
+    snapshots: Option<Snapshots>,
 }
 
 #[async_trait]
@@ -192,7 +204,7 @@ impl ServiceWithDependents for Control {
     ) {
         ready.notify_ready();
         if let Some((controls, house)) = self.controls.take() {
-            controls.start(&self.core, &self.reloader, house);
+            controls.start(&self.core, &self.reloader, self.snapshots.clone(), house);
         }
         let mut probes_end = shutdown.clone();
         let ended = async move {

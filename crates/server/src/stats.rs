@@ -24,6 +24,8 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
     for (counter, value) in [
         (Counter::Objects, store.objects),
         (Counter::Bytes, store.bytes),
+        (Counter::InFlightBytes, store.in_flight_bytes),
+        (Counter::CoalesceWaiting, store.waiting),
         (Counter::Evictions, store.evictions),
         (Counter::Expiries, store.expiries),
         (Counter::BansAdded, store.bans_added),

@@ -10,13 +10,14 @@
 //! Invariants: only `finish` seals; a body that is not sealed is not complete; readers see bytes in order and whole.
 
 use crate::live::Live;
-use crate::memory::{Ledger, locked};
+use crate::memory::Ledger;
 use crate::parts::Parts;
 use crate::reader::Reader;
+use crate::sync::{Mutex, locked};
 use bytes::Bytes;
 use copal_semantics::headers::Headers;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// Why a body has no proper end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

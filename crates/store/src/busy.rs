@@ -1,8 +1,8 @@
 //! Fetches in flight, and who waits for them: many requests for one object make one fetch.
 //!
 //! ```text
-//!  claim ─┬─ Fetch ──▶ FetchGuard ── publish │ uncacheable │ fail │ dropped ──┐
-//!         ├─ Wait ───▶ Waiter ◀───────────── all released at once ────────────┘
+//!  claim ─┬─ Fetch ──▶ FetchGuard ── publish (or stale) │ uncacheable │ fail │ dropped ──┐
+//!         ├─ Wait ───▶ Waiter ◀───────────────── all released at once ───────────────────┘
 //!         ├─ Appeared: stored since the caller looked
 //!         └─ Full: too many wait already; go on alone
 //! ```
@@ -10,18 +10,18 @@
 //! Invariants: every way out of a guard releases all waiters, so a key is never stuck; waiters per key are bounded; whoever
 //! was released without a usable object goes to the origin on its own and does not wait again: waiting is never serial.
 
-use crate::memory::{FLIGHT_OVERHEAD_BYTES, locked};
+use crate::memory::FLIGHT_OVERHEAD_BYTES;
 use crate::object::Object;
 use crate::overtaken::PurgeWatch;
 use crate::purge::PurgeMode;
 use crate::shelf::Found;
 use crate::store::{Store, VaryFn};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Notify, locked};
 use copal_semantics::time::Time;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::Notify;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 /// Enough that two requests at the same moment rarely meet at one lock.
 const SHARDS: usize = 64;
@@ -44,6 +44,8 @@ pub enum Claim {
 pub enum Released {
     /// The response's head is there and its body streams. The waiter checks [`Store::selects`] before using it.
     Stored(Arc<Object>),
+    /// There is no response, and this older object stands in for it (RFC 5861 §4). To be checked as that of `Stored`.
+    Stale(Arc<Object>),
     /// The response is of no use to others.
     Uncacheable,
     /// There is no response.
@@ -149,6 +151,11 @@ impl FetchGuard {
     /// The head has come and the object is stored or streams: all waiters get it, also when it is not fresh for long.
     pub fn publish(self, object: &Arc<Object>) {
         self.land(Released::Stored(Arc::clone(object)));
+    }
+
+    /// There is no response, and this stored object serves all waiters instead.
+    pub fn publish_stale(self, object: &Arc<Object>) {
+        self.land(Released::Stale(Arc::clone(object)));
     }
 
     /// The response serves only the one who asked. Insert the marker first, so that nobody new waits.

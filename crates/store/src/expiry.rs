@@ -32,6 +32,9 @@ const SLOTS: i64 = 64;
 /// Ticks walked one by one when time has jumped; beyond it every bucket is looked at once. A week.
 const CATCH_UP_MAX: i64 = 604_800;
 
+/// Bucket, and position in it.
+pub(crate) type Place = (usize, usize);
+
 #[derive(Debug)]
 pub(crate) struct Wheel {
     state: Mutex<State>,
@@ -157,7 +160,7 @@ impl Wheel {
 
     /// Some entries from bucket and position `at` on, at most `max`, and where to go on; nothing at the end. What moves
     /// meanwhile may be missed.
-    pub(crate) fn page(&self, at: (usize, usize), max: usize) -> Option<(Vec<Arc<Object>>, (usize, usize))> {
+    pub(crate) fn page(&self, at: Place, max: usize) -> Option<(Vec<Arc<Object>>, Place)> {
         let s = locked(&self.state);
         let (mut bucket, mut position) = at;
         while let Some(entries) = s.buckets.get(bucket) {

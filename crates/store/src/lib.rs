@@ -33,6 +33,7 @@ mod reader;
 mod shelf;
 mod snapshot;
 mod store;
+mod sync;
 mod tags;
 mod times;
 mod variants;

@@ -9,12 +9,10 @@
 //! waiting; whoever changes the state notifies after unlocking.
 
 use crate::body::{Body, BodyFault, Large, Many, Sealed};
-use crate::memory::locked;
+use crate::sync::{Mutex, MutexGuard, Notify, locked};
 use bytes::Bytes;
 use copal_semantics::headers::Headers;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
-use tokio::sync::Notify;
 
 /// Small reads are gathered into chunks of this size, and bodies up to it are one allocation. A large body then costs
 /// 32 bytes of bookkeeping per 64 KiB, and a write to a client is worth its system call.

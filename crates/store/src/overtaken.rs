@@ -7,12 +7,13 @@
 //! Invariants: a purge marks under the lock of the key, and storing looks under the same lock, so a response is either
 //! stored before the purge (and dropped by it) or knows of it; a key that nobody watches costs a purge one look.
 
-use crate::memory::{WATCH_OVERHEAD_BYTES, locked};
+use crate::memory::WATCH_OVERHEAD_BYTES;
 use crate::purge::PurgeMode;
 use crate::store::Store;
+use crate::sync::{AtomicU32, Mutex, locked};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Enough that two fetches at the same moment rarely meet at one lock.
 const SHARDS: usize = 64;

@@ -15,13 +15,14 @@ use crate::overtaken::Watched;
 use crate::reader::Reader;
 use crate::shelf::{Found, Shelf};
 use crate::snapshot::{Preamble, Since};
+use crate::sync;
 use crate::tags::Tags;
 use crate::variants::SharedNames;
 use crate::writer::BodyWriter;
 use copal_semantics::RequestHead;
 use copal_semantics::time::Time;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 /// Feeds, for a list of lower-case field names, the request's values of these in canonical form, one call per name.
 pub type VaryFn<'a> = &'a dyn Fn(&[Box<str>], &mut dyn FnMut(&[u8]));
@@ -106,7 +107,7 @@ pub struct Store {
     ledger: Arc<Ledger>,
     busy: Busy,
     watched: Watched,
-    locks: Box<[Mutex<()>]>,
+    locks: Box<[sync::Mutex<()>]>,
     pub(crate) empty: Arc<Body>,
     pub(crate) salts: AtomicU64,
     pub(crate) names: SharedNames,
@@ -152,7 +153,7 @@ impl Store {
             upkeep: Mutex::default(),
             busy: Busy::default(),
             watched: Watched::default(),
-            locks: (0..KEY_LOCKS).map(|_| Mutex::default()).collect(),
+            locks: (0..KEY_LOCKS).map(|_| sync::Mutex::default()).collect(),
             empty: Body::empty(Arc::clone(&ledger)),
             salts: AtomicU64::new(first_salt),
             names: SharedNames::default(),
@@ -268,8 +269,8 @@ impl Store {
             markers: read(&books.markers),
             bytes: self.ledger.used(),
             in_flight_bytes: self.ledger.in_flight(),
-            flights: read(&self.busy.flights),
-            waiting: read(&self.busy.waiting),
+            flights: self.busy.flights.load(Ordering::Relaxed),
+            waiting: self.busy.waiting.load(Ordering::Relaxed),
             evictions: read(&books.evictions),
             expiries: read(&self.expiries),
             purged: read(&self.purged),
@@ -329,8 +330,8 @@ impl Store {
     }
 
     /// The lock for changes of what stands at that primary hash.
-    pub(crate) fn lock(&self, hash: u128) -> MutexGuard<'_, ()> {
-        locked(&self.locks[(hash >> 64) as usize % KEY_LOCKS])
+    pub(crate) fn lock(&self, hash: u128) -> sync::MutexGuard<'_, ()> {
+        sync::locked(&self.locks[(hash >> 64) as usize % KEY_LOCKS])
     }
 
     pub(crate) fn options(&self) -> &StoreOptions {

@@ -46,7 +46,8 @@ impl SharedNames {
     /// The same for one that was loaded, and how many of its key were newer.
     pub(crate) fn spec_ranked(&self, names: &[Box<str>], salt: u64, rank: u8) -> Arc<VarySpec> {
         let own_bytes = names.iter().map(|n| u32::try_from(n.len()).unwrap_or(u32::MAX).saturating_add(32)).sum();
-        let own = |names: &[Box<str>]| Arc::new(VarySpec { names: names.into(), salt, own_bytes, rank: AtomicU8::new(rank) });
+        let own =
+            |names: &[Box<str>]| Arc::new(VarySpec { names: names.into(), salt, own_bytes, rank: AtomicU8::new(rank) });
         if names.iter().map(|n| n.len()).sum::<usize>() > SHARED_NAMES_BYTES_MAX {
             return own(names);
         }

@@ -73,6 +73,7 @@ impl<'a> Stage<'a> {
         let set_up = set_up(file, case)?;
         let (origins, witness) = (Arc::new(Origins::default()), Witness::new(&time));
         let around = Surroundings {
+            preamble: None,
             clock: time.clock(),
             random: Some(Arc::new(SeededRandom::new(SEED))),
             watch: Some(witness.clone()),

@@ -18,7 +18,7 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let stale = if failure.stale_covers() { job.usable_stale() } else { None };
     let Some((stale, why)) = stale else { return page(job, &failure, text) };
     if let Some(guard) = job.guard.take() {
-        guard.publish(&stale);
+        guard.publish_stale(&stale);
     }
     let event = Event::Response(Box::new(Fetched {
         body: FetchedBody::Object(stale, None),

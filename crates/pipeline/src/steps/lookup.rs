@@ -228,7 +228,7 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
         Claim::Appeared(object) => {
             txn.waits += 1;
             txn.now = worker.core.clock.now();
-            return collapsed(worker, txn, object);
+            return collapsed(worker, txn, object, Came::Fetched);
         }
         Claim::Wait(waiter) => waiter,
     };
@@ -255,12 +255,14 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
     txn.trace.note(|| {
         waited(match released {
             Released::Stored(_) => "it brought a response",
+            Released::Stale(_) => "it failed, and a stale object stands in",
             Released::Uncacheable => "what it brought is not shared",
             Released::Failed => "it failed",
         })
     });
     match released {
-        Released::Stored(object) => collapsed(worker, txn, object),
+        Released::Stored(object) => collapsed(worker, txn, object, Came::Fetched),
+        Released::Stale(object) => collapsed(worker, txn, object, Came::InPlace),
         // The outcome is known and of no use to this one: it goes on by itself, and so does everybody else at once.
         Released::Uncacheable => {
             worker.count(Counter::HitForMiss);
@@ -277,8 +279,17 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
     }
 }
 
+/// How an object comes to those who waited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// It is what was waited for.
+    Fetched,
+    /// The fetch has failed, and it stands in.
+    InPlace,
+}
+
 /// Another request's fetch has an object: is it this one's variant, and may it be used?
-fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
+fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>, came: Came) -> Waited {
     let mine = {
         let vary = selecting::values(&worker.core, &txn.req().headers);
         worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary)
@@ -287,22 +298,22 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>) -> Waited {
         return Waited::LookAgain;
     }
     let times = object.times();
-    let judged = reuse(&crate::times::stored(&times), txn.now, None, txn.scene().req_vars.grace, false);
+    let judged = reuse(&crate::times::stored(&times), txn.now, None, txn.scene().req_vars.grace, came == Came::Fetched);
     txn.trace.note(|| tracer::judged(&times, txn.now, &judged));
     let why = match judged {
         Reuse::Fresh(why) => why,
-        Reuse::Grace(why) => {
+        Reuse::Grace(why) if came == Came::InPlace => {
             // The fetch failed and the stale object was handed out instead.
             txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
             return Waited::Go(hit(txn, Outcome::HitStaleError, why, Found { object, reader: None, refresh: None }));
         }
         // RFC 9111 §4: what was requested before the response came may be answered with it, even when its lifetime is
         // over at once; what must be validated may not.
-        Reuse::OnError(_) | Reuse::Revalidate(_) | Reuse::Unusable(_) if times.no_cache => {
+        Reuse::Grace(_) | Reuse::OnError(_) | Reuse::Revalidate(_) | Reuse::Unusable(_) if times.no_cache => {
             txn.waits = WAITS_MAX;
             return Waited::LookAgain;
         }
-        Reuse::OnError(why) | Reuse::Revalidate(why) | Reuse::Unusable(why) => why,
+        Reuse::Grace(why) | Reuse::OnError(why) | Reuse::Revalidate(why) | Reuse::Unusable(why) => why,
     };
     txn.verdict.ttl = Some(crate::times::stored(&times).ttl_left(txn.now));
     let reader = object.body().reader();

@@ -2,6 +2,7 @@
 
 use super::explain::House;
 use crate::reload::Reloader;
+use crate::snapshot::{SaveError, Snapshots};
 use bytes::Bytes;
 use copal_backend::{Admin, OriginRow, Pool};
 use copal_observe::counters::Counter;
@@ -21,6 +22,7 @@ type Response = http::Response<Full<Bytes>>;
 pub(super) struct Api {
     core: Arc<Core>,
     reloader: Reloader,
+    snapshots: Option<Snapshots>,
     token: Option<Arc<str>>,
     house: House,
     /// Runs the requests that are explained; its connections to origins are reused by the next ones, as any worker's.
@@ -29,9 +31,14 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(core: Arc<Core>, reloader: Reloader, token: Option<Arc<str>>, house: House) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        (reloader, snapshots): (Reloader, Option<Snapshots>),
+        token: Option<Arc<str>>,
+        house: House,
+    ) -> Self {
         let worker = Arc::new(Worker { core: Arc::clone(&core), pool: Arc::new(Pool::default()) });
-        Api { core, reloader, token, house, worker, started: copal_observe::clock::ticks() }
+        Api { core, reloader, snapshots, token, house, worker, started: copal_observe::clock::ticks() }
     }
 
     fn stats(&self) -> Stats {
@@ -65,6 +72,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
     match (request.method(), path) {
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
+        (&Method::GET, "/listeners") => json(StatusCode::OK, &api.house.names()),
         (&Method::GET, "/directors") => json(StatusCode::OK, &api.core.backends.director_rows()),
         (&Method::POST, "/purge") => purge(api, query),
         (&Method::POST, "/explain") => match super::explain::explain(&api.worker, &api.house, query).await {
@@ -82,10 +90,11 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
                 Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the reload crashed"),
             }
         }
+        (&Method::POST, "/snapshot") => snapshot(api).await,
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, GET /directors, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /explain?url=, POST /reload",
+            "there is GET /stats, GET /backends, GET /directors, GET /listeners, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /snapshot, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -153,6 +162,28 @@ fn purge(api: &Api, query: &str) -> Response {
             json(StatusCode::OK, &json!({ "purged": count, "url": url, "soft": soft }))
         }
         Err(why) => error(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+async fn snapshot(api: &Api) -> Response {
+    let Some(snapshots) = api.snapshots.clone() else {
+        return error(
+            StatusCode::CONFLICT,
+            "no file is set for it: add `[snapshot] file = \"PATH\"` to the configuration and restart",
+        );
+    };
+    let file = snapshots.file();
+    match tokio::task::spawn_blocking(move || snapshots.save(true)).await {
+        Ok(Ok(report)) => {
+            let seconds = report.took.as_secs_f64();
+            json(
+                StatusCode::OK,
+                &json!({ "file": file, "objects": report.objects, "bytes": report.bytes, "seconds": seconds }),
+            )
+        }
+        Ok(Err(why @ SaveError::Io { .. })) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        Ok(Err(why)) => error(StatusCode::CONFLICT, &why.to_string()),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "writing the snapshot crashed"),
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) struct House {
     pub(crate) hostname: Arc<str>,
 }
 
+impl House {
+    /// The addresses of the listeners, in the order of the configuration.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.listeners.iter().map(|listener| listener.name.as_str()).collect()
+    }
+}
+
 /// Runs the request that the query describes, and tells of it.
 ///
 /// # Errors

@@ -7,9 +7,11 @@
 //! | `POST /tags/purge?key=KEY[&key=KEY…][&soft=1]` | the same for all objects that carry any of these tags |
 //! | `POST /ban?expression=EXPRESSION` | bans what it is about |
 //! | `GET /bans` | the bans in force, and how far the lurker is |
+//! | `POST /snapshot` | writes the store to its file, see `[snapshot]` |
 //! | `POST /explain?url=URL[&method=M][&header=N: v]…[&listener=ADDR][&client=IP]` | runs the request and tells why it went as it did |
 //! | `POST /reload` | reads the policy anew |
 //! | `GET /backends`, `GET /directors` | the backends with their health, the directors with their members |
+//! | `GET /listeners` | the addresses where visitors are served |
 //! | `POST /backends/NAME?state=healthy\|sick\|auto\|drain` | the owner's word on a backend's health |
 //! | `GET /metrics` (metrics listener) | the same counters for Prometheus |
 

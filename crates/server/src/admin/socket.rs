@@ -5,6 +5,7 @@ use super::explain::House;
 use crate::listen::bind_unix;
 use crate::reload::Reloader;
 use crate::serve::ServeError;
+use crate::snapshot::Snapshots;
 use copal_config::{Address, Config};
 use copal_pipeline::Core;
 use http_body_util::Full;
@@ -113,8 +114,8 @@ impl Controls {
     }
 
     /// Begins to answer, on the runtime of the caller.
-    pub(crate) fn start(self, core: &Arc<Core>, reloader: &Reloader, house: House) {
-        let api = Arc::new(Api::new(Arc::clone(core), reloader.clone(), self.token, house));
+    pub(crate) fn start(self, core: &Arc<Core>, reloader: &Reloader, snapshots: Option<Snapshots>, house: House) {
+        let api = Arc::new(Api::new(Arc::clone(core), (reloader.clone(), snapshots), self.token, house));
         let admin = Arc::clone(&api);
         accept(self.admin, move |request| {
             let api = Arc::clone(&admin);

@@ -15,8 +15,8 @@ mod tests;
 
 pub use frame::{FORMAT, SnapshotFault};
 pub use load::{Loaded, Loading};
+pub(crate) use record::Invalidation;
 pub(crate) use record::SavedBan;
 pub use record::{Preamble, SnapshotReader};
 pub use save::{Journal, Saved, Saving};
 pub(crate) use since::Since;
-pub(crate) use record::Invalidation;

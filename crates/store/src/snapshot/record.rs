@@ -39,7 +39,10 @@ pub struct Preamble {
 /// Without the keys of the hash: whoever knows them can choose URLs that collide.
 impl std::fmt::Debug for Preamble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Preamble").field("created", &self.created).field("bans", &self.bans.len()).finish_non_exhaustive()
+        f.debug_struct("Preamble")
+            .field("created", &self.created)
+            .field("bans", &self.bans.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -136,7 +136,9 @@ fn variants_are_found_by_the_requests_that_they_answer() {
     }
     let (after, loaded) = revived(&saved(&before, NOW), at(1));
     assert_eq!(loaded.objects, 4);
-    for (key, lang, there) in [("/one", "de", true), ("/one", "en", false), ("/many", "fr", true), ("/many", "it", false)] {
+    for (key, lang, there) in
+        [("/one", "de", true), ("/one", "en", false), ("/many", "fr", true), ("/many", "it", false)]
+    {
         let found = find_variant(&after, key, &[("accept-language", lang)], at(1));
         assert_eq!(found.as_deref(), there.then_some(lang), "{key} {lang}");
     }
@@ -166,7 +168,6 @@ fn what_is_dead_a_marker_or_unfinished_stays_out() {
     assert_eq!(revived(&saved(&before, at(50)), at(51)).1, Loaded { objects: 1, bytes: 1, ..Loaded::default() });
 }
 
-
 const LANG: &[&str] = &["accept-language"];
 const DE: &[(&str, &str)] = &[("accept-language", "de")];
 const EN: &[(&str, &str)] = &[("accept-language", "en")];
@@ -189,7 +190,11 @@ fn what_was_fetched_since_the_start_is_not_replaced() {
     assert_eq!((loaded.objects, loaded.newer), (0, 5));
     assert_eq!(read(&find(&after, "/page", at(1)).expect("there")), b"new");
     assert_eq!(find_variant(&after, "/lang", DE, at(1)).as_deref(), Some("new de"));
-    assert_eq!(find_variant(&after, "/lang", DE, at(50)), None, "the older one does not come forth when the newer is dead");
+    assert_eq!(
+        find_variant(&after, "/lang", DE, at(50)),
+        None,
+        "the older one does not come forth when the newer is dead"
+    );
     assert_eq!(find_variant(&after, "/now-varies", DE, at(1)).as_deref(), Some("new"));
     assert_eq!(find_variant(&after, "/now-varies", EN, at(1)), None);
     assert_eq!(find_variant(&after, "/no-longer", DE, at(1)).as_deref(), Some("new"));
@@ -401,6 +406,33 @@ fn small_file() -> Vec<u8> {
     before.purge_tags(&["two"], PurgeMode::Hard, at(1));
     saving.finish(&mut file).expect("memory");
     file
+}
+
+/// A file of this format, kept beside the fuzz targets: if it is no longer read as it was written, `FORMAT` must be raised.
+/// `COPAL_BLESS=1` writes it anew then.
+#[test]
+fn the_file_that_is_kept_is_still_read() {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/snapshot/whole");
+    if std::env::var_os("COPAL_BLESS").is_some() {
+        let before = store();
+        let mut head = copal_semantics::ResponseHead::default();
+        head.headers.append("content-type", "text/html").expect("a field");
+        head.headers.append("x-own", "value").expect("a field");
+        let packed = copal_semantics::packed::pack(&head);
+        put_tagged(&before, "/tagged", &packed, &["one"], ttl(100_000));
+        put_variant(&before, "/lang", LANG, DE, "de", ttl(100_000));
+        before.ban("obj.http.x == y".parse().expect("a ban"), NOW).expect("room");
+        std::fs::write(&kept, saved(&before, at(1))).expect("the seeds' folder");
+    }
+    let file = std::fs::read(kept).expect("it is part of the repository");
+    assert_eq!(file[8..12], super::FORMAT.to_le_bytes(), "written anew with COPAL_BLESS=1?");
+    let (after, loaded) = revived(&file, at(2));
+    assert_eq!((loaded.objects, after.ban_list().bans.len()), (2, 1));
+    let mut head = copal_semantics::ResponseHead::default();
+    head.decode(find(&after, "/tagged", at(2)).expect("there").head());
+    assert_eq!(head.headers.get("x-own"), Some(&b"value"[..]));
+    assert_eq!(head.headers.get("content-type"), Some(&b"text/html"[..]));
+    assert_eq!(find_variant(&after, "/lang", DE, at(2)).as_deref(), Some("de"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod model;
 mod objects;
 mod overtaken;
 mod parts;
+#[cfg(feature = "shuttle")]
+mod shuttle;
 mod tags;
 mod variants;
 mod waiting;
