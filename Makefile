@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench soak churn interleavings fuzz compare tools
+.PHONY: help demo test lint docs bench soak herd churn interleavings fuzz compare tools
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -42,6 +42,9 @@ bench: tools ## micro benches, then the same load against Copal and its installe
 soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
 	$(CARGO) build --release --quiet
 	ulimit -n 8192 && COPAL_SOAK_SECONDS=60 COPAL_BIN=target/release/copal $(CARGO) test --test e2e -- --ignored --nocapture soak
+
+herd: tools ## a thousand clients on one slow page, uncacheable and then cacheable (not part of test)
+	$(CARGO) test --test e2e -- --ignored --nocapture herd_of
 
 CHURN_SECONDS ?= 600
 

@@ -59,7 +59,7 @@ fn herd(addr: SocketAddr, n: usize, path: &str) -> Vec<Duration> {
 fn within(times: u32, waited: &[Duration], what: &str) {
     let (fastest, slowest) = (waited[0], waited[waited.len() - 1]);
     println!("{what}: {} clients, fastest {fastest:.2?}, slowest {slowest:.2?}, origin {OWN_TIME:?}", waited.len());
-    let allowed = OWN_TIME * times + OWN_TIME / 5;
+    let allowed = OWN_TIME * times + OWN_TIME * times.max(1) / 5;
     assert!(slowest <= allowed, "{what}: the slowest waited {slowest:?}, {allowed:?} is allowed");
 }
 
@@ -96,9 +96,18 @@ fn a_herd_on_a_cold_slow_page_is_one_request_and_nobody_waits_longer_than_for_th
 
 #[test]
 fn a_herd_on_an_uncacheable_page_waits_at_most_once_and_then_never_and_its_marker_goes_when_it_is_cacheable() {
+    uncacheable_then_cacheable(clients().min(250));
+}
+
+#[test]
+#[ignore = "make herd: a thousand connections to the origin at a time, which other tests would feel"]
+fn herd_of_a_thousand_on_an_uncacheable_page() {
+    uncacheable_then_cacheable(clients());
+}
+
+fn uncacheable_then_cacheable(n: usize) {
     let cacheable = Arc::new(AtomicBool::new(false));
     let (origin, proxy) = slow(&cacheable);
-    let n = clients();
     // Nobody can know that it is not for all before the first answer: one time of the origin for that, one for their own.
     let waited = herd(proxy.addr(), n, "/page");
     within(2, &waited, "cold and uncacheable, for the first time");

@@ -45,6 +45,8 @@ impl Stand {
 /// One request.
 #[derive(Debug)]
 struct Row {
+    /// In the order of the source.
+    number: usize,
     url: String,
     variant: String,
     stand: Stand,
@@ -70,18 +72,23 @@ impl Report {
         Report { urls, wanted, rows: Vec::new(), took: Duration::ZERO }
     }
 
-    pub(super) fn took(&mut self, took: Duration) {
+    /// All have been taken in.
+    pub(super) fn done(&mut self, took: Duration) {
         self.took = took;
+        self.rows.sort_by_key(|row| row.number);
     }
 
-    pub(super) fn add(&mut self, url: &str, variant: &[Line], answer: Answer) {
+    /// Takes in what request `number` came to, in any order.
+    pub(super) fn add(&mut self, number: usize, url: &str, variant: &[Line], answer: Answer) {
         let variant = variant.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ");
         let url = url.to_owned();
         self.rows.push(match answer {
-            Answer::Failed(why) => Row { url, variant, stand: Stand::Failed, status: None, code: None, why, bytes: 0 },
+            Answer::Failed(why) => {
+                Row { number, url, variant, stand: Stand::Failed, status: None, code: None, why, bytes: 0 }
+            }
             Answer::Whole { status, cache_status, bytes } => {
                 let (stand, code, why) = judge(status, &cache_status);
-                Row { url, variant, stand, status: Some(status), code, why, bytes }
+                Row { number, url, variant, stand, status: Some(status), code, why, bytes }
             }
         });
     }
@@ -254,10 +261,10 @@ mod tests {
             bytes: 10,
         };
         for n in 0..6 {
-            report.add(&format!("http://a/{n}"), &[("A".to_owned(), "b".to_owned())], answer("private"));
+            report.add(n, &format!("http://a/{n}"), &[("A".to_owned(), "b".to_owned())], answer("private"));
         }
-        report.add("http://a/6", &[], answer("no-store"));
-        report.add("http://a/7", &[], Answer::Failed("gone".to_owned()));
+        report.add(6, "http://a/6", &[], answer("no-store"));
+        report.add(7, "http://a/7", &[], Answer::Failed("gone".to_owned()));
         let lines = report.lines(false);
         assert_eq!(lines[0], "8 requests for 8 URLs in 0.0 s, 70 bytes");
         assert_eq!(lines[6], "6 not stored: The response is meant for one user only (private).");

@@ -159,7 +159,7 @@ pub(super) fn all(client: &Client, plan: Plan) -> Result<Report, Failed> {
         shared.report.into_inner()
     });
     bar.finish_and_clear();
-    report.took(began.elapsed());
+    report.done(began.elapsed());
     Ok(report)
 }
 
@@ -205,7 +205,7 @@ async fn work(client: &Client, shared: &Shared) {
             connection = None;
             Answer::Failed(format!("no whole answer within {:?}", client.timeout))
         });
-        shared.report.borrow_mut().add(&named(target), variant, answer);
+        shared.report.borrow_mut().add(n, &named(target), variant, answer);
         shared.bar.inc(1);
     }
 }
