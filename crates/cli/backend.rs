@@ -22,8 +22,9 @@ fn list(reach: &Reach) -> Result<(), Failed> {
         say!("{}", serde_json::json!({ "backends": backends, "directors": directors }));
         return Ok(());
     }
-    let mut rows =
-        vec![["backend", "address", "state", "set", "requests", "failures", "probes", "why"].map(str::to_owned)];
+    let mut rows = vec![
+        ["backend", "address", "state", "set", "requests", "failures", "probes", "names", "why"].map(str::to_owned),
+    ];
     rows.extend(backends.iter().map(|row| {
         let state = match row["share_permille"].as_u64() {
             Some(share) if text(&row["state"]) == "slow_start" => format!("slow_start {} %", share / 10),
@@ -37,6 +38,7 @@ fn list(reach: &Reach) -> Result<(), Failed> {
             text(&row["requests"]),
             text(&row["failures"]),
             text(&row["probe_history"]),
+            resolved(&row["resolved"]),
             text(&row["state_reason"]),
         ]
     }));
@@ -63,6 +65,17 @@ fn set(reach: &Reach, name: &str, state: &str) -> Result<(), Failed> {
         say!("{name} is set to {state}");
     }
     Ok(())
+}
+
+/// The addresses of a name, and what is wrong with it; a dash for what has no name.
+fn resolved(name: &Value) -> String {
+    let Some(addresses) = name["addresses"].as_array() else { return "-".to_owned() };
+    let addresses: Vec<String> = addresses.iter().map(text).collect();
+    let known = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(",") };
+    match name["error"].as_str() {
+        Some(error) => format!("{known} (last answer: {error})"),
+        None => known,
+    }
 }
 
 /// A value of JSON without quotes; a dash where there is nothing.

@@ -16,6 +16,7 @@ mod grace;
 mod head_updates;
 mod herd;
 mod listeners;
+mod origins;
 mod partial;
 mod policy;
 mod post;

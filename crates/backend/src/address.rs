@@ -17,17 +17,19 @@ pub enum Address {
     },
     /// A Unix stream socket by its path.
     Unix(PathBuf),
+    /// A service whose hosts and ports the DNS knows (RFC 2782), such as `_http._tcp.app.example`.
+    Srv(String),
 }
 
 /// Why text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not an origin address: write host:port, [ipv6]:port or unix:/path")]
+#[error("{0:?} is not an origin address: write host:port, [ipv6]:port, srv:_http._tcp.name or unix:/path")]
 pub struct AddressError(pub String);
 
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// `host:port`, `[ipv6]:port` or `unix:/path`.
+    /// `host:port`, `[ipv6]:port`, `srv:_http._tcp.name` or `unix:/path`.
     ///
     /// ```
     /// use copal_backend::Address;
@@ -39,6 +41,9 @@ impl FromStr for Address {
         let wrong = || AddressError(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(wrong()) } else { Ok(Address::Unix(path.into())) };
+        }
+        if let Some(name) = text.strip_prefix("srv:") {
+            return if name.starts_with('_') { Ok(Address::Srv(name.to_owned())) } else { Err(wrong()) };
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_| wrong())?;
@@ -61,17 +66,32 @@ impl fmt::Display for Address {
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Srv(name) => write!(f, "srv:{name}"),
         }
     }
 }
 
 impl Address {
-    /// What a Host field for this address says when nothing else does (RFC 9110 §7.2): "localhost" for a Unix socket.
+    /// The host without its port; "localhost" for a Unix socket, the domain for a service.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Address::Tcp { host, .. } => host,
+            Address::Unix(_) => "localhost",
+            Address::Srv(name) => {
+                let labels = name.split('.').take_while(|label| label.starts_with('_'));
+                let prefix: usize = labels.map(|label| label.len() + 1).sum();
+                name.get(prefix..).unwrap_or(name)
+            }
+        }
+    }
+
+    /// What a Host field for this address says when nothing else does (RFC 9110 §7.2).
     #[must_use]
     pub fn authority(&self) -> String {
         match self {
             Address::Tcp { .. } => self.to_string(),
-            Address::Unix(_) => "localhost".to_owned(),
+            Address::Unix(_) | Address::Srv(_) => self.host().to_owned(),
         }
     }
 }
@@ -82,9 +102,15 @@ mod tests {
 
     #[test]
     fn addresses_read_back_as_they_are_written() {
-        for text in ["127.0.0.1:8000", "app.internal:80", "[::1]:8080", "unix:/run/app.sock"] {
+        for text in ["127.0.0.1:8000", "app.internal:80", "[::1]:8080", "unix:/run/app.sock", "srv:_http._tcp.a"] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_service_is_called_by_its_domain() {
+        let service = "srv:_http._tcp.app.example".parse::<Address>().expect("valid");
+        assert_eq!((service.host(), service.authority().as_str()), ("app.example", "app.example"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::Admin;
 use crate::origin::{Origin, OriginOptions};
 use crate::row::{DirectorRow, OriginRow};
+use crate::tls::TlsError;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
@@ -79,6 +80,9 @@ pub enum BackendsError {
     /// A director that is a member of itself, by way of others or directly.
     #[error("director {0:?} is a member of itself")]
     Cycle(String),
+    /// TLS to an origin cannot be set up.
+    #[error("backend.{0}.tls: {1}")]
+    Tls(String, TlsError),
     /// No backend or director has that name.
     #[error("there is no backend or director {0:?}")]
     Unknown(String),
@@ -151,6 +155,9 @@ impl Backends {
         let members = directors.iter().map(|d| members(d, &names)).collect::<Result<Vec<_>, _>>()?;
         let saint = origins.iter().any(|o| !o.saint_mode.is_zero());
         let origins: Vec<_> = origins.into_iter().map(Origin::new).collect();
+        for origin in &origins {
+            origin.check_tls().map_err(|e| BackendsError::Tls(origin.name().to_owned(), e))?;
+        }
         let mut built = Vec::with_capacity(directors.len());
         let mut groups: Vec<Vec<Arc<Group>>> = vec![Vec::new(); origins.len()];
         let deciding = Arc::new(Mutex::new(()));

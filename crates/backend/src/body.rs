@@ -12,6 +12,7 @@
 
 use crate::connection::{Connection, HEAD_READ_SIZE, READ_SIZE};
 use crate::fault::{Fault, FaultKind, Phase};
+use crate::fetch::left;
 use crate::origin::Origin;
 use crate::pool::Pool;
 use crate::sending::{Progress, Sending, Trouble};
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// Why a client's body could not be read to its end. The client's fault; the response goes to nobody or is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -133,8 +135,8 @@ enum State {
     Done,
 }
 
-/// The body of a response. Dropping it before its end closes the connection.
-pub struct ResponseBody {
+/// The body of a response over HTTP/1.1. Dropping it before its end closes the connection.
+pub(crate) struct Http1Body {
     state: State,
     /// Gone once the body is over or has failed.
     link: Option<(Connection, Permit)>,
@@ -149,23 +151,25 @@ pub struct ResponseBody {
     /// The end of the connection may be a reset.
     end_in_doubt: bool,
     between_bytes: Duration,
+    /// When all of it must be over.
+    deadline: Option<Instant>,
     trailers: Headers,
 }
 
-impl std::fmt::Debug for ResponseBody {
+impl std::fmt::Debug for Http1Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseBody").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Http1Body").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
-impl ResponseBody {
+impl Http1Body {
     /// A body that starts with what is in the connection's buffer. `persistent`: the two heads let the connection go on.
     pub(crate) fn new(
         framing: BodyFraming,
         (connection, permit): (Connection, Permit),
         (pool, origin): (&Pool, &Arc<Origin>),
         (sent, persistent): (Sent, bool),
-        between_bytes: Duration,
+        (between_bytes, deadline): (Duration, Option<Instant>),
     ) -> Self {
         let (rest, reusable, end_in_doubt) = match sent {
             Sent::Whole => (None, persistent, false),
@@ -178,7 +182,7 @@ impl ResponseBody {
             BodyFraming::Chunked => State::Chunked(Chunked::default()),
             BodyFraming::Close => State::Close,
         };
-        let mut body = ResponseBody {
+        let mut body = Http1Body {
             state,
             link: Some((connection, permit)),
             pool: pool.clone(),
@@ -188,6 +192,7 @@ impl ResponseBody {
             doomed: None,
             end_in_doubt,
             between_bytes,
+            deadline,
             trailers: Headers::new(),
         };
         if matches!(body.state, State::Length(0)) {
@@ -196,15 +201,8 @@ impl ResponseBody {
         body
     }
 
-    /// The next piece, never empty; `None` at the clean end. After a fault there is nothing more.
-    ///
-    /// A piece holds at most about twice its length in memory, so it can be stored as it is. What is left of the request
-    /// goes out meanwhile. Cancel-safe.
-    ///
-    /// # Errors
-    /// The body ended early, is malformed, or nothing came for the between-bytes timeout; or the client's body has failed,
-    /// and with it the request that this answers.
-    pub async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+    /// See [`crate::ResponseBody::next`].
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         loop {
             let (connection, _) = self.link.as_mut()?;
             let want = match &mut self.state {
@@ -262,7 +260,10 @@ impl ResponseBody {
     /// Waits for more of the response while the request goes on; the fault, when there will be none.
     async fn wait(&mut self, want: usize) -> Option<Fault> {
         let (connection, _) = self.link.as_mut()?;
-        let between = self.between_bytes;
+        let between = left(self.between_bytes, self.deadline);
+        if between.is_zero() {
+            return self.fail(FaultKind::Timeout, "the total time is over".to_owned()).and_then(Result::err);
+        }
         let silent = || (FaultKind::Timeout, format!("nothing for {between:?}"));
         let (kind, detail) = match (&mut self.rest, &self.doomed) {
             (Some(Rest { sending, body }), _) => {
@@ -300,17 +301,12 @@ impl ResponseBody {
         self.fail(kind, detail).and_then(Result::err)
     }
 
-    /// Is some of the request still to be sent?
-    #[must_use]
-    pub fn is_sending(&self) -> bool {
+    pub(crate) fn is_sending(&self) -> bool {
         self.rest.is_some()
     }
 
-    /// Sends the rest of the request without reading: while a piece of the response waits for its readers, so that two full
-    /// directions never wait for each other. Ends when there is no more to send. Cancel-safe.
-    ///
-    /// Without a time limit: that the origin takes nothing may be because nobody reads its response.
-    pub async fn pump(&mut self) {
+    /// See [`crate::ResponseBody::pump`].
+    pub(crate) async fn pump(&mut self) {
         while let (Some(Rest { sending, body }), Some((connection, _))) = (&mut self.rest, &mut self.link) {
             match sending.step(connection, body.as_mut(), None, None).await {
                 Ok(_) if sending.is_over() => self.rest = None,
@@ -320,15 +316,19 @@ impl ResponseBody {
         }
     }
 
-    /// After the end of the response: sends the rest of the request for as long as the origin takes it (it may have
-    /// answered early and read on, as HAProxy lets it), then closes the connection.
-    pub async fn finish_sending(&mut self) {
+    /// See [`crate::ResponseBody::finish_sending`].
+    pub(crate) async fn finish_sending(&mut self) {
         while let (State::Done, Some(Rest { sending, body }), Some((connection, _))) =
             (&self.state, &mut self.rest, &mut self.link)
         {
             let step = sending.step(connection, body.as_mut(), Some(HEAD_READ_SIZE), Some(self.between_bytes)).await;
             match step {
                 Ok(Progress::Wrote | Progress::Filled) if !sending.is_over() => {}
+                Ok(Progress::Wrote) => {
+                    // TLS may hold the last of it. The origin may have gone: then there is nobody to tell.
+                    let _gone = tokio::time::timeout(self.between_bytes, connection.flush()).await;
+                    break;
+                }
                 // Over; or the origin has closed, takes nothing, talks out of turn; or the client has given up.
                 Ok(_) | Err(_) => break,
             }
@@ -346,8 +346,7 @@ impl ResponseBody {
         }
     }
 
-    /// The trailer fields, once the body has come to its clean end; empty before and without any.
-    pub fn take_trailers(&mut self) -> Headers {
+    pub(crate) fn take_trailers(&mut self) -> Headers {
         std::mem::take(&mut self.trailers)
     }
 

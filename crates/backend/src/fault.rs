@@ -1,6 +1,7 @@
 //! RFC 9209 §2.3: what went wrong between Copal and an origin, whose fault it is, and whether a retry can help.
 
 use crate::body::BodyError;
+use crate::tls::TlsFault;
 use copal_semantics::proxy_status::ProxyError;
 use copal_wire::WireError;
 use std::fmt;
@@ -14,6 +15,8 @@ pub enum Phase {
     Resolve,
     /// Connecting.
     Connect,
+    /// Agreeing on keys, and checking who answers.
+    Tls,
     /// Sending the request.
     Send,
     /// Waiting for and reading the response head.
@@ -30,6 +33,7 @@ impl Phase {
             Phase::Pool => "pool",
             Phase::Resolve => "resolve",
             Phase::Connect => "connect",
+            Phase::Tls => "tls",
             Phase::Send => "send",
             Phase::Head => "head",
             Phase::Body => "body",
@@ -52,12 +56,16 @@ pub enum FaultKind {
     Refused,
     /// There is no route to the address.
     Unroutable,
+    /// TLS was not agreed on, or the origin is not who it should be.
+    Tls(TlsFault),
     /// The phase took longer than its timeout.
     Timeout,
     /// The origin closed or reset the connection before the response head was whole, or while the body was read.
     Closed,
     /// What the origin sent is not HTTP/1 as RFC 9112 has it.
     Protocol(WireError),
+    /// What the origin sent is not HTTP/2 as RFC 9113 has it, or it reset the stream with an error.
+    Http2,
     /// The origin switched protocols (101) without being asked to.
     Upgrade,
     /// More interim (1xx) responses than [`crate::fetch::INTERIM_MAX`].
@@ -109,8 +117,10 @@ impl Fault {
             FaultKind::Unresolved
             | FaultKind::Refused
             | FaultKind::Unroutable
+            | FaultKind::Tls(_)
             | FaultKind::Closed
             | FaultKind::Protocol(_)
+            | FaultKind::Http2
             | FaultKind::Upgrade
             | FaultKind::TooManyInterim
             | FaultKind::ShortBody => 502,
@@ -129,9 +139,12 @@ impl Fault {
             FaultKind::Unresolved => ProxyError::DnsError,
             FaultKind::Refused => ProxyError::ConnectionRefused,
             FaultKind::Unroutable => ProxyError::DestinationIpUnroutable,
+            FaultKind::Tls(TlsFault::Alert) => ProxyError::TlsAlertReceived,
+            FaultKind::Tls(TlsFault::Protocol) => ProxyError::TlsProtocolError,
+            FaultKind::Tls(_) => ProxyError::TlsCertificateError,
             FaultKind::Timeout => match self.phase {
                 Phase::Resolve => ProxyError::DnsTimeout,
-                Phase::Pool | Phase::Connect => ProxyError::ConnectionTimeout,
+                Phase::Pool | Phase::Connect | Phase::Tls => ProxyError::ConnectionTimeout,
                 Phase::Send => ProxyError::ConnectionWriteTimeout,
                 Phase::Head => ProxyError::HttpResponseTimeout,
                 Phase::Body => ProxyError::ConnectionReadTimeout,
@@ -143,7 +156,7 @@ impl Fault {
             FaultKind::Protocol(WireError::TransferEncoding | WireError::Chunk) => {
                 ProxyError::HttpResponseTransferCoding
             }
-            FaultKind::Protocol(_) | FaultKind::TooManyInterim => ProxyError::HttpProtocolError,
+            FaultKind::Protocol(_) | FaultKind::Http2 | FaultKind::TooManyInterim => ProxyError::HttpProtocolError,
             FaultKind::Upgrade => ProxyError::HttpUpgradeFailed,
             FaultKind::ShortBody => ProxyError::HttpResponseIncomplete,
             FaultKind::Client(_) => ProxyError::HttpRequestError,
@@ -164,9 +177,11 @@ impl Fault {
             FaultKind::Unresolved
             | FaultKind::Refused
             | FaultKind::Unroutable
+            | FaultKind::Tls(_)
             | FaultKind::Timeout
             | FaultKind::Closed
             | FaultKind::Protocol(_)
+            | FaultKind::Http2
             | FaultKind::Upgrade
             | FaultKind::TooManyInterim
             | FaultKind::ShortBody => true,
@@ -189,9 +204,11 @@ impl fmt::Display for FaultKind {
             FaultKind::Unresolved => f.write_str("name does not resolve"),
             FaultKind::Refused => f.write_str("connect refused"),
             FaultKind::Unroutable => f.write_str("no route"),
+            FaultKind::Tls(why) => f.write_str(why.as_str()),
             FaultKind::Timeout => f.write_str("timeout"),
             FaultKind::Closed => f.write_str("connection closed"),
             FaultKind::Protocol(e) => write!(f, "malformed response: {e}"),
+            FaultKind::Http2 => f.write_str("broken HTTP/2"),
             FaultKind::Upgrade => f.write_str("unasked-for protocol switch"),
             FaultKind::TooManyInterim => f.write_str("too many interim responses"),
             FaultKind::ShortBody => f.write_str("body ended early"),
@@ -230,6 +247,10 @@ mod tests {
             (Phase::Pool, FaultKind::Busy, 503, "connection_limit_reached"),
             (Phase::Connect, FaultKind::Refused, 502, "connection_refused"),
             (Phase::Connect, FaultKind::Timeout, 504, "connection_timeout"),
+            (Phase::Tls, FaultKind::Timeout, 504, "connection_timeout"),
+            (Phase::Tls, FaultKind::Tls(TlsFault::Expired), 502, "tls_certificate_error"),
+            (Phase::Tls, FaultKind::Tls(TlsFault::Protocol), 502, "tls_protocol_error"),
+            (Phase::Tls, FaultKind::Tls(TlsFault::Alert), 502, "tls_alert_received"),
             (Phase::Head, FaultKind::Timeout, 504, "http_response_timeout"),
             (Phase::Body, FaultKind::Timeout, 504, "connection_read_timeout"),
             (Phase::Head, FaultKind::Protocol(WireError::StartLine), 502, "http_protocol_error"),

@@ -4,11 +4,14 @@
 //! any byte of a response came and with the client's body untouched, is replaced once by a *new* one, if the method is
 //! idempotent or not one byte of the request was accepted by the socket, so that no origin can have seen it.
 
-use crate::body::{RequestBody, ResponseBody, Rest, SendBody, Sent, hides_a_reset};
+use crate::body::{Http1Body, RequestBody, Rest, SendBody, Sent, hides_a_reset};
 use crate::fault::{Fault, FaultKind, Phase};
+use crate::http2::{self, Answer, Question};
 use crate::origin::Origin;
-use crate::pool::{Pool, Take};
+use crate::pool::{Line, Pool, Take};
+use crate::proxy_protocol::Ends;
 use crate::request;
+use crate::response::ResponseBody;
 use crate::sending::Sending;
 use crate::talk::Talk;
 use bytes::Bytes;
@@ -32,6 +35,13 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// One read of the body, or one write of the request.
     pub between_bytes: Duration,
+    /// All of it, from the choice of the origin to the end of the body; no limit when none.
+    pub total: Option<Duration>,
+}
+
+/// What is left of `limit` before a deadline, if there is one.
+pub(crate) fn left(limit: Duration, deadline: Option<Instant>) -> Duration {
+    deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
 }
 
 impl Timeouts {
@@ -43,6 +53,7 @@ impl Timeouts {
             connect: o.connect_timeout,
             first_byte: o.first_byte_timeout,
             between_bytes: o.between_bytes_timeout,
+            total: o.total_timeout,
         }
     }
 }
@@ -68,7 +79,8 @@ pub struct Exchange {
 /// `head` must be complete but for framing fields, which are written here: any in it are left out. Interim responses
 /// (1xx but 101) go to `on_interim`. A final response that comes while `body` is being sent is given at once: with a status
 /// of 400 or more sending stops and the connection will be closed; otherwise the rest of `body`, of which `None` is left
-/// here, goes out while the response is read (see [`ResponseBody`]).
+/// here, goes out while the response is read (see [`ResponseBody`]). `ends` are those of the client for whom it is, if any:
+/// an origin with `proxy_protocol` is told.
 ///
 /// # Errors
 /// Every way this can fail, with [`Fault::retry_safe`] told for the caller. The origin's counts include it.
@@ -77,12 +89,12 @@ pub async fn exchange<B: RequestBody + 'static>(
     origin: &Arc<Origin>,
     head: &RequestHead,
     body: &mut SendBody<B>,
-    timeouts: Timeouts,
+    (timeouts, ends): (Timeouts, Option<Ends>),
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Exchange, Fault> {
     let started = Instant::now();
     origin.tally.requests.fetch_add(1, Relaxed);
-    let result = attempt(pool, origin, head, body, timeouts, on_interim).await;
+    let result = attempt(pool, origin, head, body, (timeouts, ends, started), on_interim).await;
     match &result {
         Ok(exchange) => origin.answered(head, exchange.head.status, started),
         Err(fault) => origin.failed(fault, started),
@@ -95,25 +107,50 @@ async fn attempt<B: RequestBody + 'static>(
     origin: &Arc<Origin>,
     head: &RequestHead,
     body: &mut SendBody<B>,
-    timeouts: Timeouts,
+    (timeouts, ends, started): (Timeouts, Option<Ends>, Instant),
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Exchange, Fault> {
     let Some(wire) = request::encode(head, origin, body) else {
-        return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
+        return Err(unsendable(head, origin));
     };
     let wire = Bytes::from(wire);
-    let permit = origin.permit().await?;
-    let connection = pool.take(origin, timeouts.connect, Take::Kept).await?;
+    let deadline = timeouts.total.map(|total| started + total);
+    let connect = || left(timeouts.connect, deadline);
+    let mut permit = Some(origin.permit().await?);
+    let mut reconnected = false;
+    let mut line = pool.take(origin, connect(), Take::Kept, ends).await?;
+    let connection = loop {
+        let slot = match line {
+            Line::Http1(connection) => break connection,
+            Line::Http2(slot) => slot,
+        };
+        let request = http2::request(head, origin, body).ok_or_else(|| unsendable(head, origin))?;
+        let reused = slot.reused;
+        let question = Question { origin, head, request, timeouts, deadline };
+        match http2::ask(slot, question, body, &mut permit, on_interim).await {
+            Ok(Answer { head, framing, body }) => {
+                let reused = reused && !reconnected;
+                return Ok(Exchange { head, framing, reused, reconnected, body: body.into() });
+            }
+            Err(failed) if failed.again && !reconnected => {
+                reconnected = true;
+                origin.tally.reconnects.fetch_add(1, Relaxed);
+                line = pool.take(origin, connect(), Take::New, ends).await?;
+            }
+            Err(failed) => return Err(failed.fault),
+        }
+    };
+    let Some(permit) = permit else { return Err(unsendable(head, origin)) };
     let reused = connection.reused;
-    let mut talk = Talk::new((connection, Sending::new(wire.clone(), body)), origin, timeouts, on_interim);
+    let mut talk = Talk::new((connection, Sending::new(wire.clone(), body)), origin, (timeouts, deadline), on_interim);
     let mut outcome = talk.converse(body).await;
-    let reconnected = reused
+    let again = reused
         && outcome.as_ref().is_err_and(|f| f.kind == FaultKind::Closed)
         && talk.is_unheard_of()
         && talk.is_repeatable(head);
-    if reconnected {
+    if again && let Line::Http1(connection) = pool.take(origin, connect(), Take::New, ends).await? {
+        reconnected = true;
         origin.tally.reconnects.fetch_add(1, Relaxed);
-        let connection = pool.take(origin, timeouts.connect, Take::New).await?;
         talk.start_over(connection, Sending::new(wire, body));
         outcome = talk.converse(body).await;
     }
@@ -137,6 +174,11 @@ async fn attempt<B: RequestBody + 'static>(
         broken => Sent::GivenUp { end_in_doubt: broken.as_ref().is_some_and(hides_a_reset) },
     };
     let link = (connection, permit);
-    let body = ResponseBody::new(framing, link, (pool, origin), (sent, goes_on), timeouts.between_bytes);
+    let limits = (timeouts.between_bytes, deadline);
+    let body = Http1Body::new(framing, link, (pool, origin), (sent, goes_on), limits).into();
     Ok(Exchange { head: response, framing, reused: reused && !reconnected, reconnected, body })
+}
+
+fn unsendable(head: &RequestHead, origin: &Origin) -> Fault {
+    Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url))
 }

@@ -6,13 +6,15 @@
 //!    └─ run_probes: one loop per origin└ tally: counts that rows() shows           └ connection returns to the Pool by itself
 //! ```
 //!
-//! HTTP/1.1 to origins is spoken here (framing by `copal-wire`, strict, with trailers) over pingora-core's transport
-//! connectors, which keep the pool. No pingora type is in the public interface.
+//! HTTP/1.1 to origins is spoken here (framing by `copal-wire`, strict, with trailers), HTTP/2 by the h2 crate. Sockets are
+//! opened here (`connect`: many addresses, TLS, the PROXY protocol); idle ones are kept by pingora-core's pool. No type of
+//! pingora, rustls or h2 is in the public interface.
 
 pub mod address;
 pub mod ask;
 pub mod backends;
 pub mod body;
+mod connect;
 mod connection;
 pub mod dial;
 mod dice;
@@ -21,35 +23,46 @@ mod ejection;
 pub mod fault;
 pub mod fetch;
 pub mod health;
+pub mod http2;
 mod latency;
+pub mod names;
 pub mod origin;
 pub mod outlier;
 pub mod pool;
 pub mod probe;
 mod probing;
+pub mod proxy_protocol;
 pub mod ramp;
 mod request;
-mod resolve;
+pub mod resolve;
+pub mod response;
 pub mod row;
 pub mod saint;
 mod sending;
 mod slots;
+mod socket;
 mod talk;
 mod tally;
+pub mod tls;
 
 pub use address::{Address, AddressError};
 pub use ask::{Ask, By, When};
 pub use backends::{Backends, BackendsError, DirectorOptions, Picked};
-pub use body::{BodyError, NoBody, RequestBody, ResponseBody, SendBody};
+pub use body::{BodyError, NoBody, RequestBody, SendBody};
 pub use copal_wire::{BodyFraming, WireError};
 pub use dial::{Dial, Dialling, OriginEnd, Wire};
 pub use director::{Choice, DirectorKind, MemberOptions, SessionOptions};
 pub use fault::{Fault, FaultKind, Phase};
 pub use fetch::{Exchange, Timeouts, exchange};
 pub use health::Admin;
+pub use names::ResolveOptions;
 pub use origin::{Origin, OriginOptions};
 pub use outlier::EjectOptions;
 pub use pool::Pool;
 pub use probe::{HttpProbe, Pattern, ProbeKind, ProbeOptions, ProbeWindow, Transition};
 pub use probing::{probe_through, run_probes};
+pub use proxy_protocol::{Ends, ProxyProtocol};
+pub use resolve::NameRow;
+pub use response::ResponseBody;
 pub use row::{DirectorRow, OriginRow};
+pub use tls::{Http2, TlsError, TlsFault, TlsOptions, TlsVersion};

@@ -5,13 +5,16 @@ use crate::ejection::Ejection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::{Admin, Health};
 use crate::latency::{self, PeakEwma};
+use crate::names::ResolveOptions;
 use crate::outlier::{EjectOptions, News};
 use crate::probe::{ProbeOptions, Transition};
+use crate::proxy_protocol::ProxyProtocol;
 use crate::ramp;
 use crate::resolve::Resolver;
 use crate::saint::Saint;
 use crate::slots::{self, Permit, Slots};
 use crate::tally::Tally;
+use crate::tls::{Http2, Tls, TlsError, TlsOptions};
 use copal_semantics::RequestHead;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +25,10 @@ use tokio::time::Instant;
 /// server works on at once, far below what descriptors allow.
 pub const CONNECTIONS_MAX: u32 = 1024;
 
+/// How long a connection may be silent before the kernel asks whether the other side is still there: below the idle limits
+/// of usual firewalls and load balancers (350 s at the shortest of the large ones).
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
 /// What the owner says about an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginOptions {
@@ -29,12 +36,24 @@ pub struct OriginOptions {
     pub name: String,
     /// Where it listens.
     pub address: Address,
-    /// Time for name lookup and connect together.
+    /// How its name becomes addresses.
+    pub resolve: ResolveOptions,
+    /// Time for name lookup, connect and TLS together.
     pub connect_timeout: Duration,
     /// Time from the request being sent to the whole response head.
     pub first_byte_timeout: Duration,
     /// Time that one read of the body, or one write of the request, may wait.
     pub between_bytes_timeout: Duration,
+    /// Time for all of it, from the choice of the origin to the end of the response; no limit when none.
+    pub total_timeout: Option<Duration>,
+    /// TLS, when it is spoken.
+    pub tls: Option<TlsOptions>,
+    /// Which HTTP is spoken.
+    pub http2: Http2,
+    /// Whether the origin is told who the client is before the first request.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How long a TCP connection may be silent before the kernel probes it; never when none.
+    pub tcp_keepalive: Option<Duration>,
     /// Requests at a time; beyond they wait. 0 is no limit.
     pub max_connections: u32,
     /// Requests that may wait for one of those; beyond: [`FaultKind::Busy`].
@@ -62,9 +81,15 @@ impl OriginOptions {
         OriginOptions {
             name: name.into(),
             address,
+            resolve: ResolveOptions::default(),
             connect_timeout: Duration::from_millis(3500),
             first_byte_timeout: Duration::from_secs(60),
             between_bytes_timeout: Duration::from_secs(60),
+            total_timeout: None,
+            tls: None,
+            http2: Http2::Auto,
+            proxy_protocol: None,
+            tcp_keepalive: Some(TCP_KEEPALIVE),
             max_connections: CONNECTIONS_MAX,
             wait_limit: 0,
             wait_timeout: Duration::from_secs(1),
@@ -74,6 +99,16 @@ impl OriginOptions {
             slow_start: Duration::ZERO,
             eject: None,
             saint_mode: Duration::ZERO,
+        }
+    }
+}
+
+impl OriginOptions {
+    /// What is offered: a connection that stands for one client cannot be shared by many, so that HTTP/2 gains nothing.
+    pub(crate) fn offered_http2(&self) -> Http2 {
+        match (self.http2, self.proxy_protocol) {
+            (Http2::Auto, Some(_)) => Http2::Off,
+            (http2, _) => http2,
         }
     }
 }
@@ -90,6 +125,7 @@ pub struct Origin {
     pub(crate) saint: Option<Saint>,
     latency: Mutex<PeakEwma>,
     slots: Option<Slots>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) tally: Arc<Tally>,
 }
@@ -107,7 +143,8 @@ impl Origin {
             saint: (!options.saint_mode.is_zero()).then(|| Saint::new(options.saint_mode)),
             latency: Mutex::default(),
             slots: Slots::new(options.max_connections, options.wait_limit, options.wait_timeout),
-            resolver: Resolver::new(&options.address),
+            tls: options.tls.as_ref().map(|tls| Tls::new(tls, options.address.host(), options.offered_http2())),
+            resolver: Resolver::new(&options.name, &options.address, &options.resolve),
             tally: Arc::default(),
             options,
         })
@@ -117,6 +154,39 @@ impl Origin {
     #[must_use]
     pub fn options(&self) -> &OriginOptions {
         &self.options
+    }
+
+    /// Looks its name up, so that the first request need not.
+    ///
+    /// # Errors
+    /// Why it has no address; it is asked for again when one is needed.
+    pub async fn resolve(&self) -> Result<(), String> {
+        self.resolver.look_up().await.map_err(|why| why.to_string())
+    }
+
+    /// Can the settings of TLS be used? The files were read by [`Origin::new`].
+    ///
+    /// # Errors
+    /// What is wrong with them. The owner's fault; requests would fail.
+    pub fn check_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.settings().map(drop))
+    }
+
+    /// Reads the files of TLS again, for connections that are opened from now on.
+    ///
+    /// # Errors
+    /// What is wrong with them; what was in force stays.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), Tls::reload)
+    }
+
+    /// May its connections be in HTTP/2?
+    pub(crate) fn may_speak_http2(&self) -> bool {
+        match self.options.offered_http2() {
+            Http2::Off => false,
+            Http2::Auto => self.tls.is_some(),
+            Http2::Only => true,
+        }
     }
 
     /// Its name.

@@ -1,21 +1,27 @@
 //! Connections to origins: opened, kept while idle, used again. One pool per worker thread, on pingora's connector.
 //!
-//! A kept connection belongs to its origin (by name) and address, so two origins at one address do not share. The pool
+//! A kept connection belongs to its origin (by name) and address, so two origins at one address do not share; and to its client
+//! where the PROXY protocol has told the origin of one. The pool
 //! looks at a connection before it hands it out: one that was closed, or on which the origin has talked, is thrown away.
 
+use crate::connect::{For, dial};
 use crate::connection::Connection;
 use crate::dial::Dial;
 use crate::fault::{Fault, FaultKind, Phase};
+use crate::http2::{Sessions, Slot};
 use crate::origin::Origin;
+use crate::proxy_protocol::Ends;
 use crate::resolve::{Endpoint, Unresolved};
-use crate::tally::Tally;
+use crate::tls::Http2;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::upstreams::peer::{HttpPeer, Peer, Tracer, Tracing};
+use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora_core::upstreams::peer::Peer;
 use std::hash::{Hash, Hasher};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Idle connections that one pool keeps over all origins; beyond, the least recently used is closed. Enough for every
 /// worker to hold its share of some thousand client connections' misses, at a few KiB each.
@@ -30,9 +36,21 @@ pub struct Pool(Way);
 /// How connections are opened.
 #[derive(Clone)]
 enum Way {
-    Sockets(Arc<TransportConnector>),
+    Sockets(Arc<Sockets>),
     /// In memory, for `copal test`; none is kept.
     Memory(Arc<dyn Dial>),
+}
+
+struct Sockets {
+    /// Idle connections in HTTP/1.1.
+    kept: TransportConnector,
+    http2: Sessions,
+}
+
+/// What a request goes out on.
+pub(crate) enum Line {
+    Http1(Connection),
+    Http2(Slot),
 }
 
 /// Which connection to take.
@@ -60,7 +78,8 @@ impl Pool {
     /// A pool that keeps up to `idle_max` unused connections (see [`IDLE_MAX`]).
     #[must_use]
     pub fn new(idle_max: usize) -> Self {
-        Pool(Way::Sockets(Arc::new(TransportConnector::new(Some(ConnectorOptions::new(idle_max.max(1)))))))
+        let kept = TransportConnector::new(Some(ConnectorOptions::new(idle_max.max(1))));
+        Pool(Way::Sockets(Arc::new(Sockets { kept, http2: Sessions::default() })))
     }
 
     /// A pool that opens connections through `dial` and keeps none.
@@ -69,60 +88,105 @@ impl Pool {
         Pool(Way::Memory(dial))
     }
 
-    /// A connection to the origin; looking its name up and connecting take at most `within`.
-    pub(crate) async fn take(&self, origin: &Arc<Origin>, within: Duration, how: Take) -> Result<Connection, Fault> {
+    /// A connection to the origin; looking its name up, connecting and agreeing on TLS take at most `within`. `ends` are those
+    /// of the client for whom it is, which an origin with `proxy_protocol` is told.
+    pub(crate) async fn take(
+        &self,
+        origin: &Arc<Origin>,
+        within: Duration,
+        how: Take,
+        ends: Option<Ends>,
+    ) -> Result<Line, Fault> {
         let sockets = match &self.0 {
-            Way::Sockets(connector) => connector,
-            Way::Memory(dial) => return from_memory(&**dial, origin, within).await,
+            Way::Sockets(sockets) => sockets,
+            Way::Memory(dial) => return from_memory(&**dial, origin, within).await.map(Line::Http1),
         };
         let deadline = Instant::now() + within;
         let endpoints = origin.resolver.endpoints(within).await.map_err(|why| unresolved(origin, why))?;
-        if how == Take::Kept {
-            for endpoint in endpoints.iter() {
-                let Ok(peer) = peer(origin, endpoint) else { continue };
-                if let Some(stream) = sockets.reused_stream(&peer).await {
-                    origin.tally.connections_reused.fetch_add(1, Relaxed);
-                    return Ok(Connection::new(stream, peer.reuse_hash(), true));
-                }
-            }
+        let ends = ends.filter(|_| origin.options().proxy_protocol.is_some());
+        let key = |endpoint: &Endpoint| key(origin, endpoint, ends);
+        if origin.may_speak_http2() {
+            return sockets.take_http2(origin, &endpoints, deadline, how, ends).await;
         }
-        let mut last = Fault::early(Phase::Connect, FaultKind::Unroutable, Some(origin.name()), "no address");
-        for (i, endpoint) in endpoints.iter().enumerate() {
-            // Each address has its share of what time is left, so that one that swallows packets leaves some.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(endpoints.len() - i).unwrap_or(1);
-            match connect(sockets, origin, endpoint, share).await {
-                Ok(connection) => return Ok(connection),
-                Err(fault) => last = fault,
-            }
+        if how == Take::Kept
+            && let Some(first) = endpoints.first()
+            && let Some(connection) = sockets.kept(origin, key(first)).await
+        {
+            return Ok(Line::Http1(connection));
         }
-        Err(last)
+        let dialled = dial(origin, &endpoints, deadline, ends, For::Requests).await?;
+        Ok(Line::Http1(Connection::new(Box::new(dialled.socket), key(&dialled.endpoint), false)))
     }
 
     /// Keeps the connection for another request. The message on it must be over, in both directions.
     pub(crate) fn keep(&self, connection: Connection, idle_timeout: Duration) {
-        if let Way::Sockets(connector) = &self.0 {
+        if let Way::Sockets(sockets) = &self.0 {
             let (stream, key) = connection.into_stream();
-            connector.release_stream(stream, key, Some(idle_timeout));
+            sockets.kept.release_stream(stream, key, Some(idle_timeout));
         }
     }
 }
 
-async fn connect(
-    sockets: &TransportConnector,
-    origin: &Arc<Origin>,
-    to: &Endpoint,
-    within: Duration,
-) -> Result<Connection, Fault> {
-    let fault = |kind, why: &str| Fault::early(Phase::Connect, kind, Some(origin.name()), format!("{to}: {why}"));
-    let peer = peer(origin, to).map_err(|why| fault(FaultKind::Unroutable, &why))?;
-    match tokio::time::timeout(within, sockets.new_stream(&peer)).await {
-        Err(_) => Err(fault(FaultKind::Timeout, &format!("not connected within {within:?}"))),
-        Ok(Ok(stream)) => Ok(Connection::new(stream, peer.reuse_hash(), false)),
-        Ok(Err(e)) => {
-            let why = e.cause.as_ref().map_or_else(|| e.etype().as_str().to_owned(), ToString::to_string);
-            Err(fault(connect_kind(e.etype()), &why))
+impl Sockets {
+    async fn kept(&self, origin: &Origin, key: u64) -> Option<Connection> {
+        let stream = self.kept.reused_stream(&Key(key)).await?;
+        origin.tally.connections_reused.fetch_add(1, Relaxed);
+        Some(Connection::new(stream, key, true))
+    }
+
+    /// Where HTTP/2 may be spoken: a stream of a connection that is there, or a new connection. One request connects and the
+    /// others wait for what it finds out; an origin that has chosen HTTP/1.1 is not waited for.
+    async fn take_http2(
+        &self,
+        origin: &Arc<Origin>,
+        endpoints: &[Endpoint],
+        deadline: Instant,
+        how: Take,
+        ends: Option<Ends>,
+    ) -> Result<Line, Fault> {
+        let late = || Fault::early(Phase::Connect, FaultKind::Timeout, Some(origin.name()), "no connection in time");
+        let Some(first) = endpoints.first() else {
+            return Err(Fault::early(Phase::Connect, FaultKind::Unroutable, Some(origin.name()), "no address"));
+        };
+        let key_of_first = key(origin, first, ends);
+        let group = self.http2.group(key_of_first);
+        let taken = |slot: Slot| {
+            origin.tally.connections_reused.fetch_add(1, Relaxed);
+            Ok(Line::Http2(slot))
+        };
+        if let Some(slot) = group.free() {
+            return taken(slot);
         }
+        let only = origin.options().http2 == Http2::Only;
+        if how == Take::Kept
+            && !only
+            && let Some(connection) = self.kept(origin, key_of_first).await
+        {
+            return Ok(Line::Http1(connection));
+        }
+        let mut turn = None;
+        if group.speaks_http2() != Some(false) {
+            // The semaphore is never closed.
+            turn = timeout_at(deadline, group.turn.acquire()).await.map_err(|_| late())?.ok();
+            if let Some(slot) = group.free() {
+                return taken(slot);
+            }
+            if group.speaks_http2() == Some(false) {
+                turn = None;
+            }
+        }
+        let dialled = dial(origin, endpoints, deadline, ends, For::Requests).await?;
+        let key = key(origin, &dialled.endpoint, ends);
+        if !dialled.http2 {
+            group.heard_http1();
+            return Ok(Line::Http1(Connection::new(Box::new(dialled.socket), key, false)));
+        }
+        let group = self.http2.group(key);
+        let begun = group.begin(dialled.socket, origin.options().idle_timeout);
+        let slot = timeout_at(deadline, begun).await.map_err(|_| late())?;
+        drop(turn);
+        slot.map(Line::Http2)
+            .map_err(|e| Fault::early(Phase::Connect, FaultKind::Closed, Some(origin.name()), e.to_string()))
     }
 }
 
@@ -147,47 +211,43 @@ fn unresolved(origin: &Origin, why: Unresolved) -> Fault {
     Fault::early(Phase::Resolve, kind, Some(origin.name()), detail)
 }
 
-fn connect_kind(e: &pingora_core::ErrorType) -> FaultKind {
-    use pingora_core::ErrorType as E;
-    match e {
-        E::ConnectTimedout => FaultKind::Timeout,
-        E::ConnectNoRoute => FaultKind::Unroutable,
-        // Descriptors used up, no permission for the socket's path: the system said no to us, not the origin.
-        E::InternalError | E::SocketError | E::BindError => FaultKind::Local,
-        // A Unix socket that does not exist is among these: nobody listens.
-        _ => FaultKind::Refused,
-    }
-}
-
-/// The pool's key and pingora's instructions for one address. Timeouts are ours, around its calls.
-fn peer(origin: &Origin, endpoint: &Endpoint) -> Result<HttpPeer, String> {
-    let mut peer = match endpoint {
-        Endpoint::Inet(addr) => HttpPeer::new(addr, false, String::new()),
-        Endpoint::Unix(path) => {
-            let path = path.to_str().ok_or("the path is not UTF-8")?;
-            HttpPeer::new_uds(path, false, String::new()).map_err(|e| e.to_string())?
-        }
-    };
+/// Whose a kept connection is: an origin's (by name), at one address, and where it stands for a client that client's.
+fn key(origin: &Origin, endpoint: &Endpoint, ends: Option<Ends>) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    origin.name().hash(&mut hasher);
-    peer.group_key = hasher.finish();
-    peer.options.tracer = Some(Tracer(Box::new(OpenCount(origin.tally.clone()))));
-    Ok(peer)
+    (origin.name(), endpoint, ends).hash(&mut hasher);
+    hasher.finish()
 }
 
-/// Counts sockets as they open and close, wherever they are dropped: in use, idle in the pool, evicted.
-#[derive(Debug)]
-struct OpenCount(Arc<Tally>);
+/// What pingora's pool is asked with: a key, and nothing that it could connect to by itself.
+#[derive(Clone)]
+struct Key(u64);
 
-impl Tracing for OpenCount {
-    fn on_connected(&self) {
-        self.0.connections_opened.fetch_add(1, Relaxed);
-        self.0.connections_open.fetch_add(1, Relaxed);
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}", self.0)
     }
-    fn on_disconnected(&self) {
-        self.0.connections_open.fetch_sub(1, Relaxed);
+}
+
+impl Peer for Key {
+    fn address(&self) -> &PingoraAddr {
+        /// Never connected to: connections are opened in `connect`.
+        static NOWHERE: PingoraAddr = PingoraAddr::Inet(std::net::SocketAddr::V4(std::net::SocketAddrV4::new(
+            std::net::Ipv4Addr::UNSPECIFIED,
+            0,
+        )));
+        &NOWHERE
     }
-    fn boxed_clone(&self) -> Box<dyn Tracing> {
-        Box::new(OpenCount(self.0.clone()))
+    fn tls(&self) -> bool {
+        false
+    }
+    fn sni(&self) -> &str {
+        ""
+    }
+    fn reuse_hash(&self) -> u64 {
+        self.0
+    }
+    /// The key has the address in it.
+    fn matches_fd<V: AsRawFd>(&self, _: V) -> bool {
+        true
     }
 }

@@ -1,10 +1,12 @@
 //! Runs the health probes: one loop per origin that has one, each request over a connection of its own.
 
 use crate::backends::Backends;
+use crate::connect::{For, dial};
 use crate::dial::Dial;
+use crate::fault::{Fault, FaultKind};
 use crate::origin::Origin;
 use crate::probe::{BODY_MAX, HttpProbe, Pattern, ProbeKind, ProbeOptions};
-use crate::resolve::{Endpoint, Unresolved};
+use crate::resolve::Unresolved;
 use bytes::BytesMut;
 use copal_semantics::ResponseHead;
 use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireLimits, parse_response, response_framing};
@@ -15,19 +17,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Shortest interval: below, probing would be a load of its own.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
-/// Probes every origin that has a probe until `shutdown` is ready. The first probes go out at once.
+/// Probes every origin that has a probe, and keeps the addresses of those that have a name fresh, until `shutdown` is ready.
+/// The first probes and questions go out at once.
 ///
 /// Changes of health are logged. Must run within a tokio runtime; the loops are tasks of it and end with this future.
 pub async fn run_probes(backends: Arc<Backends>, shutdown: impl Future<Output = ()> + Send) {
     let mut loops = JoinSet::new();
     for origin in backends.origins() {
+        if origin.resolver.row().is_some() {
+            let origin = Arc::clone(origin);
+            loops.spawn(async move { origin.resolver.keep_fresh().await });
+        }
         if let Some(probe) = origin.options().probe.clone() {
             loops.spawn(probe_for_ever(origin.clone(), probe));
         }
@@ -87,27 +93,22 @@ async fn probe_once(origin: &Origin, probe: &ProbeOptions) -> Result<(), String>
         Unresolved::Timeout => "resolve timeout".to_owned(),
         Unresolved::Failed(e) => format!("resolve: {e}"),
     })?;
-    let mut last = "no address".to_owned();
-    for endpoint in endpoints.iter() {
-        let connected = match endpoint {
-            Endpoint::Inet(addr) => TcpStream::connect(addr).await.map(Either::Tcp),
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Either::Unix),
-        };
-        match connected {
-            Ok(connected) => match (&probe.kind, connected) {
-                (ProbeKind::Tcp, _) => return Ok(()),
-                (ProbeKind::Http(http), Either::Tcp(s)) => return ask(s, origin, http).await,
-                (ProbeKind::Http(http), Either::Unix(s)) => return ask(s, origin, http).await,
-            },
-            Err(e) => last = connect_reason(&e),
-        }
+    let deadline = Instant::now() + probe.timeout;
+    let dialled = dial(origin, &endpoints, deadline, None, For::Probe).await.map_err(|f| dial_reason(&f))?;
+    match &probe.kind {
+        ProbeKind::Tcp => Ok(()),
+        ProbeKind::Http(http) if dialled.http2 => crate::http2::probe(dialled.socket, origin, http).await,
+        ProbeKind::Http(http) => ask(dialled.socket, origin, http).await,
     }
-    Err(last)
 }
 
-enum Either {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+fn dial_reason(fault: &Fault) -> String {
+    let phase = fault.phase.as_str();
+    match fault.kind {
+        FaultKind::Refused => "connect refused".to_owned(),
+        FaultKind::Timeout => format!("{phase} timeout"),
+        kind => format!("{phase}: {kind}"),
+    }
 }
 
 fn connect_reason(e: &io::Error) -> String {

@@ -2,6 +2,7 @@
 
 use crate::health::Admin;
 use crate::origin::Origin;
+use crate::resolve::NameRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +15,8 @@ pub struct OriginRow {
     pub name: String,
     /// Where it listens.
     pub address: String,
+    /// What is known of its name; none when its address is one already.
+    pub resolved: Option<NameRow>,
     /// May it be sent requests? Not while it is sick, draining or ejected.
     pub healthy: bool,
     /// In one word: `healthy`, `slow_start`, `sick`, `draining`, `ejected`.
@@ -92,6 +95,7 @@ impl Origin {
         OriginRow {
             name: self.name().to_owned(),
             address: self.options().address.to_string(),
+            resolved: self.resolver.row(),
             healthy: self.is_healthy() && ejected.is_none(),
             state,
             state_reason: ejected.filter(|_| self.is_healthy()).unwrap_or_else(|| self.health.reason()),

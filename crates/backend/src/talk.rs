@@ -9,9 +9,10 @@
 use crate::body::{RequestBody, SendBody};
 use crate::connection::{Connection, HEAD_READ_SIZE};
 use crate::fault::{Fault, FaultKind, Phase};
-use crate::fetch::Timeouts;
+use crate::fetch::{Timeouts, left};
 use crate::origin::Origin;
 use crate::sending::{Progress, Sending, Trouble};
+use crate::tls::TlsFault;
 use copal_semantics::{RequestHead, ResponseHead};
 use copal_wire::{HeadScan, WireError, WireLimits, parse_response};
 use std::io;
@@ -27,6 +28,8 @@ pub(crate) struct Talk<'a> {
     sending: Sending,
     origin: &'a Origin,
     timeouts: Timeouts,
+    /// When all of it must be over.
+    deadline: Option<Instant>,
     on_interim: &'a mut (dyn FnMut(ResponseHead) + Send + 'a),
     scan: HeadScan,
     interims: usize,
@@ -44,7 +47,7 @@ impl<'a> Talk<'a> {
     pub(crate) fn new(
         (connection, sending): (Connection, Sending),
         origin: &'a Origin,
-        timeouts: Timeouts,
+        (timeouts, deadline): (Timeouts, Option<Instant>),
         on_interim: &'a mut (dyn FnMut(ResponseHead) + Send + 'a),
     ) -> Self {
         Talk {
@@ -52,6 +55,7 @@ impl<'a> Talk<'a> {
             sending,
             origin,
             timeouts,
+            deadline,
             on_interim,
             scan: HeadScan::default(),
             interims: 0,
@@ -106,7 +110,7 @@ impl<'a> Talk<'a> {
     }
 
     async fn send<B: RequestBody + 'static>(&mut self, body: &mut SendBody<B>) -> Result<(), Fault> {
-        let within = self.timeouts.between_bytes;
+        let within = left(self.timeouts.between_bytes, self.deadline);
         let step = self.sending.step(&mut self.connection, body.source(), Some(HEAD_READ_SIZE), Some(within));
         match step.await {
             Ok(Progress::Wrote) => self.wrote = true,
@@ -125,7 +129,7 @@ impl<'a> Talk<'a> {
     }
 
     async fn await_head(&mut self) -> Result<ResponseHead, Fault> {
-        let mut deadline = Instant::now() + self.timeouts.first_byte;
+        let mut deadline = Instant::now() + left(self.timeouts.first_byte, self.deadline);
         loop {
             if let Some(head) = self.head.take() {
                 return Ok(head);
@@ -136,19 +140,32 @@ impl<'a> Talk<'a> {
             let interims = self.interims;
             match timeout_at(deadline, self.connection.read(HEAD_READ_SIZE)).await {
                 Ok(Ok(())) => self.parse()?,
-                Ok(Err(e)) => return Err(self.closed(&e.to_string())),
+                Ok(Err(e)) => return Err(self.refused(&e).unwrap_or_else(|| self.closed(&e.to_string()))),
                 Err(_) => {
-                    let detail = format!("no response head within {:?}", self.timeouts.first_byte);
+                    let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                    let detail = match over {
+                        true => "the total time is over".to_owned(),
+                        false => format!("no response head within {:?}", self.timeouts.first_byte),
+                    };
                     return Err(self.fault(Phase::Head, FaultKind::Timeout, detail));
                 }
             }
             if self.interims > interims {
-                deadline = Instant::now() + self.timeouts.first_byte;
+                deadline = Instant::now() + left(self.timeouts.first_byte, self.deadline);
             }
         }
     }
 
+    /// Over TLS 1.3 an origin refuses who it does not know after the handshake is over for us, with an alert.
+    fn refused(&self, e: &io::Error) -> Option<Fault> {
+        let why = TlsFault::of(e)?;
+        Some(self.fault(Phase::Tls, FaultKind::Tls(why), e.to_string()))
+    }
+
     fn closed(&self, why: &str) -> Fault {
+        if let Some(refused) = self.broken.as_ref().and_then(|e| self.refused(e)) {
+            return refused;
+        }
         match &self.broken {
             Some(e) => self.fault(Phase::Send, FaultKind::Closed, e.to_string()),
             None if self.heard => self.fault(Phase::Head, FaultKind::Closed, format!("{why} within the head")),

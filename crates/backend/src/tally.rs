@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The classes that failures are counted in, and the order of [`Tally::failures`].
-const CLASSES: [&str; 8] = ["resolve", "connect", "timeout", "closed", "protocol", "short_body", "busy", "other"];
+const CLASSES: [&str; 9] =
+    ["resolve", "connect", "timeout", "closed", "protocol", "short_body", "busy", "other", "tls"];
 
 /// The counts of one origin. Every field only grows, but for the two gauges.
 #[derive(Debug, Default)]
@@ -44,10 +45,11 @@ impl Tally {
             FaultKind::Refused | FaultKind::Unroutable => 1,
             FaultKind::Timeout => 2,
             FaultKind::Closed => 3,
-            FaultKind::Protocol(_) | FaultKind::Upgrade | FaultKind::TooManyInterim => 4,
+            FaultKind::Protocol(_) | FaultKind::Http2 | FaultKind::Upgrade | FaultKind::TooManyInterim => 4,
             FaultKind::ShortBody => 5,
             FaultKind::Busy => 6,
             FaultKind::Local | FaultKind::BadRequest | FaultKind::NoHealthyBackend | FaultKind::UnknownBackend => 7,
+            FaultKind::Tls(_) => 8,
             FaultKind::Client(_) => return,
         };
         self.failures[class].fetch_add(1, Relaxed);

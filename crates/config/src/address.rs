@@ -21,6 +21,15 @@ pub enum Address {
     },
     /// A Unix socket: `unix:/run/app.sock`.
     Unix(PathBuf),
+    /// TLS at a name or an IP address (IPv6 without its brackets): `https://app.internal`. Never that of a listener.
+    Https {
+        /// The name or the IP address.
+        host: String,
+        /// The port, never 0; 443 when none is written.
+        port: u16,
+    },
+    /// A service whose hosts and ports are in the DNS (RFC 2782): `srv:_http._tcp.app.internal`. Never that of a listener.
+    Srv(String),
 }
 
 impl Address {
@@ -31,6 +40,10 @@ impl Address {
             Address::Tcp(address) => address.ip().is_loopback(),
             Address::Host { host, .. } => host == "localhost",
             Address::Unix(_) => true,
+            Address::Https { host, .. } => {
+                host == "localhost" || IpAddr::from_str(host).is_ok_and(|ip| ip.is_loopback())
+            }
+            Address::Srv(_) => false,
         }
     }
 
@@ -45,15 +58,43 @@ impl Address {
                 Err(Fault::new(format!("bad address `{text}`: a listener needs an IP address, not the name `{host}`"))
                     .help(Some(format!("write \"127.0.0.1:{port}\", \"0.0.0.0:{port}\" or \"[::]:{port}\""))))
             }
-            found @ (Address::Tcp(_) | Address::Unix(_)) => Ok(found),
+            found @ (Address::Tcp(_) | Address::Unix(_) | Address::Https { .. } | Address::Srv(_)) => Ok(found),
         }
     }
 
-    /// For backends: an IP address or a name with a port, `unix:PATH`.
+    /// For backends: an IP address or a name with a port, `https://` before it, `srv:NAME`, `unix:PATH`.
     pub(crate) fn parse_backend(text: &str) -> Result<Address, Fault> {
-        if text.starts_with("https://") {
-            return Err(Fault::new("https:// backends are not available in this version")
-                .help(Some("write \"host:port\" of a plain HTTP port".into())));
+        if let Some(rest) = text.strip_prefix("https://") {
+            let host = rest.strip_suffix('/').unwrap_or(rest);
+            if host.contains('/') {
+                let host = host.split('/').next().unwrap_or_default();
+                return Err(Fault::new(format!("bad address `{text}`: an address has no path"))
+                    .help(Some(format!("write \"https://{host}\""))));
+            }
+            let with_port = Address::parse(host, "").or_else(|fault| {
+                let bare = host.strip_prefix('[').is_some_and(|h| h.ends_with(']')) || !host.contains(':');
+                if bare { Address::parse(&format!("{host}:443"), "app.internal:443") } else { Err(fault) }
+            })?;
+            return match with_port {
+                Address::Tcp(address) if address.port() == 0 => {
+                    Err(Fault::new(format!("bad address `{text}`: a backend cannot have port 0")))
+                }
+                Address::Tcp(address) => Ok(Address::Https { host: address.ip().to_string(), port: address.port() }),
+                Address::Host { host, port } => Ok(Address::Https { host, port }),
+                Address::Unix(_) | Address::Https { .. } | Address::Srv(_) => {
+                    Err(Fault::new(format!("bad address `{text}`: a socket has no `https://`"))
+                        .help(Some("write \"unix:/run/app.sock\", and a table `tls` for it".into())))
+                }
+            };
+        }
+        if let Some(name) = text.strip_prefix("srv:") {
+            return match is_name(name.strip_suffix('.').unwrap_or(name)) && name.starts_with('_') {
+                true => Ok(Address::Srv(name.to_owned())),
+                false => {
+                    Err(Fault::new(format!("bad address `{text}`: a service is named `_http._tcp.` and a domain"))
+                        .help(Some("write \"srv:_http._tcp.app.internal\"".into())))
+                }
+            };
         }
         if let Some(rest) = text.strip_prefix("http://") {
             let host = rest.split('/').next().unwrap_or_default();
@@ -66,7 +107,9 @@ impl Address {
             Address::Tcp(address) if address.port() == 0 => {
                 Err(Fault::new(format!("bad address `{text}`: a backend cannot have port 0")))
             }
-            Address::Tcp(_) | Address::Host { .. } | Address::Unix(_) => Ok(found),
+            Address::Tcp(_) | Address::Host { .. } | Address::Unix(_) | Address::Https { .. } | Address::Srv(_) => {
+                Ok(found)
+            }
         }
     }
 
@@ -102,15 +145,20 @@ impl Address {
         let Some(port) = port.parse::<u16>().ok().filter(|p| *p > 0) else {
             return bad(&format!("`{port}` is not a port"), "a port is a number from 1 to 65535".into());
         };
-        let label = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-');
-        let letters = |l: &str| l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         let labels: Vec<&str> = host.strip_suffix('.').unwrap_or(host).split('.').collect();
         let looks_like_ip = labels.last().is_some_and(|l| l.chars().all(|c| c.is_ascii_digit()));
-        if host.len() > 253 || looks_like_ip || !labels.iter().all(|l| label(l) && letters(l)) {
+        if looks_like_ip || !is_name(host.strip_suffix('.').unwrap_or(host)) {
             return bad(&format!("`{host}` is neither an IP address nor a host name"), format!("write \"{example}\""));
         }
         Ok(Address::Host { host: host.to_owned(), port })
     }
+}
+
+/// Labels as host names and names of services have them.
+fn is_name(name: &str) -> bool {
+    let label = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-');
+    let letters = |l: &str| l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    name.len() <= 253 && name.split('.').all(|l| label(l) && letters(l))
 }
 
 impl fmt::Display for Address {
@@ -119,6 +167,9 @@ impl fmt::Display for Address {
             Address::Tcp(address) => write!(f, "{address}"),
             Address::Host { host, port } => write!(f, "{host}:{port}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Https { host, port } if host.contains(':') => write!(f, "https://[{host}]:{port}"),
+            Address::Https { host, port } => write!(f, "https://{host}:{port}"),
+            Address::Srv(name) => write!(f, "srv:{name}"),
         }
     }
 }
@@ -131,6 +182,16 @@ mod tests {
     fn good_addresses_print_as_they_were_written() {
         for text in ["127.0.0.1:8000", "[::1]:80", "unix:/run/x.sock", "app.internal:80", "localhost:1", "a_b:9"] {
             assert_eq!(Address::parse_backend(text).unwrap().to_string(), text);
+        }
+        for (text, means) in [
+            ("https://app.internal", "https://app.internal:443"),
+            ("https://app.internal:8443/", "https://app.internal:8443"),
+            ("https://127.0.0.1", "https://127.0.0.1:443"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("https://[::1]:1", "https://[::1]:1"),
+            ("srv:_http._tcp.app.internal", "srv:_http._tcp.app.internal"),
+        ] {
+            assert_eq!(Address::parse_backend(text).unwrap().to_string(), means);
         }
         assert_eq!(Address::parse_listen(":6081").unwrap().to_string(), "0.0.0.0:6081");
         assert_eq!(Address::parse_listen("127.0.0.1:0").unwrap().to_string(), "127.0.0.1:0");
@@ -157,6 +218,12 @@ mod tests {
             bad("http://app/x"),
             "bad address `http://app/x`: an address has no scheme and no path / write \"app:80\""
         );
+        assert_eq!(bad("https://app/x"), "bad address `https://app/x`: an address has no path / write \"https://app\"");
+        for text in
+            ["https://", "https://a:0", "https://unix:/x", "https://::1", "srv:", "srv:app.internal", "srv:_a b"]
+        {
+            assert!(Address::parse_backend(text).is_err(), "{text}");
+        }
         for text in ["", ":80", "a b:80", "1.2.3.4.5:80", "300.1.1.1:80", "x:0", "127.0.0.1:0", "-a:80", "unix:"] {
             assert!(Address::parse_backend(text).is_err(), "{text}");
         }

@@ -15,6 +15,7 @@ use crate::place::Place;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
+use crate::resolver::Resolver;
 use crate::snapshot::Snapshot;
 use crate::values::{Values, default_value};
 
@@ -52,6 +53,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         acls: lists.map(|name| (name.to_owned(), acl.networks(name))).collect(),
         purge: Purge::assemble(&values.view("purge", "purge")),
         policy: PolicyConfig::assemble(values),
+        resolver: Resolver::assemble(&values.view("resolver", "resolver")),
         admin: Admin::assemble(&values.view("admin", "admin"), env),
         metrics: metrics.is_set("listen").then(|| Metrics { listen: metrics.address("listen") }),
         log: Log::assemble(values),

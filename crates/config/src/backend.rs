@@ -1,6 +1,7 @@
 //! Backends: the origin servers, and how their health is watched.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -19,6 +20,16 @@ pub struct Backend {
     pub first_byte_timeout: Duration,
     /// Between two reads of the response.
     pub between_bytes_timeout: Duration,
+    /// All of one attempt; no limit when none.
+    pub total_timeout: Option<Duration>,
+    /// TLS, when it is spoken.
+    pub tls: Option<BackendTls>,
+    /// Which HTTP is spoken.
+    pub http2: Http2,
+    /// The version of the PROXY protocol that begins a connection.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How long a TCP connection may be silent before it is probed; never when none.
+    pub tcp_keepalive: Option<Duration>,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
     /// Most requests at a time; others wait.
@@ -37,6 +48,41 @@ pub struct Backend {
     pub eject: Option<Eject>,
     /// How long it is not asked again for what it has failed.
     pub saint_mode: Duration,
+}
+
+/// TLS to a backend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackendTls {
+    /// The name that its certificate must be for; the host of its address when none.
+    pub sni: Option<String>,
+    /// The authorities that are trusted; the system's when none.
+    pub ca_file: Option<PathBuf>,
+    /// Whether its certificate is checked.
+    pub verify: bool,
+    /// Certificate chain and key that Copal shows.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Whether TLS 1.2 is not spoken.
+    pub only_tls13: bool,
+}
+
+/// Which HTTP a backend is spoken to in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Http2 {
+    /// HTTP/2 over TLS where the backend chooses it.
+    Auto,
+    /// HTTP/1.1.
+    Off,
+    /// HTTP/2 alone.
+    Only,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxyProtocol {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// When a backend is left out for failing requests, and for how long.
@@ -95,14 +141,38 @@ pub struct HttpProbe {
 /// What a probe does, in the order of the file's words.
 pub(crate) const PROBES: &[&str] = &["http", "tcp"];
 
+/// The words of `http2`.
+pub(crate) const HTTP2: &[&str] = &["auto", "off", "only"];
+/// The words of `proxy_protocol`.
+pub(crate) const PROXY_PROTOCOL: &[&str] = &["off", "v1", "v2"];
+/// The words of `tls.min_version`.
+pub(crate) const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
+
 impl Backend {
     pub(crate) fn assemble(table: &Table, values: &Values) -> Backend {
         let view = values.view("backend.*", &table.path);
         let has = |pattern: &str, path: &str| values.tables(pattern).any(|table| table.path == path);
         let (probe, eject) = (format!("{}.probe", table.path), format!("{}.eject", table.path));
+        let tls = format!("{}.tls", table.path);
+        let address = view.address("address");
+        let https = matches!(address, Address::Https { .. });
         Backend {
             name: table.name.clone(),
-            address: view.address("address"),
+            tls: (https || has("backend.*.tls", &tls))
+                .then(|| BackendTls::assemble(&values.view("backend.*.tls", &tls))),
+            http2: match view.word("http2") {
+                "off" => Http2::Off,
+                "only" => Http2::Only,
+                _ => Http2::Auto,
+            },
+            proxy_protocol: match view.word("proxy_protocol") {
+                "v1" => Some(ProxyProtocol::V1),
+                "v2" => Some(ProxyProtocol::V2),
+                _ => None,
+            },
+            tcp_keepalive: Some(view.duration("tcp_keepalive")).filter(|idle| !idle.is_zero()),
+            total_timeout: view.is_set("total_timeout").then(|| view.duration("total_timeout")),
+            address,
             connect_timeout: view.duration("connect_timeout"),
             first_byte_timeout: view.duration("first_byte_timeout"),
             between_bytes_timeout: view.duration("between_bytes_timeout"),
@@ -115,6 +185,19 @@ impl Backend {
             slow_start: view.duration("slow_start"),
             eject: has("backend.*.eject", &eject).then(|| Eject::assemble(&values.view("backend.*.eject", &eject))),
             saint_mode: view.duration("saint_mode"),
+        }
+    }
+}
+
+impl BackendTls {
+    fn assemble(view: &View<'_>) -> BackendTls {
+        BackendTls {
+            sni: view.text("sni"),
+            ca_file: view.path("ca_file"),
+            verify: view.boolean("verify"),
+            // That neither is without the other was checked.
+            client: view.path("client_cert").zip(view.path("client_key")),
+            only_tls13: view.word("min_version") == "1.3",
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     admin(values, &mut errors);
     sizes(values, &mut errors);
     probes(values, &mut errors);
+    tls(values, &mut errors);
     if errors.is_empty() && !unread {
         something_to_serve(values, &mut errors);
     }
@@ -168,6 +169,23 @@ fn sizes(values: &Values, errors: &mut Vec<Diagnostic>) {
         let fault = Fault::new("`object_size` is more than half of the cache");
         let help = format!("cache.size is {}", crate::units::show_size(whole));
         errors.push(entry.place.error(fault.help(Some(help))));
+    }
+}
+
+/// A certificate without its key, or the other way round; authorities that nobody is checked against.
+fn tls(values: &Values, errors: &mut Vec<Diagnostic>) {
+    for table in values.tables("backend.*.tls") {
+        let entry = |leaf: &str| values.entry(&format!("{}.{leaf}", table.path));
+        for (one, other) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+            if let (Some(found), None) = (entry(one), entry(other)) {
+                errors.push(found.place.error(Fault::new(format!("`{one}` without `{other}`"))));
+            }
+        }
+        let unchecked = entry("verify").is_some_and(|verify| matches!(verify.value, Value::Bool(false)));
+        if let Some(found) = entry("ca_file").filter(|_| unchecked) {
+            let fault = Fault::new("`verify` is false, so that nobody is checked against `ca_file`");
+            errors.push(found.place.error(fault.help(Some("leave out one of the two".to_owned()))));
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
+use crate::resolver::Resolver;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::values::Values;
@@ -69,6 +70,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[metrics]`, off when none.
     pub metrics: Option<Metrics>,
+    /// `[resolver]`.
+    pub resolver: Resolver,
     /// `[log]`.
     pub log: Log,
     pub(crate) resolved: Vec<(String, String, Origin)>,

@@ -4,7 +4,7 @@
 
 use copal_semantics::Span;
 
-use crate::backend::PROBES;
+use crate::backend::{HTTP2, PROBES, PROXY_PROTOCOL, TLS_VERSIONS};
 use crate::cache::{SET_COOKIE, VARY_LANGUAGE};
 use crate::director::KINDS;
 use crate::kind::Kind;
@@ -148,13 +148,15 @@ pub const KEYS: &[Key] = &[
         "Bytes a second that writing and loading may take. Give the process manager time: a store of 10 GiB takes 51 s to write at 200MiB."),
 
     key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
-        "`IP:port`, `host:port` (names are resolved again when they expire), `unix:PATH`."),
+        "`IP:port`, `host:port` (names are resolved again when they expire), `https://host` or `https://host:port` (TLS; see `tls`), `srv:_http._tcp.NAME` (hosts, ports, priorities and weights from the DNS, RFC 2782), `unix:PATH`."),
     key("backend.*.connect_timeout", TIMEOUT, Is("3.5s"), "Varnish's: one lost SYN is sent again after 1 s, two after 3 s",
         "To open a connection; 504 beyond."),
     key("backend.*.first_byte_timeout", TIMEOUT, Is("60s"), "Varnish's",
         "From the request sent to the first byte of the response; 504 beyond."),
     key("backend.*.between_bytes_timeout", TIMEOUT, Is("60s"), "Varnish's",
         "Between two reads of the response; the fetch fails, and clients see an aborted body."),
+    key("backend.*.total_timeout", TIMEOUT, Unset("no limit"), "downloads take as long as they take, and the other limits find what stands still",
+        "All of one attempt: from the choice of the backend to the last byte of the response; 504 beyond, or a response that breaks off."),
     key("backend.*.idle_timeout", TIMEOUT, Is("60s"), "Varnish's backend_idle_timeout; shorter than the 75 s of nginx",
         "How long an unused connection is kept for the next request."),
     key("backend.*.max_connections", Kind::Count(1, 100_000), Is("200"), "more than common application servers work on at a time",
@@ -165,6 +167,24 @@ pub const KEYS: &[Key] = &[
         "How long a request waits for one of `max_connections`; 503 beyond."),
     key("backend.*.host_header", Kind::Host, Unset("the client's Host"), "applications build links from it",
         "The `Host` that the backend is sent."),
+    key("backend.*.http2", Kind::Word(HTTP2, &[]), Is("auto"), "costs nothing where the backend does not offer it, and nothing at all without TLS",
+        "`auto`: over TLS, HTTP/2 where the backend chooses it (ALPN), else HTTP/1.1; without TLS HTTP/1.1; with `proxy_protocol` HTTP/1.1. `off`: never. `only`: HTTP/2 alone; without TLS by prior knowledge. Up to 100 requests share a connection."),
+    key("backend.*.proxy_protocol", Kind::Word(PROXY_PROTOCOL, &[]), Is("off"), "a backend that does not expect it takes it for a broken request",
+        "Tells the backend the client's address before the first request of a connection: `v1`, `v2` of the PROXY protocol. A connection is then kept for the same client connection alone, never used for another; probes and fetches of Copal's own say that they are its own (`UNKNOWN`, `LOCAL`)."),
+    key("backend.*.tcp_keepalive", Kind::Duration(Span::ZERO, DAY), Is("60s"), "firewalls forget silent connections after some minutes without telling either side",
+        "How long a TCP connection may be silent before the system asks whether the other side is still there, and three times more in tenths of that (at least 1 s). `0s` switches it off."),
+    key("backend.*.tls.sni", Kind::Host, Unset("the host of `address`"), "the certificate is for the name that the backend is found under",
+        "The name that is sent to the backend (SNI) and that its certificate must be for. The table `tls`, or `https://` in `address`, switches TLS on."),
+    key("backend.*.tls.ca_file", Kind::File, Unset("the system's authorities"), "public certificates are checked as everywhere else on the machine",
+        "PEM file of the authorities that are trusted instead of the system's; read again by a reload."),
+    key("backend.*.tls.verify", Kind::Bool, Is("true"), "TLS with anybody is TLS with nobody",
+        "Whether the backend's certificate is checked. `false` takes any, which the log warns of at each start."),
+    key("backend.*.tls.client_cert", Kind::File, Unset("none"), "few backends ask for one",
+        "PEM file of the certificate, with its chain, that Copal shows when the backend asks who it is; read again by a reload. Together with `client_key`."),
+    key("backend.*.tls.client_key", Kind::File, Unset("none"), "few backends ask for one",
+        "PEM file of the key of `client_cert`."),
+    key("backend.*.tls.min_version", Kind::Word(TLS_VERSIONS, &[]), Is("1.2"), "older ones are not to be used (RFC 8996)",
+        "The oldest version of TLS that is spoken."),
     key("backend.*.slow_start", Kind::Duration(Span::ZERO, DAY), Is("0s"), "only the owner knows how long a cold backend takes to warm up",
         "How long a backend that has become healthy again, or whose ejection is over, takes to its whole share: from a tenth of it in a straight line. Not at the start of Copal, and nothing to `fallback` and `split`."),
     key("backend.*.saint_mode", Kind::Duration(Span::ZERO, DAY), Is("0s"), "one answer of 500 does not mean that another backend does better",
@@ -280,6 +300,17 @@ pub const KEYS: &[Key] = &[
     key("metrics.listen", Kind::ListenAddress, Unset("off"), "nothing listens that nobody asked for",
         "Where Prometheus reads `/metrics`."),
 
+    key("resolver.nameservers", Kind::NameServers, Unset("those of /etc/resolv.conf"), "the machine's own resolver knows the machine's names",
+        "The name servers that names of backends are asked of. `/etc/hosts` comes first either way."),
+    key("resolver.min_ttl", Kind::Duration(Span::from_millis(100), DAY), Is("1s"), "a name with a TTL of 0 would be asked for with every connection",
+        "A name is not asked for again before that, however short its TTL."),
+    key("resolver.max_ttl", TIMEOUT, Is("1h"), "a TTL of days is mostly a mistake, and moving a backend should not need a restart",
+        "A name is asked for again after that, however long its TTL; also how often a name of `/etc/hosts` is looked up."),
+    key("resolver.timeout", TIMEOUT, Is("2s"), "two tries within the 5 s of most resolvers",
+        "How long one question to a name server may take; it is asked twice."),
+    key("resolver.must_resolve", Kind::Bool, Is("false"), "a proxy that does not come up is worse than a backend that is not there yet",
+        "Whether the start fails when a backend's name has no address. Otherwise it is asked for again until it has one."),
+
     key("log.access.format", Kind::Word(FORMATS, &[]), Is("json"), "programs read it without a pattern",
         "`json`: an object a line; `ncsa`: the combined format of Apache. The table `access` switches the log on."),
     key("log.access.path", Kind::OutputFile, Is("-"), "containers and systemd collect standard output",
@@ -306,6 +337,7 @@ pub fn section_doc(section: &str) -> &'static str {
         "policy" => "The cache policy and what it may use.",
         "admin" => "The control socket.",
         "metrics" => "Counters for Prometheus.",
+        "resolver" => "How names of backends become addresses.",
         "log" => "The access log: off until `access` is set.",
         _ => "",
     }

@@ -1,6 +1,7 @@
 //! Kinds of values: what a key accepts, how it is read, and what a wrong one is told.
 
 use copal_semantics::Span;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::acl::AclEntry;
 use crate::address::Address;
@@ -66,6 +67,8 @@ pub enum Kind {
     Lines,
     /// What a director goes by.
     By,
+    /// Name servers: IP addresses, with a port where it is not 53.
+    NameServers,
 }
 
 impl Kind {
@@ -87,7 +90,9 @@ impl Kind {
             Kind::Codings => "a list of content codings such as [\"br\", \"gzip\"]".into(),
             Kind::Languages => "a list of language tags such as [\"en\", \"pt-BR\"]".into(),
             Kind::ListenAddress => "an address such as \"0.0.0.0:6081\" or \"unix:/run/copal.sock\"".into(),
-            Kind::BackendAddress => "an address such as \"127.0.0.1:8000\" or \"unix:/run/app.sock\"".into(),
+            Kind::BackendAddress => {
+                "an address such as \"127.0.0.1:8000\", \"https://app.internal\" or \"unix:/run/app.sock\"".into()
+            }
             Kind::File => "the path of a file, in quotes".into(),
             Kind::OutputFile => "the path of a file, in quotes, or \"-\" for standard output".into(),
             Kind::StateFile => "the path of a file, in quotes".into(),
@@ -96,6 +101,7 @@ impl Kind {
             Kind::Statuses => "a status such as 200, or a range such as \"200-399\"".into(),
             Kind::Pattern => "a regular expression such as \"status: (up|degraded)\"".into(),
             Kind::Lines => "a list of lines such as [\"GET /healthz HTTP/1.0\", \"Host: app\"]".into(),
+            Kind::NameServers => "a list of addresses such as [\"10.0.0.53\", \"[::1]:5353\"]".into(),
             Kind::By => "one of \"key\", \"url\", \"client\", \"header:NAME\", \"cookie:NAME\"".into(),
             Kind::Members => "a list of backends such as [\"a\", \"b\"] or [{ name = \"a\", weight = 3 }]".into(),
         }
@@ -139,6 +145,10 @@ impl Kind {
             Kind::Pattern => one(self.text(raw).and_then(|t| pattern(t).map(Value::Text))),
             Kind::Lines => {
                 let found = self.items(raw, request_line, |_| String::new())?;
+                Ok(Value::Texts(found.into_iter().map(|item| item.value).collect()))
+            }
+            Kind::NameServers => {
+                let found = self.items(raw, name_server, Clone::clone)?;
                 Ok(Value::Texts(found.into_iter().map(|item| item.value).collect()))
             }
             Kind::By => one(self.text(raw).and_then(|t| By::parse(&t)).map(Value::By)),
@@ -270,7 +280,7 @@ impl Kind {
 fn absolute(address: Address, raw: &Located) -> Address {
     match address {
         Address::Unix(path) => Address::Unix(raw.place.resolve(&path.to_string_lossy())),
-        other @ (Address::Tcp(_) | Address::Host { .. }) => other,
+        other @ (Address::Tcp(_) | Address::Host { .. } | Address::Https { .. } | Address::Srv(_)) => other,
     }
 }
 
@@ -304,6 +314,16 @@ fn word(text: &str, words: &'static [&'static str], later: &[&str]) -> Result<&'
     let near = name::nearest(text, all.iter().copied()).map(|n| format!("did you mean `{n}`?"));
     Err(Fault::new(format!("unknown value `{text}`"))
         .help(Some(near.unwrap_or_else(|| format!("available: {}", words.join(", "))))))
+}
+
+/// With its port.
+fn name_server(text: &str) -> Result<String, Fault> {
+    let whole = text.parse::<SocketAddr>().ok().filter(|addr| addr.port() > 0);
+    let bare = || text.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
+    whole.or_else(bare).map(|addr| addr.to_string()).ok_or_else(|| {
+        Fault::new(format!("bad name server `{text}`: it is found by its IP address"))
+            .help(Some("write \"10.0.0.53\", or \"10.0.0.53:5353\"".to_owned()))
+    })
 }
 
 fn full(text: String) -> Result<String, Fault> {

@@ -4,8 +4,6 @@
 pub(crate) const LATER: &[(&str, &str)] = &[
     ("listen[].tls", "let a TLS proxy in front of Copal do it"),
     ("listen[].proxy_protocol", "listen without it"),
-    ("backend.*.tls", "use a plain HTTP port of the backend"),
-    ("backend.*.proxy_protocol", "use plain HTTP to the backend"),
     ("policy.hosts", "use one policy file and look at req.http.host in it"),
 ];
 

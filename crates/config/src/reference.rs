@@ -57,7 +57,6 @@ pub fn reference_markdown() -> String {
             let _ = writeln!(out, "* `{}`: `{}`", show(key.path), later.join("`, `"));
         }
     }
-    out.push_str("* `backend.NAME.address`: `https://…`\n");
     out
 }
 

@@ -14,7 +14,8 @@ use crate::source::Source;
 use crate::values::{Values, join};
 
 /// Tables whose presence switches something on, even when they are empty.
-pub(crate) const SWITCHES: &[&str] = &["log.access", "backend.*.probe", "backend.*.eject", "director.*.cookie"];
+pub(crate) const SWITCHES: &[&str] =
+    &["log.access", "backend.*.probe", "backend.*.eject", "backend.*.tls", "director.*.cookie"];
 
 pub(crate) struct Walk<'a> {
     pub(crate) source: &'a Arc<Source>,

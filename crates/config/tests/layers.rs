@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use copal_config::{
-    AccessFormat, AccessPath, Address, By, Config, Diagnostics, DirectorKind, Given, KEYS, Origin, Overrides,
-    PurgeProtocol, SetCookie, When, unknown_variables,
+    AccessFormat, AccessPath, Address, By, Config, Diagnostics, DirectorKind, Given, Http2, KEYS, Origin, Overrides,
+    ProxyProtocol, PurgeProtocol, SetCookie, When, unknown_variables,
 };
 
 const FULL: &str = r#"
@@ -69,6 +69,11 @@ address = "app.internal:8000"
 connect_timeout = "1s"
 first_byte_timeout = "2s"
 between_bytes_timeout = "3s"
+total_timeout = "4m"
+http2 = "only"
+proxy_protocol = "v1"
+tcp_keepalive = "9s"
+tls = { sni = "s", ca_file = "layers.rs", verify = true, client_cert = "layers.rs", client_key = "messages.rs", min_version = "1.3" }
 idle_timeout = "4s"
 max_connections = 50
 wait_limit = 5
@@ -80,7 +85,7 @@ probe = { kind = "http", path = "/healthz/", method = "POST", host = "h", interv
 eject = { faults = 1, fault_rate = "1%", requests = 2, window = "3s", time = "4s", max_time = "5s" }
 
 [backend.app1]
-address = "[::1]:8001"
+address = "https://[::1]:8001"
 
 [backend.app1b]
 address = "[::1]:8002"
@@ -124,6 +129,13 @@ token_file = "messages.rs"
 
 [metrics]
 listen = "127.0.0.1:9090"
+
+[resolver]
+nameservers = ["127.0.0.53", "[::1]:5353"]
+min_ttl = "2s"
+max_ttl = "3m"
+timeout = "4s"
+must_resolve = true
 
 [log]
 access = { format = "ncsa", path = "-" }
@@ -179,6 +191,21 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     let http = probe.http.as_ref().unwrap();
     assert_eq!((probe.window, probe.threshold, probe.initial, http.expected_status.clone()), (4, 2, 1, 204..=204));
     assert_eq!(config.backends[0].address, Address::Host { host: "app.internal".into(), port: 8000 });
+    let zed = &config.backends[0];
+    assert_eq!((zed.http2, zed.proxy_protocol), (Http2::Only, Some(ProxyProtocol::V1)));
+    assert_eq!((zed.total_timeout, zed.tcp_keepalive), (Some(Duration::from_secs(240)), Some(Duration::from_secs(9))));
+    let tls = zed.tls.as_ref().unwrap();
+    assert_eq!((tls.sni.as_deref(), tls.verify, tls.only_tls13), (Some("s"), true, true));
+    assert_eq!(tls.ca_file, Some(file().with_file_name("layers.rs")));
+    assert_eq!(tls.client.as_ref().unwrap().1, file().with_file_name("messages.rs"));
+    let app1 = &config.backends[1];
+    assert_eq!(app1.address, Address::Https { host: "::1".into(), port: 8001 });
+    assert!(app1.tls.as_ref().is_some_and(|tls| tls.verify && !tls.only_tls13 && tls.sni.is_none()));
+    assert_eq!((app1.http2, app1.proxy_protocol, app1.total_timeout), (Http2::Auto, None, None));
+    assert_eq!(config.backends[2].tls, None);
+    let resolver = &config.resolver;
+    assert_eq!(resolver.nameservers, ["127.0.0.53:53", "[::1]:5353"].map(|a| a.parse().unwrap()));
+    assert_eq!((resolver.min_ttl.as_secs(), resolver.max_ttl.as_secs(), resolver.must_resolve), (2, 180, true));
     assert_eq!(config.backends[1].probe, None);
     assert_eq!(config.directors[0].members[1].weight, 3);
     assert_eq!(config.default_target.as_deref(), Some("app"));

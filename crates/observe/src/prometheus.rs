@@ -131,6 +131,9 @@ const GAUGES: &[Column] = &[
     ("backend_saint_objects", "Objects that the backend is not asked for since it failed them.", |row| {
         row.saint_objects as f64
     }),
+    ("backend_addresses", "Addresses of the backend's name; 0 for one that has none.", |row| {
+        row.addresses.len() as f64
+    }),
 ];
 
 /// The states of a backend, each a series of `backend_state` of which one is 1.
@@ -140,6 +143,18 @@ const COUNTERS: &[Column] = &[
     ("backend_requests", "Requests sent to the backend.", |row| row.requests as f64),
     ("backend_ejections", "How often the backend was ejected for failing requests.", |row| row.ejections as f64),
     ("backend_failures", "Requests that the backend failed.", |row| row.failures as f64),
+    ("backend_connections_opened", "Connections opened to the backend.", |row| row.connections_opened as f64),
+    (
+        "backend_connections_reused",
+        "Requests that went over a connection to the backend that was open already.",
+        |row| row.connections_reused as f64,
+    ),
+    ("backend_address_changes", "How often the addresses of the backend's name have changed.", |row| {
+        row.address_changes as f64
+    }),
+    ("backend_resolve_failures", "Questions for the backend's name that got no address; the last ones stay.", |row| {
+        row.resolve_failures as f64
+    }),
     ("backend_latency_seconds", "Sum of the times to the first byte.", |row| row.latency_ms_sum / 1e3),
     ("backend_latency_requests", "Requests that backend_latency_seconds is the sum of.", |row| {
         row.latency_count as f64

@@ -65,6 +65,16 @@ pub struct BackendRow {
     pub requests: u64,
     /// Requests that it failed.
     pub failures: u64,
+    /// Connections opened so far.
+    pub connections_opened: u64,
+    /// Requests that went over a connection that was open already.
+    pub connections_reused: u64,
+    /// The addresses of its name; empty when its address is one already.
+    pub addresses: Vec<String>,
+    /// How often those have changed.
+    pub address_changes: u64,
+    /// Questions for them that got none.
+    pub resolve_failures: u64,
     /// The sum of its times to the first byte, in milliseconds.
     pub latency_ms_sum: f64,
     /// How many requests that sum is of.

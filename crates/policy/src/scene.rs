@@ -109,6 +109,8 @@ pub struct BackendRequestVars {
     pub first_byte_timeout: Option<Span>,
     /// How long may lie between two reads; none is the backend's own.
     pub between_bytes_timeout: Option<Span>,
+    /// How long all of the attempt may take; none is the backend's own.
+    pub total_timeout: Option<Span>,
 }
 
 /// The variables of `beresp` beside its head.

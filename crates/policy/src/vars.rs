@@ -206,6 +206,7 @@ pub const VARS: &[Var] = &[
     opt("bereq", "connect_timeout", Type::Duration, B, "How long a connection may take; `()` is the backend's own."),
     opt("bereq", "first_byte_timeout", Type::Duration, B, "How long the first byte may take; `()` is the backend's own."),
     opt("bereq", "between_bytes_timeout", Type::Duration, B, "How long may lie between two reads; `()` is the backend's own."),
+    opt("bereq", "total_timeout", Type::Duration, B, "How long all of this attempt may take, to the last byte; `()` is the backend's own."),
 
     rw("beresp", "status", Type::Int, BR, "The status; 1000 and more is sent modulo 1000."),
     rw("beresp", "reason", Type::Text, BR, "The reason phrase."),

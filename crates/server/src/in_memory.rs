@@ -62,7 +62,8 @@ impl InMemory {
         let worker = Arc::new(Worker { core, pool: Arc::new(Pool::dialling(dial)) });
         let server = match &listen.address {
             copal_config::Address::Tcp(address) => *address,
-            copal_config::Address::Host { .. } | copal_config::Address::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+            // A listener is never one of the others.
+            _ => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         let limits = assemble::front_limits(&config, listen);
         Ok(InMemory { worker, limits, server, hostname: Arc::from("localhost") })

@@ -51,9 +51,9 @@ pub(crate) fn bind(address: &Address, workers: usize) -> Result<Bound, ListenErr
     match address {
         Address::Tcp(addr) => bind_tcp(*addr, workers).map_err(|e| ListenError::new(addr, e)),
         Address::Unix(path) => bind_unix(path, workers).map_err(|e| ListenError::new(&path.display(), e)),
-        Address::Host { host, port } => {
+        Address::Host { .. } | Address::Https { .. } | Address::Srv(_) => {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "a listener needs an IP address, not a name");
-            Err(ListenError::new(&format!("{host}:{port}"), error))
+            Err(ListenError::new(address, error))
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::assemble::AssembleError;
 use copal_backend::{
-    Backends, DirectorKind, DirectorOptions, EjectOptions, HttpProbe, MemberOptions, OriginOptions, Pattern, ProbeKind,
-    ProbeOptions, SessionOptions,
+    Backends, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe, MemberOptions, OriginOptions, Pattern,
+    ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, SessionOptions, TlsOptions, TlsVersion,
 };
 use copal_config::Config;
 use std::sync::Arc;
 
 pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> {
-    let origins = config.backends.iter().map(origin).collect::<Result<_, _>>()?;
+    let origins = config.backends.iter().map(|backend| origin(backend, &config.resolver)).collect::<Result<_, _>>()?;
     let directors = config.directors.iter().map(director).collect::<Result<_, _>>()?;
     let backends = Backends::new(origins, directors)?;
     match &config.default_target {
@@ -18,10 +18,35 @@ pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> 
     }
 }
 
-fn origin(backend: &copal_config::Backend) -> Result<OriginOptions, AssembleError> {
+fn origin(backend: &copal_config::Backend, resolver: &copal_config::Resolver) -> Result<OriginOptions, AssembleError> {
+    if backend.tls.as_ref().is_some_and(|tls| !tls.verify) {
+        tracing::warn!(
+            target: "copal",
+            backend = backend.name,
+            "tls.verify is false: the backend's certificate is not checked, and anybody on the way can be the backend"
+        );
+    }
     Ok(OriginOptions {
         name: backend.name.clone(),
         address: address(&backend.address),
+        resolve: ResolveOptions {
+            nameservers: resolver.nameservers.clone(),
+            min_ttl: resolver.min_ttl,
+            max_ttl: resolver.max_ttl,
+            timeout: resolver.timeout,
+        },
+        total_timeout: backend.total_timeout,
+        tls: backend.tls.as_ref().map(tls),
+        http2: match backend.http2 {
+            copal_config::Http2::Auto => Http2::Auto,
+            copal_config::Http2::Off => Http2::Off,
+            copal_config::Http2::Only => Http2::Only,
+        },
+        proxy_protocol: backend.proxy_protocol.map(|version| match version {
+            copal_config::ProxyProtocol::V1 => ProxyProtocol::V1,
+            copal_config::ProxyProtocol::V2 => ProxyProtocol::V2,
+        }),
+        tcp_keepalive: backend.tcp_keepalive,
         connect_timeout: backend.connect_timeout,
         first_byte_timeout: backend.first_byte_timeout,
         between_bytes_timeout: backend.between_bytes_timeout,
@@ -42,6 +67,16 @@ fn origin(backend: &copal_config::Backend) -> Result<OriginOptions, AssembleErro
         }),
         saint_mode: backend.saint_mode,
     })
+}
+
+fn tls(tls: &copal_config::BackendTls) -> TlsOptions {
+    TlsOptions {
+        sni: tls.sni.clone(),
+        ca_file: tls.ca_file.clone(),
+        verify: tls.verify,
+        client: tls.client.clone(),
+        min_version: if tls.only_tls13 { TlsVersion::Tls13 } else { TlsVersion::Tls12 },
+    }
 }
 
 fn probe(backend: &str, probe: &copal_config::Probe) -> Result<ProbeOptions, AssembleError> {
@@ -133,7 +168,33 @@ fn address(address: &copal_config::Address) -> copal_backend::Address {
         copal_config::Address::Tcp(addr) => {
             copal_backend::Address::Tcp { host: addr.ip().to_string(), port: addr.port() }
         }
-        copal_config::Address::Host { host, port } => copal_backend::Address::Tcp { host: host.clone(), port: *port },
+        copal_config::Address::Host { host, port } | copal_config::Address::Https { host, port } => {
+            copal_backend::Address::Tcp { host: host.clone(), port: *port }
+        }
+        copal_config::Address::Srv(name) => copal_backend::Address::Srv(name.clone()),
         copal_config::Address::Unix(path) => copal_backend::Address::Unix(path.clone()),
     }
+}
+
+/// Looks all names up, where the owner wants the start to fail when one has no address.
+///
+/// # Errors
+/// The names that have none, and why.
+pub(crate) fn must_resolve(config: &Config, backends: &Backends) -> Result<(), AssembleError> {
+    if !config.resolver.must_resolve {
+        return Ok(());
+    }
+    let wrong = |why: String| AssembleError::Setting(format!("resolver.must_resolve: {why}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| wrong(e.to_string()))?;
+    let failed = runtime.block_on(async {
+        let mut failed = Vec::new();
+        for origin in backends.origins() {
+            if let Err(why) = origin.resolve().await {
+                failed.push(format!("backend {} at {}: {why}", origin.name(), origin.options().address));
+            }
+        }
+        failed
+    });
+    if failed.is_empty() { Ok(()) } else { Err(wrong(failed.join("; "))) }
 }

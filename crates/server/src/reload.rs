@@ -1,5 +1,5 @@
-//! Reload: the policy is read, checked and compiled anew, and put in force only when it is right. Objects, connections
-//! and counters stay.
+//! Reload: the policy is read, checked and compiled anew, and put in force only when it is right; so are the files of TLS to
+//! origins. Objects, connections and counters stay.
 
 use crate::assemble;
 use copal_config::Config;
@@ -31,6 +31,7 @@ impl Reloader {
         if let Some(log) = &inner.core.access_log {
             log.reopen();
         }
+        let tls = self.reload_tls();
         let running = (&inner.core.backends, &inner.core.store);
         match assemble::policy(&inner.config, running, Some(&inner.core.policy.load())) {
             Ok(policy) => {
@@ -42,7 +43,7 @@ impl Reloader {
                     None => format!("reloaded policy {name}"),
                 };
                 tracing::info!(target: "copal", "{what}");
-                Ok(what)
+                tls.map(|()| what)
             }
             Err(error) => {
                 inner.core.counters.inc(Counter::PolicyReloadFailures);
@@ -50,6 +51,18 @@ impl Reloader {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// Certificates, keys and authorities of origins are read again, for connections that are opened from now on.
+    fn reload_tls(&self) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        for origin in self.0.core.backends.origins() {
+            if let Err(why) = origin.reload_tls() {
+                tracing::error!(target: "copal", backend = origin.name(), %why, "TLS files refused, the old ones stay in force");
+                wrong.push(format!("backend.{}.tls: {why}; the old files stay in force", origin.name()));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     /// The same without waiting for it: reading files is no work for a runtime's thread.

@@ -63,6 +63,7 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     let core = assemble::core(&config, found.opened.as_ref().map(|opened| opened.preamble.clone()))?;
     found.count(&core.counters);
     let snapshots = Snapshots::of(&config, &core);
+    crate::origins::must_resolve(&config, &core.backends)?;
     let heard = Heard::install().map_err(|error| ServeError::Control { what: "signals".to_owned(), error })?;
     let config = Arc::new(config);
     let drain = Drain::default();

@@ -8,8 +8,10 @@
 //!
 //! For tests only: what goes wrong in the set-up panics with a text that says what.
 
+pub mod authority;
 pub mod client;
 mod head;
+pub mod name_server;
 pub mod origin;
 pub mod proxy;
 pub mod reply;
@@ -18,7 +20,9 @@ pub mod temp_dir;
 pub mod venv;
 pub mod wait;
 
+pub use authority::{Authority, Issued, Validity};
 pub use client::{Client, get, request};
+pub use name_server::{NameServer, Says};
 pub use origin::{Origin, Seen};
 pub use proxy::{Proxy, Signal};
 pub use reply::{Gate, Reply};

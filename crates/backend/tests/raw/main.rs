@@ -3,6 +3,10 @@
 mod bodies;
 mod connections;
 mod faults;
+mod http2;
+mod names;
 mod probes;
+mod reaching;
 mod support;
+mod tls;
 mod uploads;

@@ -7,16 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// Waits until it holds; the test fails by its deadline, not by its speed.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    assert!(tokio::time::timeout(LONG, wait).await.is_ok(), "{what}");
-}
-
 fn probe() -> Option<ProbeOptions> {
     let interval = Duration::from_millis(10);
     Some(ProbeOptions {

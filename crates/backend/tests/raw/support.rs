@@ -101,7 +101,7 @@ pub(crate) async fn until_closed(s: &mut (impl AsyncRead + Unpin)) {
 
 pub(crate) async fn get(pool: &Pool, origin: &Arc<Origin>) -> Result<Exchange, Fault> {
     let head = RequestHead::get("/", [("Host", "a.example")]);
-    exchange::<NoBody>(pool, origin, &head, &mut SendBody::None, Timeouts::of(origin), &mut |_| {}).await
+    exchange::<NoBody>(pool, origin, &head, &mut SendBody::None, (Timeouts::of(origin), None), &mut |_| {}).await
 }
 
 pub(crate) async fn method(pool: &Pool, origin: &Arc<Origin>, method: Method) -> Result<Exchange, Fault> {
@@ -116,7 +116,7 @@ pub(crate) async fn send_body<B: RequestBody + 'static>(
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Exchange, Fault> {
     let head = RequestHead { method, ..RequestHead::get("/up", [("Host", "a.example")]) };
-    exchange(pool, origin, &head, &mut body, Timeouts::of(origin), on_interim).await
+    exchange(pool, origin, &head, &mut body, (Timeouts::of(origin), None), on_interim).await
 }
 
 /// The whole body, and the fault that it ended with.
@@ -165,4 +165,14 @@ impl RequestBody for Pieces {
         }
         Poll::Ready(self.pieces.pop_front())
     }
+}
+
+/// Waits until it holds; the test fails by its deadline, not by its speed.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, wait).await.is_ok(), "{what}");
 }

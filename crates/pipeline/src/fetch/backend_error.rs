@@ -93,7 +93,7 @@ fn count(job: &Job, failure: &Failure) {
             (FaultKind::NoHealthyBackend, _) => Counter::FetchFailedNoBackend,
             (FaultKind::Busy, _) => Counter::FetchFailedLimit,
             (FaultKind::Client(_) | FaultKind::BadRequest, _) => Counter::FetchFailedSend,
-            (_, Phase::Resolve | Phase::Connect | Phase::Pool) => Counter::FetchFailedConnect,
+            (_, Phase::Resolve | Phase::Connect | Phase::Tls | Phase::Pool) => Counter::FetchFailedConnect,
             (FaultKind::Timeout, _) => Counter::FetchFailedTimeout,
             (_, Phase::Send) => Counter::FetchFailedSend,
             (_, Phase::Head) => Counter::FetchFailedProtocol,

@@ -2,10 +2,11 @@
 
 use super::{Answer, Event, Failure, Job, Next};
 use crate::io::RequestBody;
-use copal_backend::{Ask, Fault, Origin, Picked, SendBody, Timeouts, exchange};
+use copal_backend::{Ask, Ends, Fault, Origin, Picked, SendBody, Timeouts, exchange};
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event as Note;
 use copal_semantics::{Span, hop_by_hop};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
     // A purge from here on may be about what the origin is going to answer.
     job.watch = job.cacheable.then(|| job.worker.core.store.watch_purges(job.hash));
     let timeouts = timeouts(job, &origin);
+    let ends = ends(job);
     job.trace.note(|| Note::Asked {
         backend: job.origin.clone(),
         request: format!("{} {}", job.scene().bereq.method, job.scene().bereq.url),
@@ -49,7 +51,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
     };
     let answer = tokio::select! {
         biased;
-        answer = exchange(&worker.pool, &origin, &scene.bereq, &mut body, timeouts, &mut interim) => answer,
+        answer = exchange(&worker.pool, &origin, &scene.bereq, &mut body, (timeouts, ends), &mut interim) => answer,
         () = client_left => {
             // Dropping the exchange has closed its connection, by which the origin learns of it.
             job.count(Counter::FetchesCancelled);
@@ -116,5 +118,16 @@ fn timeouts(job: &Job, origin: &Origin) -> Timeouts {
         connect: or(vars.connect_timeout, options.connect_timeout),
         first_byte: or(vars.first_byte_timeout, options.first_byte_timeout),
         between_bytes: or(vars.between_bytes_timeout, options.between_bytes_timeout),
+        total: vars.total_timeout.map(Span::to_std).or(options.total_timeout),
     }
+}
+
+/// The client's connection, for origins that are told of it: nobody's where no client has caused the fetch.
+fn ends(job: &Job) -> Option<Ends> {
+    let scene = job.scene();
+    let (client, server) = (&scene.remote, &scene.local);
+    (!client.ip.is_unspecified()).then(|| Ends {
+        client: SocketAddr::new(client.ip, client.port),
+        server: SocketAddr::new(server.ip, server.port),
+    })
 }

@@ -86,6 +86,7 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
     list.put("bereq.connect_timeout", x.connect_timeout.map(span), y.connect_timeout.map(span));
     list.put("bereq.first_byte_timeout", x.first_byte_timeout.map(span), y.first_byte_timeout.map(span));
     list.put("bereq.between_bytes_timeout", x.between_bytes_timeout.map(span), y.between_bytes_timeout.map(span));
+    list.put("bereq.total_timeout", x.total_timeout.map(span), y.total_timeout.map(span));
     list.response("beresp", &a.beresp, &b.beresp);
     let (x, y) = (&a.beresp_vars, &b.beresp_vars);
     for (name, x, y) in [

@@ -47,6 +47,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         |s| s.bereq_vars.between_bytes_timeout,
         |s| &mut s.bereq_vars.between_bytes_timeout,
     );
+    optional_span::<Bereq>(e, "total_timeout", |s| s.bereq_vars.total_timeout, |s| &mut s.bereq_vars.total_timeout);
     response(e);
 }
 

@@ -255,7 +255,13 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
 #[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
 pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
     let latency_ms_sum = row.latency_us_sum as f64 / 1000.0;
+    let resolved = row.resolved.unwrap_or_default();
     BackendRow {
+        connections_opened: row.connections_opened,
+        connections_reused: row.connections_reused,
+        addresses: resolved.addresses,
+        address_changes: resolved.changes,
+        resolve_failures: resolved.failures,
         name: row.name,
         healthy: row.healthy,
         state: row.state.to_owned(),

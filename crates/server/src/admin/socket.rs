@@ -78,7 +78,7 @@ fn bind_one(address: &Address) -> io::Result<Socket> {
             }
             crate::listen::Bound::Tcp(..) => Err(io::ErrorKind::InvalidInput.into()),
         },
-        Address::Host { .. } => {
+        Address::Host { .. } | Address::Https { .. } | Address::Srv(_) => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs an IP address, not a name"))
         }
     }
