@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "the test that replays the seeds has this file as a module")]
 
 mod files;
+mod hosts;
 mod semantics;
 mod snapshot;
 mod wire;
@@ -29,7 +30,8 @@ pub const TARGETS: &[Target] = &[
     ("lifecycle", semantics::lifecycle),
     ("snapshot", snapshot::snapshot),
     ("config", files::config),
-    ("policy", files::policy),
+    ("policy", hosts::policy),
+    ("hosts", hosts::hosts),
 ];
 
 /// Runs the target of that name.

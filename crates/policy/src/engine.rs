@@ -11,6 +11,7 @@ use crate::fault::{Fault, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook};
 use crate::host::{Bereq, Beresp, Client, Key, Local, Obj, Remote, Req, Resp, Server};
 use crate::library::patterns::Patterns;
+use crate::native::{Literals, Own};
 use crate::scene::Scene;
 use crate::sources::Sources;
 use crate::value::type_name;
@@ -94,6 +95,8 @@ pub(crate) struct Instance {
     hooks: [Option<Box<Body>>; HOOK_COUNT],
     imports: usize,
     file: String,
+    /// The script's own functions, as they were parsed.
+    ast: AST,
     /// Memory for actions with data.
     actions: Vec<Action>,
     writable: usize,
@@ -142,6 +145,7 @@ impl Instance {
             caches: Caches::new(),
             hooks,
             imports,
+            ast: ast.clone_functions_only(),
             file: sources.main.name.clone(),
             actions: Vec::new(),
             writable: env.limits.written_bytes,
@@ -154,9 +158,20 @@ impl Instance {
         self.hooks[hook as usize].as_ref().map(|body| body.statements.as_slice())
     }
 
-    /// The names of the policy's own functions that are no hooks.
-    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
-        self.global.lib.iter().flat_map(|module| module.iter_script_fn_info()).map(|(_, _, name, _, _)| name)
+    /// The policy's own functions that are no hooks.
+    pub(crate) fn own(&self) -> Vec<Own> {
+        let functions = self.ast.iter_functions();
+        let own = |name: &str, params: &[&str]| Own {
+            name: name.to_owned(),
+            params: params.iter().map(|p| (*p).to_owned()).collect(),
+            statements: statements(&self.ast, name, params.len()),
+        };
+        functions.map(|f| own(f.name, &f.params)).collect()
+    }
+
+    /// What is written in the source, for arms of `switch`.
+    pub(crate) fn literals(&self, source: &str) -> Literals {
+        Literals::of(&self.engine, source)
     }
 
     /// The names under which modules are imported.

@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookSet};
 use crate::library::throttle::Throttle;
-use crate::native::{Compiler, Native, hides, hides_module};
+use crate::native::{Compiler, Interpreted, Native, Script, hides, hides_module};
 use crate::scene::Scene;
 use crate::sources::{Folder, Sources};
 use std::cell::RefCell;
@@ -31,6 +31,8 @@ pub struct Policy {
     init_log: Vec<String>,
     /// The hooks that run without the interpreter.
     native: [Option<Box<Native>>; HOOK_COUNT],
+    /// Why the others do not.
+    interpreted: Vec<(Hook, Interpreted)>,
 }
 
 /// Every load gets its own, so that no thread takes a new policy for an old one.
@@ -70,6 +72,7 @@ impl Policy {
                 env: Arc::default(),
                 init_log: Vec::new(),
                 native: [const { None }; HOOK_COUNT],
+            interpreted: Vec::new(),
             })
         }))
     }
@@ -108,6 +111,7 @@ impl Policy {
             env,
             init_log: Vec::new(),
             native: [const { None }; HOOK_COUNT],
+            interpreted: Vec::new(),
         };
         let refused = |f: Fault| Diagnostics {
             list: vec![Diagnostic::at(&f.file, policy.text_of(&f.file), f.line, f.column, f.message.clone())],
@@ -117,7 +121,7 @@ impl Policy {
         let (scene, result, _) = first.call(Hook::Init, Box::default());
         result.map_err(refused)?;
         policy.init_log = scene.log;
-        policy.native = policy.compile_natively(&first);
+        (policy.native, policy.interpreted) = policy.compile_natively(&first);
         let policy = Arc::new(policy);
         policy.keep(first);
         Ok(policy)
@@ -132,22 +136,45 @@ impl Policy {
         Instance::new(&self.sources, &self.env).map(Box::new).map_err(|e| from_rhai(hook, &self.sources.main.name, *e))
     }
 
-    fn compile_natively(&self, instance: &Instance) -> [Option<Box<Native>>; HOOK_COUNT] {
-        let mut native = [const { None }; HOOK_COUNT];
-        // Lines that run are counted by calls between the statements, which only the interpreter makes.
-        if self.env.interpret
-            || self.env.coverage.is_some()
-            || instance.functions().any(hides)
-            || instance.imported().any(hides_module)
-        {
-            return native;
+    fn compile_natively(&self, instance: &Instance) -> ([Option<Box<Native>>; HOOK_COUNT], Vec<(Hook, Interpreted)>) {
+        let (mut native, mut interpreted) = ([const { None }; HOOK_COUNT], Vec::new());
+        let own = instance.own();
+        let whole = self.whole_reason(instance, own.iter().map(|own| own.name.as_str()));
+        let script = Script { own, literals: instance.literals(&self.sources.main.text), files: &self.sources.files };
+        for row in HOOKS.iter().filter(|row| row.hook != Hook::Init && self.runs.has(row.hook)) {
+            let Some(statements) = instance.statements(row.hook) else { continue };
+            let result = match &whole {
+                Some(reason) => Err(Interpreted { reason: reason.clone(), line: 0, column: 0 }),
+                None => Compiler::compile(&self.env, &script, row.hook, statements),
+            };
+            match result {
+                Ok(compiled) => native[row.hook as usize] = Some(Box::new(compiled)),
+                Err(why) => interpreted.push((row.hook, why)),
+            }
         }
-        for row in HOOKS.iter().filter(|row| row.hook != Hook::Init) {
-            let statements = instance.statements(row.hook);
-            native[row.hook as usize] =
-                statements.and_then(|s| Compiler::compile(&self.env, row.hook, s)).map(Box::new);
+        (native, interpreted)
+    }
+
+    /// Why no hook of the policy is compiled, if none is.
+    fn whole_reason<'n>(&self, instance: &Instance, mut own: impl Iterator<Item = &'n str>) -> Option<String> {
+        if self.env.interpret {
+            return Some("the interpreter is asked for".to_owned());
         }
-        native
+        if self.env.coverage.is_some() {
+            // Lines that run are counted by calls between the statements, which only the interpreter makes.
+            return Some("the lines that run are counted".to_owned());
+        }
+        if let Some(name) = own.find(|name| hides(name)) {
+            return Some(format!("the script has a function `{name}`, as Rhai has"));
+        }
+        let alias = instance.imported().find(|alias| hides_module(alias))?;
+        Some(format!("the script imports a module as `{alias}`, as Copal has one"))
+    }
+
+    /// The hooks that the interpreter runs, and why.
+    #[must_use]
+    pub fn interpreted(&self) -> &[(Hook, Interpreted)] {
+        &self.interpreted
     }
 
     /// The hooks that run without the interpreter.

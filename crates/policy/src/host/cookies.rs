@@ -84,7 +84,7 @@ fn edit<S: Side>(more: Option<(&str, &str)>, keep: impl FnMut(&[u8]) -> bool) ->
     })
 }
 
-fn checked(name: &str, value: &str) -> Result<(), HostError> {
+pub(crate) fn checked(name: &str, value: &str) -> Result<(), HostError> {
     // RFC 6265 §4.1.1 without its quotes rule: what cannot be told apart when it is read again is refused.
     if is_token(name.as_bytes()) && !value.bytes().any(|b| b == b';' || b == b',' || b < 0x21 || b == 0x7f) {
         return Ok(());

@@ -29,7 +29,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 
 /// The class of device that sent the request: the client hint when there is one, otherwise the words of User-Agent that
 /// makers of browsers have agreed on.
-fn device(h: &Headers) -> &'static str {
+pub(crate) fn device(h: &Headers) -> &'static str {
     let agent = h.get("user-agent").unwrap_or_default();
     let says = |words: &[&str]| words.iter().any(|w| contains(agent, w.as_bytes()));
     if says(&["bot", "crawl", "spider", "slurp", "facebookexternalhit"]) {
@@ -47,7 +47,7 @@ fn device(h: &Headers) -> &'static str {
 }
 
 /// A CORS-preflight request (Fetch §3.3.2).
-fn is_preflight(req: &RequestHead) -> bool {
+pub(crate) fn is_preflight(req: &RequestHead) -> bool {
     req.method == Method::OPTIONS
         && req.headers.contains("origin")
         && req.headers.contains("access-control-request-method")
@@ -57,7 +57,7 @@ fn set(h: &mut Headers, name: &str, value: impl AsRef<[u8]>) -> Result<(), HostE
     h.set(name, value.as_ref()).map_err(|e| framing(name, e))
 }
 
-fn harden(h: &mut Headers) -> Result<(), HostError> {
+pub(crate) fn harden(h: &mut Headers) -> Result<(), HostError> {
     for name in TELLING {
         h.remove(name);
     }
@@ -70,14 +70,14 @@ fn harden(h: &mut Headers) -> Result<(), HostError> {
 }
 
 /// Lets pages of the listed origins read the response, and answers what a preflight asks.
-fn cors(
+pub(crate) fn cors(
     req: &RequestHead,
     h: &mut Headers,
-    origins: &[ImmutableString],
+    origins: &[impl AsRef<str>],
     methods: &str,
     max_age: Span,
 ) -> Result<(), HostError> {
-    let anyone = origins.iter().any(|o| o == "*");
+    let anyone = origins.iter().any(|o| o.as_ref() == "*");
     if !anyone {
         // Also when the origin is not listed: the answer would be another one if it were.
         let named = h.get_all("vary").any(|v| v == b"*" || contains(v, b"origin"));
@@ -88,7 +88,7 @@ fn cors(
     let Some(origin) = req.headers.get("origin") else { return Ok(()) };
     if anyone {
         set(h, "access-control-allow-origin", "*")?;
-    } else if origins.iter().any(|o| o.as_bytes() == origin) {
+    } else if origins.iter().any(|o| o.as_ref().as_bytes() == origin) {
         set(h, "access-control-allow-origin", origin)?;
     } else {
         h.remove("access-control-allow-origin");
@@ -105,7 +105,7 @@ fn cors(
 }
 
 /// Bytes that the fields made here may take: charged before they are written.
-const CHARGED: usize = 512;
+pub(crate) const CHARGED: usize = 512;
 
 fn lines<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     let p = Rc::clone(patterns);

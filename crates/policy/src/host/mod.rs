@@ -123,6 +123,11 @@ pub(crate) fn to_status(what: &str, value: &Dynamic) -> Result<u16, HostError> {
     let number = value
         .as_int()
         .map_err(|_| HostError::value(format!("`{what}` takes an integer, not {}", crate::value::type_name(value))))?;
+    sendable(number)
+}
+
+/// The number as a status, if it can be sent.
+pub(crate) fn sendable(number: i64) -> Result<u16, HostError> {
     match u16::try_from(number) {
         Ok(status) if (200..=999).contains(&(status % 1000)) => Ok(status),
         _ => Err(HostError::value(format!(

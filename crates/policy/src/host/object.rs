@@ -6,7 +6,7 @@ use crate::fault::{FaultKind, HostError};
 use crate::scene::{ObjectVars, Scene};
 use rhai::{Dynamic, Engine};
 
-fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
+pub(crate) fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
     s.obj
         .as_ref()
         .ok_or_else(|| HostError::new(FaultKind::Value, "there is no object here: this response is not from the cache"))

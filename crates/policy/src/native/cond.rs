@@ -1,15 +1,18 @@
 //! Conditions and integers.
 
-use super::text::{Maybe, Side, Text};
-use super::{Frame, Run};
+use super::length::Length;
+use super::local::{Any, Call, Local};
+use super::text::{Maybe, Names, Side, Text};
+use super::{At, Frame, Give, Run};
 use crate::acl::Acl;
-use crate::scene::Scene;
+use crate::fault::{FaultKind, HostError};
+use crate::scene::{Scene, ScriptValue};
 use http::Method;
 use regex::Regex;
 use std::net::IpAddr;
 
 /// A boolean.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Cond {
     Const(bool),
     Not(Box<Cond>),
@@ -28,9 +31,17 @@ pub(super) enum Cond {
     Contains(Text, Text),
     Matches(Maybe, Box<Regex>),
     Compare(Int, Order, Int),
+    CompareLengths(Length, Order, Length),
+    /// Is the text one of these?
+    Listed(Names, Maybe),
+    /// Not `()`.
+    IsAny(Any),
     Within(Peer, Box<Acl>),
     Healthy(Box<str>),
     Flag(fn(&Scene) -> bool),
+    Local(usize),
+    Call(Box<Call>, Box<Cond>),
+    Host(Give<bool>),
 }
 
 /// How integers compare.
@@ -44,6 +55,19 @@ pub(super) enum Order {
     Ge,
 }
 
+impl Order {
+    fn holds<T: PartialOrd>(self, a: &T, b: &T) -> bool {
+        match self {
+            Order::Eq => a == b,
+            Order::Ne => a != b,
+            Order::Lt => a < b,
+            Order::Le => a <= b,
+            Order::Gt => a > b,
+            Order::Ge => a >= b,
+        }
+    }
+}
+
 /// An end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Peer {
@@ -54,7 +78,7 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    fn ip(self, s: &Scene) -> IpAddr {
+    pub(super) fn ip(self, s: &Scene) -> IpAddr {
         match self {
             Peer::Client => s.client.ip,
             Peer::Server => s.server.ip,
@@ -65,18 +89,62 @@ impl Peer {
 }
 
 /// An integer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Int {
     Lit(i64),
     Var(fn(&Scene) -> i64),
+    Local(usize),
+    Sum(Box<Int>, Sum, Box<Int>, At),
+    If(Box<Cond>, Box<Int>, Box<Int>),
+    Call(Box<Call>, Box<Int>),
+    Host(Give<i64>),
+}
+
+/// How integers are put together.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sum {
+    Plus,
+    Minus,
+    Times,
+    Rest,
+}
+
+impl Sum {
+    fn of(self, a: i64, b: i64) -> Result<i64, HostError> {
+        // The words are Rhai's.
+        let (value, what) = match self {
+            Sum::Plus => (a.checked_add(b), "Addition overflow"),
+            Sum::Minus => (a.checked_sub(b), "Subtraction overflow"),
+            Sum::Times => (a.checked_mul(b), "Multiplication overflow"),
+            Sum::Rest => (a.checked_rem(b), "Modulo division by zero or overflow"),
+        };
+        let sign = match self {
+            Sum::Plus => '+',
+            Sum::Minus => '-',
+            Sum::Times => '*',
+            Sum::Rest => '%',
+        };
+        value.ok_or_else(|| HostError::new(FaultKind::Script, format!("{what}: {a} {sign} {b}")))
+    }
 }
 
 impl Int {
-    pub(super) fn eval(&self, f: &Frame<'_>) -> i64 {
-        match self {
+    pub(super) fn eval(&self, f: &Frame<'_>) -> Run<i64> {
+        Ok(match self {
             Int::Lit(n) => *n,
             Int::Var(read) => read(f.scene),
-        }
+            Int::Local(slot) => match f.local(*slot) {
+                Local::Int(n) => *n,
+                _ => 0,
+            },
+            Int::Sum(a, sum, b, at) => {
+                let (a, b) = (a.eval(f)?, b.eval(f)?);
+                sum.of(a, b).map_err(|e| at.stop(e))?
+            }
+            Int::If(cond, yes, no) => if cond.eval(f)? { yes } else { no }.eval(f)?,
+            Int::Call(call, body) => call.give(f, |f| body.eval(f))?,
+            Int::Host(host) => host.call(f)?,
+        })
     }
 }
 
@@ -125,19 +193,21 @@ impl Cond {
             }
             Cond::Matches(text, regex) => text.eval(f)?.is_some_and(|t| regex.is_match(&t)),
             Cond::Compare(a, order, b) => {
-                let (a, b) = (a.eval(f), b.eval(f));
-                match order {
-                    Order::Eq => a == b,
-                    Order::Ne => a != b,
-                    Order::Lt => a < b,
-                    Order::Le => a <= b,
-                    Order::Gt => a > b,
-                    Order::Ge => a >= b,
-                }
+                let (a, b) = (a.eval(f)?, b.eval(f)?);
+                order.holds(&a, &b)
             }
+            Cond::CompareLengths(a, order, b) => {
+                let (a, b) = (a.eval(f)?, b.eval(f)?);
+                order.holds(&a, &b)
+            }
+            Cond::Listed(names, text) => text.eval(f)?.is_some_and(|t| names.iter().any(|n| **n == *t)),
+            Cond::IsAny(any) => any.eval(f)? != ScriptValue::Unit,
             Cond::Within(peer, acl) => acl.contains(peer.ip(f.scene)),
             Cond::Healthy(name) => f.env.health.healthy(name),
             Cond::Flag(read) => read(f.scene),
+            Cond::Local(slot) => *f.local(*slot) == Local::Bool(true),
+            Cond::Call(call, body) => call.give(f, |f| body.eval(f))?,
+            Cond::Host(host) => host.call(f)?,
         })
     }
 }

@@ -1,58 +1,91 @@
-//! Properties, methods and assignments: `req.http.host`, `req.cookie.has("x")`, `beresp.ttl = …`.
+//! Properties and methods: `req.http.host`, `req.cookie.has("x")`, `obj.ttl`.
 
 use super::At;
-use super::compile::{Compiler, Value, maybe, small};
+use super::compile::{Compiler, Value, maybe, needed, small};
 use super::cond::{Cond, Int, Peer};
-use super::effect::{FieldValue, Statement};
+use super::effect::{Statement, edit_cookies};
+use super::length::Length;
+use super::local::Any;
+use super::operators::contains;
 use super::text::{Maybe, Side, Text};
+use super::{Act, Frame, Give, Host, Run};
+use crate::fault::FaultKind;
 use crate::hooks::{Hook, HookSet};
-use crate::host::writable;
+use crate::host::{edge, headers, object, writable};
 use crate::library::patterns;
-use crate::scene::Scene;
+use crate::scene::{ObjectVars, Scene, ScriptValue};
 use crate::vars::{self, Type};
 use copal_semantics::headers::is_token;
+use copal_semantics::Span;
+use regex::Regex;
 use rhai::{ASTFlags, Expr, Position};
+use std::sync::Arc;
 
-impl Compiler<'_> {
-    pub(super) fn chain(&mut self, e: &Expr) -> Option<Value> {
+fn act(f: impl Fn(&mut Frame<'_>) -> Run<()> + Send + Sync + 'static) -> Value {
+    let act: Act = Host(Arc::new(f));
+    Value::Effect(Statement::Host(act))
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn chain(&mut self, e: &'a Expr) -> Option<Value> {
         let mut links = Vec::new();
         flatten(e, false, Position::NONE, &mut links)?;
         let mut links = links.into_iter();
         let mut value = self.value(links.next()?.0)?;
         for (link, index, _) in links {
             self.nodes += 1;
-            value = self.step(value, link, index)?;
+            value = match self.step(value, link, index) {
+                Some(value) => value,
+                None => return self.blame(link.position(), || shown(link)),
+            };
         }
         Some(value)
     }
 
-    fn step(&mut self, value: Value, link: &Expr, index: bool) -> Option<Value> {
+    pub(super) fn step(&mut self, value: Value, link: &'a Expr, index: bool) -> Option<Value> {
         if index {
+            let word = self.word(link);
             return match (value, link) {
-                (Value::Headers(side), Expr::StringConstant(name, _)) => {
-                    Some(Value::Maybe(Maybe::Field(side, small(name))))
+                (Value::Headers(side), _) => Some(Value::Maybe(Maybe::Field(side, word?))),
+                (Value::Vars, _) => {
+                    let name = word?;
+                    Some(Value::Any(Any::Host(Give::new(move |f| {
+                        Ok(f.scene.req_vars.vars.get(&*name).cloned().unwrap_or(ScriptValue::Unit))
+                    }))))
+                }
+                (Value::Groups(slot, count), Expr::IntegerConstant(n, _)) => {
+                    let group = usize::try_from(*n).ok().filter(|n| *n < count)?;
+                    Some(Value::Maybe(Maybe::Group(slot, group)))
                 }
                 _ => None,
             };
         }
         match link {
-            Expr::Property(p, _) => self.property(value, &p.2),
+            Expr::Property(p, at) => self.property(value, &p.2, At::new(*at)),
             Expr::MethodCall(call, at) => self.method(value, &call.name, &call.args, *at),
             _ => None,
         }
     }
 
-    fn property(&self, value: Value, name: &str) -> Option<Value> {
+    fn property(&self, value: Value, name: &str, at: At) -> Option<Value> {
         let flag = |read: fn(&Scene) -> bool| Some(Value::Cond(Cond::Flag(read)));
         let int = |read: fn(&Scene) -> i64| Some(Value::Int(Int::Var(read)));
+        let length = |read: fn(&Scene) -> Span| Some(Value::Length(Length::Var(read)));
         match (value, name) {
             (Value::Headers(side), name) => Some(Value::Maybe(Maybe::Field(side, small(name)))),
             (Value::Side(side), "http") => Some(Value::Headers(side)),
+            (Value::Side(Side::Req), "vars") => Some(Value::Vars),
             (Value::Side(side @ (Side::Req | Side::Bereq)), "cookie") => Some(Value::Cookies(side)),
             (Value::Side(side @ (Side::Req | Side::Bereq)), "url") => Some(Value::Text(Text::Url(side))),
             (Value::Side(side @ (Side::Req | Side::Bereq)), "method") => Some(Value::Text(Text::Method(side))),
+            (Value::Side(side), "proto") => Some(Value::Text(Text::Proto(side))),
             (Value::Side(Side::Req | Side::Bereq), "xid") => Some(Value::Text(Text::Xid)),
+            (Value::Side(Side::Req), "backend" | "backend_hint") => Some(Value::MaybeBackend(Maybe::Backend(Side::Req))),
+            (Value::Side(Side::Bereq), "backend") => Some(Value::MaybeBackend(Maybe::Backend(Side::Bereq))),
+            (Value::Side(Side::Beresp), "backend") => Some(Value::Backend(Text::From)),
+            (Value::Backend(name), "name") => Some(Value::Text(name)),
             (Value::Side(side @ (Side::Resp | Side::Beresp)), "reason") => Some(Value::Text(Text::Reason(side))),
+            (Value::Side(side @ (Side::Resp | Side::Beresp)), "body") => Some(Value::Maybe(Maybe::Body(side))),
             (Value::Side(Side::Resp), "status") => int(|s| i64::from(s.resp.status)),
             (Value::Side(Side::Beresp), "status") => int(|s| i64::from(s.beresp.status)),
             (Value::Side(Side::Resp), "hits") => int(|s| i64::try_from(s.resp_vars.hits).unwrap_or(i64::MAX)),
@@ -70,146 +103,264 @@ impl Compiler<'_> {
             (Value::Side(Side::Beresp), "uncacheable") => flag(|s| s.beresp_vars.uncacheable),
             (Value::Side(Side::Beresp), "was_304") => flag(|s| s.beresp_vars.was_304),
             (Value::Side(Side::Resp), "is_streaming") => flag(|s| s.resp_vars.is_streaming),
+            (Value::Side(Side::Beresp), "ttl") => length(|s| s.beresp_vars.ttl),
+            (Value::Side(Side::Beresp), "grace") => length(|s| s.beresp_vars.grace),
+            (Value::Side(Side::Beresp), "keep") => length(|s| s.beresp_vars.keep),
+            (Value::Side(Side::Beresp), "stale_if_error") => length(|s| s.beresp_vars.stale_if_error),
+            (Value::Side(Side::Beresp), "age") => length(|s| s.beresp_vars.age),
+            (Value::Obj, name) => object_property(name, at),
             (Value::Peer(peer), "ip") => Some(Value::Ip(peer)),
             (Value::Peer(Peer::Client), "identity") => Some(Value::Text(Text::ClientIdentity)),
+            (Value::Peer(Peer::Server), "hostname" | "identity") => Some(Value::Text(Text::Hostname)),
             (Value::Peer(Peer::Client), "port") => int(|s| i64::from(s.client.port)),
             (Value::Peer(Peer::Server), "port") => int(|s| i64::from(s.server.port)),
+            (Value::Peer(Peer::Local), "port") => int(|s| i64::from(s.local.port)),
+            (Value::Peer(Peer::Remote), "port") => int(|s| i64::from(s.remote.port)),
             _ => None,
         }
     }
 
-    fn method(&mut self, value: Value, name: &str, args: &[Expr], at: Position) -> Option<Value> {
-        let at = At::new(at);
+    fn method(&mut self, value: Value, name: &str, args: &'a [Expr], position: Position) -> Option<Value> {
+        let at = At::new(position);
         let cond = |c| Some(Value::Cond(c));
         match (value, name, args) {
-            (Value::Side(side @ (Side::Req | Side::Bereq)), "is_get_or_head", []) => cond(Cond::GetOrHead(side)),
-            (Value::Headers(side), "has", [Expr::StringConstant(n, _)]) => cond(Cond::HasField(side, small(n))),
-            (Value::Headers(side), "remove", [Expr::StringConstant(n, _)]) if self.may_write_field(side, n) => {
-                Some(Value::Effect(Statement::RemoveField(side, small(n), at)))
-            }
-            (Value::Headers(side), "remove_matching", [Expr::StringConstant(n, _)]) if self.may_write(side) => {
-                Some(Value::Effect(Statement::RemoveMatching(side, small(n), at)))
-            }
-            (Value::Cookies(side), "has", [Expr::StringConstant(n, _)]) => cond(Cond::HasCookie(side, small(n))),
-            (Value::Cookies(side), "get", [Expr::StringConstant(n, _)]) => {
-                Some(Value::Maybe(Maybe::Cookie(side, small(n))))
-            }
-            (Value::Cookies(side), "remove", [Expr::StringConstant(n, _)]) if self.may_write(side) => {
-                Some(Value::Effect(Statement::RemoveCookie(side, small(n), at)))
-            }
-            (Value::Cookies(side), "keep", [list]) if self.may_write(side) => {
-                let Value::Names(names) = self.value(list)? else { return None };
-                Some(Value::Effect(Statement::KeepCookies(side, names, at)))
-            }
+            (Value::Side(side), _, args) => self.side_method(side, name, args, at),
+            (Value::Headers(side), _, args) => self.headers_method(side, name, args, at),
+            (Value::Cookies(side), _, args) => self.cookies_method(side, name, args, at),
             (Value::Ip(peer), "within", [Expr::StringConstant(n, _)]) => {
                 let acl = self.env.acls.get(n.as_str())?;
                 cond(Cond::Within(peer, Box::new(acl.clone())))
             }
+            (Value::Ip(peer), "is_ipv6", []) => cond(Cond::Host(Give::new(move |f| Ok(peer.ip(f.scene).is_ipv6())))),
+            (Value::Ip(peer), "to_string", []) => {
+                Some(Value::Text(Text::Host(Give::new(move |f| Ok(peer.ip(f.scene).to_string())))))
+            }
             (Value::Key, "add", [part]) => {
-                let part = maybe(self.value(part)?)?;
+                let part = match self.value(part)? {
+                    Value::Backend(text) => Maybe::Text(text),
+                    Value::MaybeBackend(backend) => backend,
+                    value => maybe(value)?,
+                };
                 (self.hook == Hook::Hash).then_some(Value::Effect(Statement::AddKey(part, at)))
+            }
+            (Value::Vars, "has", [Expr::StringConstant(n, _)]) => {
+                let name = small(n);
+                cond(Cond::Host(Give::new(move |f| Ok(f.scene.req_vars.vars.contains_key(&*name)))))
+            }
+            (Value::Vars, "remove", [Expr::StringConstant(n, _)]) if HookSet::CLIENT.has(self.hook) => {
+                let name = small(n);
+                Some(act(move |f| {
+                    f.scene.req_vars.vars.remove(&*name);
+                    Ok(())
+                }))
+            }
+            (Value::Names(names), "contains", [item]) => {
+                let item = self.value(item)?;
+                contains(Value::Names(names), item)
+            }
+            (value @ (Value::Text(_) | Value::Maybe(_)), _, args) => self.text_method(value, name, args, at),
+            _ => None,
+        }
+    }
+
+    fn text_method(&mut self, value: Value, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
+        let cond = |c| Some(Value::Cond(c));
+        match (value, name, args) {
+            (value @ Value::Maybe(_), "starts_with" | "ends_with" | "contains", [Expr::StringConstant(arg, _)]) => {
+                let text = unknown(value, name, 1, at)?;
+                let arg = Text::Lit(small(arg));
+                cond(match name {
+                    "starts_with" => Cond::StartsWith(text, arg),
+                    "ends_with" => Cond::EndsWith(text, arg),
+                    _ => Cond::Contains(text, arg),
+                })
             }
             (Value::Text(text), "starts_with", [arg]) => cond(Cond::StartsWith(text, self.text(arg)?)),
             (Value::Text(text), "ends_with", [arg]) => cond(Cond::EndsWith(text, self.text(arg)?)),
             (Value::Text(text), "contains", [arg]) => cond(Cond::Contains(text, self.text(arg)?)),
-            (value @ (Value::Text(_) | Value::Maybe(_)), "matches", [Expr::StringConstant(re, _)]) => {
-                let regex = patterns::compile(re).ok()?;
-                cond(Cond::Matches(maybe(value)?, Box::new(regex)))
+            (value, "matches", [Expr::StringConstant(re, _)]) => cond(Cond::Matches(maybe(value)?, compiled(re)?)),
+            (value, "captures", [Expr::StringConstant(re, _)]) => Some(Value::Captures(maybe(value)?, compiled(re)?)),
+            (value, "replace_re" | "replace_all_re", [Expr::StringConstant(re, _), by]) => {
+                let (regex, by, all) = (compiled(re)?, self.text(by)?, name == "replace_all_re");
+                if !matches!((&value, &by), (Value::Text(_), _) | (_, Text::Lit(_))) {
+                    return None;
+                }
+                let text = unknown(value, name, 2, at)?;
+                Some(Value::Text(Text::Replace(Box::new((text, regex, by)), all, at)))
+            }
+            (Value::Text(text), "len", []) => Some(Value::Int(Int::Host(Give::new(move |f| {
+                // Rhai counts characters.
+                Ok(i64::try_from(text.eval(f)?.chars().count()).unwrap_or(i64::MAX))
+            })))),
+            (Value::Text(text), "to_string", []) => Some(Value::Text(text)),
+            _ => None,
+        }
+    }
+
+    fn side_method(&mut self, side: Side, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
+        match (side, name, args) {
+            (Side::Req | Side::Bereq, "is_get_or_head", []) => Some(Value::Cond(Cond::GetOrHead(side))),
+            (Side::Req | Side::Bereq, "device", []) => Some(Value::Text(Text::Device(side))),
+            (Side::Req, "is_preflight", []) => {
+                Some(Value::Cond(Cond::Host(Give::new(|f| Ok(edge::is_preflight(&f.scene.req))))))
+            }
+            (Side::Resp, "harden", []) if self.may_write(side) => Some(act(move |f| {
+                f.charge(at, edge::CHARGED)?;
+                edge::harden(&mut f.scene.resp.headers).map_err(|e| at.stop(e))
+            })),
+            (Side::Resp, "cors", [origins, methods, max_age]) if self.may_write(side) => {
+                let Value::Names(origins) = self.value(origins)? else { return None };
+                let methods = self.text(methods)?;
+                let Value::Length(max_age) = self.value(max_age)? else { return None };
+                Some(act(move |f| {
+                    let methods = methods.eval(f)?.into_owned();
+                    let max_age = max_age.eval(f)?;
+                    let asked: usize = ["origin", "access-control-request-headers"]
+                        .map(|n| f.scene.req.headers.get(n).map_or(0, <[u8]>::len))
+                        .iter()
+                        .sum();
+                    f.charge(at, edge::CHARGED + asked + methods.len())?;
+                    edge::cors(&f.scene.req, &mut f.scene.resp.headers, &origins, &methods, max_age)
+                        .map_err(|e| at.stop(e))
+                }))
             }
             _ => None,
         }
     }
 
-    fn may_write(&self, side: Side) -> bool {
+    fn headers_method(&mut self, side: Side, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
+        let (first, rest) = args.split_first()?;
+        let field = self.word(first)?;
+        match (name, rest) {
+            ("has", []) => Some(Value::Cond(Cond::HasField(side, field))),
+            ("remove", []) if self.may_write_field(side, &field) => {
+                Some(Value::Effect(Statement::RemoveField(side, field, at)))
+            }
+            ("remove_matching", []) if self.may_write(side) => {
+                Some(Value::Effect(Statement::RemoveMatching(side, field, at)))
+            }
+            ("remove_lines", [Expr::StringConstant(re, _)]) if self.may_write_field(side, &field) => {
+                let regex = compiled(re)?;
+                Some(act(move |f| {
+                    f.charge(at, 0)?;
+                    side.headers_mut(f.scene).retain(|n, v| {
+                        !n.eq_ignore_ascii_case(&field) || !regex.is_match(&String::from_utf8_lossy(v))
+                    });
+                    Ok(())
+                }))
+            }
+            ("append", [value]) if self.may_write_field(side, &field) => {
+                let value = self.maybe(value)?;
+                Some(act(move |f| {
+                    let value = value.eval(f)?.unwrap_or_default().into_owned();
+                    f.charge(at, headers::written(&field, value.len()))?;
+                    let headers = side.headers_mut(f.scene);
+                    headers.append(&field, &value).map_err(|e| at.stop(crate::value::framing(&field, e)))
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    fn cookies_method(&mut self, side: Side, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
+        let [first] = args else { return None };
+        if name == "keep" && self.may_write(side) {
+            let Value::Names(names) = self.value(first)? else { return None };
+            return Some(Value::Effect(Statement::KeepCookies(side, names, at)));
+        }
+        let word = self.word(first)?;
+        match name {
+            "has" => Some(Value::Cond(Cond::HasCookie(side, word))),
+            "get" => Some(Value::Maybe(Maybe::Cookie(side, word))),
+            "remove" if self.may_write(side) => Some(Value::Effect(Statement::RemoveCookie(side, word, at))),
+            "keep_matching" | "remove_matching" if self.may_write(side) => {
+                let (regex, keep) = (compiled(&word)?, name == "keep_matching");
+                Some(act(move |f| {
+                    edit_cookies(f, side, at, |n| std::str::from_utf8(n).is_ok_and(|n| regex.is_match(n)) == keep)
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// A text that is known at load: written there, or what a loop over such texts gives.
+    pub(super) fn word(&self, e: &Expr) -> Option<Box<str>> {
+        match e {
+            Expr::StringConstant(text, _) => Some(small(text)),
+            Expr::Variable(v, _, _) if v.2.is_empty() => match self.variable(&v.1)? {
+                Value::Text(Text::Lit(text)) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(super) fn may_write(&self, side: Side) -> bool {
         let ty = match side {
             Side::Req => Type::Req,
             Side::Bereq => Type::Bereq,
             Side::Resp => Type::Resp,
             Side::Beresp => Type::Beresp,
+            Side::Obj => Type::Obj,
         };
         writable(ty).has(self.hook)
     }
 
-    fn may_write_field(&self, side: Side, name: &str) -> bool {
+    pub(super) fn may_write_field(&self, side: Side, name: &str) -> bool {
         let framing = name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
         self.may_write(side) && is_token(name.as_bytes()) && !(framing && side.is_request())
     }
 
-    fn may_write_var(&self, object: &str, name: &str) -> bool {
+    pub(super) fn may_write_var(&self, object: &str, name: &str) -> bool {
         vars::find(object, name).map_or(HookSet::NONE, |v| v.write).has(self.hook)
     }
+}
 
-    pub(super) fn assignment(&mut self, lhs: &Expr, rhs: &Expr) -> Option<Statement> {
-        let mut links = Vec::new();
-        flatten(lhs, false, Position::NONE, &mut links)?;
-        let (target, path) = links.split_last()?;
-        let (first, between) = path.split_first()?;
-        let mut object = self.value(first.0)?;
-        for (link, index, _) in between {
-            object = self.step(object, link, *index)?;
-        }
-        let value = self.value(rhs)?;
-        let (name, at) = match target {
-            (Expr::StringConstant(name, _), true, at) => (name.as_str(), *at),
-            // As Rhai has it: the property itself right after the variable, the dot before it further on.
-            (Expr::Property(p, at), false, dot) => (p.2.as_str(), if between.is_empty() { *at } else { *dot }),
-            _ => return None,
-        };
-        let at = At::new(at);
-        if let Value::Headers(side) = object {
-            if !self.may_write_field(side, name) {
-                return None;
-            }
-            let value = match value {
-                Value::Text(text) => FieldValue::Text(text),
-                Value::Maybe(maybe) => FieldValue::Maybe(maybe),
-                Value::Int(int) => FieldValue::Int(int),
-                Value::Unit => return Some(Statement::RemoveField(side, small(name), at)),
-                _ => return None,
-            };
-            return Some(Statement::SetField(side, small(name), value, at));
-        }
-        let Value::Side(side) = object else { return None };
-        let owner = match side {
-            Side::Req => "req",
-            Side::Bereq => "bereq",
-            Side::Resp => "resp",
-            Side::Beresp => "beresp",
-        };
-        if target.1 || !self.may_write_var(owner, name) {
-            return None;
-        }
-        Some(match (side, name, value) {
-            (Side::Req | Side::Bereq, "url", Value::Text(text)) => Statement::SetUrl(side, text, at),
-            (Side::Req, "backend" | "backend_hint", Value::Backend(name))
-            | (Side::Bereq, "backend", Value::Backend(name)) => Statement::SetBackend(side, name),
-            (Side::Req, "grace", Value::Span(span)) => Statement::SetSpan(|s, v| s.req_vars.grace = Some(v), span),
-            (Side::Req, "max_age", Value::Span(span)) => Statement::SetSpan(|s, v| s.req_vars.max_age = Some(v), span),
-            (Side::Beresp, "ttl", Value::Span(span)) => Statement::SetSpan(|s, v| s.beresp_vars.ttl = v, span),
-            (Side::Beresp, "grace", Value::Span(span)) => Statement::SetSpan(|s, v| s.beresp_vars.grace = v, span),
-            (Side::Beresp, "keep", Value::Span(span)) => Statement::SetSpan(|s, v| s.beresp_vars.keep = v, span),
-            (Side::Beresp, "stale_if_error", Value::Span(span)) => {
-                Statement::SetSpan(|s, v| s.beresp_vars.stale_if_error = v, span)
-            }
-            (Side::Beresp, "uncacheable", Value::Cond(Cond::Const(true))) => {
-                Statement::SetFlag(|s, v| s.beresp_vars.uncacheable = v, true)
-            }
-            (Side::Req, "hash_always_miss", Value::Cond(Cond::Const(b))) => {
-                Statement::SetFlag(|s, v| s.req_vars.hash_always_miss = v, b)
-            }
-            (Side::Req, "hash_ignore_busy", Value::Cond(Cond::Const(b))) => {
-                Statement::SetFlag(|s, v| s.req_vars.hash_ignore_busy = v, b)
-            }
-            _ => return None,
-        })
+/// The text that has the method; of `()` Rhai knows no method with that many texts as arguments.
+fn unknown(value: Value, name: &str, args: usize, at: At) -> Option<Text> {
+    let message = || {
+        let args = ", &str | ImmutableString | String".repeat(args);
+        format!("there is no function `{name} ((){args})`")
+    };
+    needed(value, FaultKind::Script, message, at)
+}
+
+fn compiled(pattern: &str) -> Option<Box<Regex>> {
+    patterns::compile(pattern).ok().map(Box::new)
+}
+
+/// A property of `obj`, which is not always there.
+fn object_property(name: &str, at: At) -> Option<Value> {
+    fn read<T: 'static>(at: At, read: fn(&ObjectVars) -> T) -> Give<T> {
+        Give::new(move |f| object::object(f.scene).map(read).map_err(|e| at.stop(e)))
+    }
+    Some(match name {
+        "status" => Value::Int(Int::Host(read(at, |o| i64::from(o.head.status)))),
+        "hits" => Value::Int(Int::Host(read(at, |o| i64::try_from(o.hits).unwrap_or(i64::MAX)))),
+        "ttl" => Value::Length(Length::Host(read(at, |o| o.ttl))),
+        "grace" => Value::Length(Length::Host(read(at, |o| o.grace))),
+        "keep" => Value::Length(Length::Host(read(at, |o| o.keep))),
+        "age" => Value::Length(Length::Host(read(at, |o| o.age))),
+        "uncacheable" => Value::Cond(Cond::Host(read(at, |o| o.uncacheable))),
+        "reason" => Value::Text(Text::Host(read(at, |o| o.head.reason_phrase().to_owned()))),
+        "http" => Value::Headers(Side::Obj),
+        _ => return None,
+    })
+}
+
+fn shown(link: &Expr) -> String {
+    match link {
+        Expr::Property(p, _) => format!("the property `{}`", p.2),
+        Expr::MethodCall(call, _) => format!("the method `{}` of this, or with these arguments", call.name),
+        _ => "`[…]` with such an index".to_owned(),
     }
 }
 
 /// A link of a chain: whether it stands in brackets, and where its dot or bracket is.
-type Link<'e> = (&'e Expr, bool, Position);
+pub(super) type Link<'e> = (&'e Expr, bool, Position);
 
 /// The links of a chain like `req.http["x"]`. `?.` is not known here.
-fn flatten<'e>(e: &'e Expr, index: bool, at: Position, out: &mut Vec<Link<'e>>) -> Option<()> {
+pub(super) fn flatten<'e>(e: &'e Expr, index: bool, at: Position, out: &mut Vec<Link<'e>>) -> Option<()> {
     let (x, flags, next, next_at) = match e {
         Expr::Dot(x, flags, at) => (x, flags, false, *at),
         Expr::Index(x, flags, at) => (x, flags, true, *at),

@@ -7,19 +7,33 @@
 //! ```
 //!
 //! The language is Rhai in both cases, and Rhai is the reference: result, writes, log lines, budgets and faults with
-//! their places are the same (`tests/native.rs` runs both on generated scripts and requests). What is compiled has no
-//! loop, no local variable and no call of a script's function, so the limits on operations, depth and variables cannot
-//! be reached; those on bytes written and on the length of strings are kept here too.
+//! their places and calls are the same (`tests/native.rs` runs both on generated scripts and requests).
+//!
+//! Functions of the script are compiled into the place of each call, loops over lists that are written out are compiled
+//! once for each element, and a recursion or any other loop stays with the interpreter. So no operation runs twice, and
+//! what the limits on operations, depth and variables allow is known when the policy is loaded: a hook that could reach
+//! one is not compiled. The limits on bytes written and on the length of strings are kept here too.
 //!
 //! A typical `recv` costs a tenth of what the interpreter takes: `docs/performance.md`.
 
+mod assign;
+mod calls;
 mod compile;
 mod cond;
 mod effect;
+mod length;
+mod library;
+mod local;
 mod members;
+mod operators;
+mod own;
+mod switch;
 mod text;
 
+pub use compile::Interpreted;
 pub(crate) use compile::{Compiler, hides, hides_module};
+pub(crate) use own::{Own, Script};
+pub(crate) use switch::Literals;
 
 use crate::action::Action;
 use crate::environment::Environment;
@@ -28,8 +42,12 @@ use crate::hooks::Hook;
 use crate::limits::Limit;
 use crate::scene::Scene;
 use effect::Block;
+use local::Local;
 use rhai::Position;
+use std::cell::OnceCell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What the operations of one call reach.
 pub(crate) struct Frame<'a> {
@@ -37,14 +55,48 @@ pub(crate) struct Frame<'a> {
     pub(crate) env: &'a Environment,
     /// Bytes that the hook may still write.
     pub(crate) writable: usize,
+    /// The script's variables. Each is set once where it is declared; only assignments set it again.
+    locals: Vec<OnceCell<Local>>,
 }
 
 /// A fault on its way out, with the place in the script.
 #[derive(Debug)]
 pub(crate) struct Stop {
     error: HostError,
-    line: usize,
-    column: usize,
+    at: At,
+    /// The script's functions that were running, innermost first, and where they were called.
+    calls: Vec<(Box<str>, At)>,
+}
+
+/// A closure among the nodes.
+pub(crate) struct Host<T: ?Sized>(Arc<T>);
+
+impl<T: ?Sized> Clone for Host<T> {
+    fn clone(&self) -> Self {
+        Host(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Host<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+/// A closure that gives a value.
+pub(crate) type Give<T> = Host<dyn Fn(&Frame<'_>) -> Run<T> + Send + Sync>;
+
+/// A closure that does something.
+pub(crate) type Act = Host<dyn Fn(&mut Frame<'_>) -> Run<()> + Send + Sync>;
+
+impl<T> Give<T> {
+    fn new(f: impl Fn(&Frame<'_>) -> Run<T> + Send + Sync + 'static) -> Self {
+        Host(Arc::new(f))
+    }
+
+    fn call(&self, f: &Frame<'_>) -> Run<T> {
+        (self.0)(f)
+    }
 }
 
 /// What operations give.
@@ -61,7 +113,19 @@ impl At {
     }
 
     fn stop(self, error: HostError) -> Box<Stop> {
-        Box::new(Stop { error, line: usize::from(self.0), column: usize::from(self.1) })
+        Box::new(Stop { error, at: self, calls: Vec::new() })
+    }
+
+    fn line(self) -> usize {
+        usize::from(self.0)
+    }
+
+    fn column(self) -> usize {
+        usize::from(self.1)
+    }
+
+    fn shown(self, file: &str) -> String {
+        if self.0 == 0 { file.to_owned() } else { format!("{file}:{}:{}", self.0, self.1) }
     }
 }
 
@@ -85,20 +149,24 @@ impl Frame<'_> {
 pub(crate) struct Native {
     hook: Hook,
     block: Block,
+    /// How many variables it has.
+    locals: usize,
 }
 
 impl Native {
     /// Runs the hook on the scene.
     pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Fault> {
-        let mut frame = Frame { scene, env, writable: env.limits.written_bytes };
-        let fault = |kind, message, line, column| {
-            let file = file.to_owned();
-            Fault { kind, message, file, line, column, hook: self.hook, trace: Vec::new() }
+        let locals = (0..self.locals).map(|_| OnceCell::new()).collect();
+        let mut frame = Frame { scene, env, writable: env.limits.written_bytes, locals };
+        let fault = |kind, message, at: At, calls: Vec<(Box<str>, At)>| {
+            let trace = calls.iter().map(|(name, at)| format!("in `{name}` called at {}", at.shown(file))).collect();
+            let (line, column, file) = (at.line(), at.column(), file.to_owned());
+            Fault { kind, message, file, line, column, hook: self.hook, trace }
         };
         match catch_unwind(AssertUnwindSafe(|| self.block.run(&mut frame))) {
             Ok(Ok(flow)) => Ok(flow.into_action()),
-            Ok(Err(stop)) => Err(fault(stop.error.kind, stop.error.message, stop.line, stop.column)),
-            Err(_) => Err(fault(FaultKind::Panic, "Copal panicked; this is a bug".to_owned(), 0, 0)),
+            Ok(Err(stop)) => Err(fault(stop.error.kind, stop.error.message, stop.at, stop.calls)),
+            Err(_) => Err(fault(FaultKind::Panic, "Copal panicked; this is a bug".to_owned(), At::default(), Vec::new())),
         }
     }
 }

@@ -31,13 +31,13 @@ pub(crate) fn not_a_digest(name: &str) -> String {
     format!("\"{}\" is not a digest: write \"sha256\", \"sha384\", \"sha512\" or \"sha1\"", shown(name))
 }
 
-fn algorithms(name: &str) -> Res<(&'static digest::Algorithm, hmac::Algorithm)> {
+fn algorithms(name: &str) -> Result<(&'static digest::Algorithm, hmac::Algorithm), HostError> {
     Ok(match name {
         "sha1" => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
         "sha256" => (&digest::SHA256, hmac::HMAC_SHA256),
         "sha384" => (&digest::SHA384, hmac::HMAC_SHA384),
         "sha512" => (&digest::SHA512, hmac::HMAC_SHA512),
-        other => return Err(HostError::value(not_a_digest(other)).into()),
+        other => return Err(HostError::value(not_a_digest(other))),
     })
 }
 
@@ -56,12 +56,12 @@ fn sha256(bytes: &[u8]) -> digest::Digest {
 }
 
 /// Are they the same? The time tells nothing about where they differ, nor how long they are.
-fn same_secret(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same_secret(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(sha256(a).as_ref(), sha256(b).as_ref()).is_ok()
 }
 
 /// Decoded from either alphabet of RFC 4648, with or without padding; none when it is not base64 of UTF-8 text.
-fn from_base64(text: &str) -> Option<String> {
+pub(crate) fn from_base64(text: &str) -> Option<String> {
     let standard: String = text
         .chars()
         .map(|c| {
@@ -80,7 +80,7 @@ fn from_base64(text: &str) -> Option<String> {
 /// The name of the user that an Authorization field proves (RFC 7617); none when it proves nobody.
 ///
 /// `users` has a line `name:password` or `name:sha256:HEX` for each. All lines are compared, whichever matches.
-fn basic_auth(field: &str, users: &str) -> Option<String> {
+pub(crate) fn basic_auth(field: &str, users: &str) -> Option<String> {
     let (scheme, credentials) = field.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -112,7 +112,7 @@ fn sign(url: &str, key: &str, until: Time) -> String {
 }
 
 /// Was the url made by [`sign`] with that key, and is it not yet expired?
-fn is_signed(url: &str, key: &str, now: Time) -> bool {
+pub(crate) fn is_signed(url: &str, key: &str, now: Time) -> bool {
     // The signature is the last parameter: what stands before it is signed as it is, so nothing can be added.
     let Some((signed, given)) = url.rsplit_once(&format!("&{SIGNATURE}=")) else { return false };
     let Some((_, expires)) = signed.rsplit_once(&format!("{EXPIRES}=")) else { return false };
@@ -120,16 +120,26 @@ fn is_signed(url: &str, key: &str, now: Time) -> bool {
     same_secret(decode(given, false).as_bytes(), signature(signed, key).as_bytes()) && in_time
 }
 
+/// The digest in hexadecimal.
+pub(crate) fn digest_of(algorithm: &str, text: &str) -> Result<String, HostError> {
+    Ok(hex(digest::digest(algorithms(algorithm)?.0, text.as_bytes()).as_ref()))
+}
+
+/// The keyed digest in hexadecimal.
+pub(crate) fn hmac_of(algorithm: &str, key: &str, text: &str) -> Result<String, HostError> {
+    let key = hmac::Key::new(algorithms(algorithm)?.1, key.as_bytes());
+    Ok(hex(hmac::sign(&key, text.as_bytes()).as_ref()))
+}
+
 /// Adds to `std::`.
 pub(crate) fn add(m: &mut Module) {
     FuncRegistration::new("digest").set_into_module(m, |algorithm: &str, text: &str| -> Res<ImmutableString> {
-        Ok(hex(digest::digest(algorithms(algorithm)?.0, text.as_bytes()).as_ref()).into())
+        Ok(digest_of(algorithm, text)?.into())
     });
     FuncRegistration::new("hmac").set_into_module(
         m,
         |algorithm: &str, key: &str, text: &str| -> Res<ImmutableString> {
-            let key = hmac::Key::new(algorithms(algorithm)?.1, key.as_bytes());
-            Ok(hex(hmac::sign(&key, text.as_bytes()).as_ref()).into())
+            Ok(hmac_of(algorithm, key, text)?.into())
         },
     );
     FuncRegistration::new("base64").set_into_module(m, |text: &str| ImmutableString::from(STANDARD.encode(text)));

@@ -78,6 +78,17 @@ impl Patterns {
 
 /// Replaces the first match, or all, by `by`, where `\1`, `$1`, `${1}` and `${name}` stand for groups and `$$` for "$".
 pub(crate) fn replace(regex: &Regex, text: &str, by: &str, all: bool, max: usize) -> Res<Option<String>> {
+    Ok(replaced(regex, text, by, all, max)?)
+}
+
+/// The same with the error as data.
+pub(crate) fn replaced(
+    regex: &Regex,
+    text: &str,
+    by: &str,
+    all: bool,
+    max: usize,
+) -> Result<Option<String>, HostError> {
     let (mut out, mut at) = (String::new(), 0);
     for caps in regex.captures_iter(text).take(if all { usize::MAX } else { 1 }) {
         let whole = caps.get_match();
@@ -85,7 +96,7 @@ pub(crate) fn replace(regex: &Regex, text: &str, by: &str, all: bool, max: usize
         expand(&caps, by, &mut out);
         at = whole.end();
         if out.len() > max {
-            return Err(HostError::new(FaultKind::Limit(Limit::StringBytes), "a string grew too long").into());
+            return Err(HostError::new(FaultKind::Limit(Limit::StringBytes), "a string grew too long"));
         }
         if at == text.len() && whole.is_empty() && at == 0 {
             break;

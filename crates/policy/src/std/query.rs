@@ -89,7 +89,7 @@ pub(crate) fn get(url: &str, name: &str) -> Option<String> {
     Some(found.split_once('=').map_or(String::new(), |(_, v)| decode(v, true)))
 }
 
-fn set(url: &str, name: &str, value: Option<&str>) -> String {
+pub(crate) fn set(url: &str, name: &str, value: Option<&str>) -> String {
     let (path, query) = split(url);
     let new = value.map(|v| format!("{}={}", encode(name), encode(v)));
     let (mut list, mut new) = (Vec::new(), new.as_deref());

@@ -36,7 +36,7 @@ fn unknown(kind: &str, name: &str) -> HostError {
     HostError::new(FaultKind::UnknownName, format!("the configuration has no {kind} \"{}\"", shown(name)))
 }
 
-fn random(env: &Environment, from: &Dynamic, to: &Dynamic) -> Result<Dynamic, HostError> {
+pub(crate) fn random(env: &Environment, from: &Dynamic, to: &Dynamic) -> Result<Dynamic, HostError> {
     let bits = env.random.next();
     if let (Ok(a), Ok(b)) = (from.as_int(), to.as_int()) {
         let width = i128::from(b) - i128::from(a) + 1;

@@ -62,7 +62,7 @@ fn one(p: &[char], at: usize, c: char) -> Option<usize> {
 
 /// The one of `offered` that an Accept, Accept-Language or Accept-Encoding field likes best (RFC 9110 §12.5); the first
 /// one when it likes none. A language range also stands for its sub-tags, and a longer one for its parents (RFC 4647 §3).
-fn accept<'a>(field: &str, offered: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn accept<'a>(field: &str, offered: &[&'a str]) -> Option<&'a str> {
     let mut best = (0_u32, *offered.first()?);
     for offer in offered {
         // The most specific range decides about an offer.
@@ -120,7 +120,7 @@ fn thousandths(q: &str) -> u32 {
 
 /// A number from 0 to `buckets` - 1 that is the same for the same key on every machine and in every version: FNV-1a of
 /// 64 bits, then the finish of SplitMix64, as FNV alone leaves the upper bits of short keys alike.
-fn bucket(key: &str, buckets: u32) -> u32 {
+pub(crate) fn bucket(key: &str, buckets: u32) -> u32 {
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let z = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -47,7 +47,7 @@ impl fmt::Debug for Throttle {
 
 /// A rate: so many in so long, so many of them at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Rate {
+pub(crate) struct Rate {
     /// Between two, when they come evenly; microseconds.
     interval: i64,
     burst: i64,
@@ -55,11 +55,11 @@ struct Rate {
 
 /// What the state of a key means at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Verdict {
+pub(crate) struct Verdict {
     /// How many more could come now.
-    remaining: i64,
+    pub(crate) remaining: i64,
     /// How long until one can come; zero when one can.
-    wait: Span,
+    pub(crate) wait: Span,
 }
 
 impl Throttle {
@@ -80,7 +80,7 @@ impl Throttle {
     }
 
     /// What `key` may do at `now`; with `take`, one is taken when it may.
-    fn ask(&self, key: &str, rate: Rate, now: Time, take: bool) -> Verdict {
+    pub(crate) fn ask(&self, key: &str, rate: Rate, now: Time, take: bool) -> Verdict {
         // The rate belongs to the key: two rates for one address are two accounts.
         let id = [&self.seeds[0], &self.seeds[1]].map(|s| s.hash_one((key, rate.interval, rate.burst)));
         let id = (id[0], id[1]);
@@ -139,7 +139,7 @@ pub(crate) fn not_a_rate(text: &str) -> String {
     format!("\"{}\" is not a rate: write \"10/s\", \"100/m\", \"1000/h\" or \"5/10s\"", shown(text))
 }
 
-fn rate(text: &str, burst: i64) -> Result<Rate, HostError> {
+pub(crate) fn rate(text: &str, burst: i64) -> Result<Rate, HostError> {
     let interval = parse_rate(text).ok_or_else(|| HostError::value(not_a_rate(text)))?;
     if !(1..=1_000_000).contains(&burst) {
         return Err(HostError::value("a burst is a number from 1 to 1000000"));
