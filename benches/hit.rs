@@ -2,17 +2,20 @@
 //!
 //! Run with `cargo bench --bench hit`. Ratios between two builds in one run mean something; single figures do not.
 
+#[path = "costs.rs"]
+mod costs;
+
 use copal_backend::{Address, Backends, OriginOptions, Pool};
 use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::io::{BodyPlan, ClientGone, RequestBody, RequestSource, ResponseSink, SourceFault};
 use copal_pipeline::{Core, Settings, Txn, Worker, serve};
-use copal_policy::{Environment, KeyParts, Policy};
+use copal_policy::{Environment, Hook, KeyParts, Policy};
 use copal_semantics::{Headers, RequestHead, ResponseHead, Rules, Span};
 use copal_store::{KeyBuf, NewObject, Store, StoreOptions, Times};
 use copal_wire::{HeadScan, WireLimits};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,10 +103,23 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
     Arc::new(Worker { core: Arc::new(core), pool: Arc::new(Pool::default()) })
 }
 
+impl Taken {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
 /// Puts the page of [`HEAD`] into the store.
 async fn fill(worker: &Worker) {
+    // Under the url as it comes, and as a policy that sorts the query has it.
+    for url in ["/news/2026/11/a-page?b=2&a=1", "/news/2026/11/a-page?a=1&b=2"] {
+        put(worker, url).await;
+    }
+}
+
+async fn put(worker: &Worker, url: &str) {
     let mut parts = KeyParts::default();
-    parts.add(b"/news/2026/11/a-page?b=2&a=1");
+    parts.add(url.as_bytes());
     parts.add(b"www.example.com");
     let mut key = KeyBuf::default();
     key.add(parts.bytes());
@@ -155,6 +171,8 @@ fn hit(c: &mut Criterion) {
             "a whole hit, two hooks",
             Policy::compile("bench", POLICY, Arc::new(Environment::default())).expect("a policy"),
         ),
+        ("a whole hit, four hooks", costs::policy(costs::SITE, false)),
+        ("a whole hit, four hooks, interpreted", costs::policy(costs::SITE, true)),
     ] {
         let worker = worker(policy);
         runtime.block_on(fill(&worker));
@@ -166,10 +184,35 @@ fn hit(c: &mut Criterion) {
                 runtime.block_on(serve(&worker, &mut txn, &mut NoSource, &mut sink));
             });
         });
-        let text = String::from_utf8_lossy(&sink.0);
-        assert!(text.contains("Cache-Status: copal; hit"), "it was no hit: {text}");
+        assert!(sink.text().contains("Cache-Status: copal; hit"), "it was no hit: {}", sink.text());
     }
 }
 
-criterion_group!(benches, hit);
-criterion_main!(benches);
+/// Hooks alone. Each round begins with a copy of the request, which `no hook` has, too.
+fn hooks(c: &mut Criterion) {
+    let (native, interpreted) = (costs::policy(costs::SITE, false), costs::policy(costs::SITE, true));
+    let (empty, empty_interpreted) = (costs::policy(costs::EMPTY, false), costs::policy(costs::EMPTY, true));
+    let mut player = costs::Player::new();
+    for (name, policy, hooks) in [
+        ("no hook", &native, &[][..]),
+        ("an undefined hook", &native, &[Hook::Miss]),
+        ("an empty hook", &empty, &[Hook::Hit]),
+        ("an empty hook, interpreted", &empty_interpreted, &[Hook::Hit]),
+        ("a typical recv", &native, &[Hook::Recv]),
+        ("a typical recv, interpreted", &interpreted, &[Hook::Recv]),
+        ("recv, hash, hit and deliver", &native, &costs::FOUR),
+        ("recv, hash, hit and deliver, interpreted", &interpreted, &costs::FOUR),
+    ] {
+        c.bench_function(name, |b| b.iter(|| player.play(policy, hooks)));
+    }
+}
+
+criterion_group!(benches, hit, hooks);
+
+fn main() {
+    if std::env::args().any(|word| word == "--instructions") {
+        return costs::run();
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

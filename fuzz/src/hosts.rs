@@ -131,7 +131,9 @@ impl<'d> Choices<'d> {
     fn value(&mut self, depth: usize) -> String {
         match self.roll(if depth == 0 { 24 } else { 28 }) {
             0..=3 => self.text(),
-            4 => ["0", "1", "-1", "9223372036854775807", "-9223372036854775807", "404", "65536"][self.roll(7)].to_owned(),
+            4 => {
+                ["0", "1", "-1", "9223372036854775807", "-9223372036854775807", "404", "65536"][self.roll(7)].to_owned()
+            }
             5 => ["0.5", "-1e300", "1e-300", "0.0"][self.roll(4)].to_owned(),
             6 => ["true", "false", "()", "'x'"][self.roll(4)].to_owned(),
             7 => "[]".to_owned(),
@@ -149,7 +151,9 @@ impl<'d> Choices<'d> {
             19 => "\"x\".pad(3000, 'x')".to_owned(),
             20 => "|x| x".to_owned(),
             21 => "0..9".to_owned(),
-            22 => ["\"sha256\"", "\"HS256\"", "\"10/s\"", "\"purgers\"", "\"^(a|b)+$\"", "\"*\"", "\"%Y\""][self.roll(7)].to_owned(),
+            22 => ["\"sha256\"", "\"HS256\"", "\"10/s\"", "\"purgers\"", "\"^(a|b)+$\"", "\"*\"", "\"%Y\""]
+                [self.roll(7)]
+            .to_owned(),
             23 => format!("{}.http[{}]", self.handle(), self.text()),
             24 => format!("[{}, {}]", self.value(depth - 1), self.value(depth - 1)),
             25 => format!("#{{a: {}}}", self.value(depth - 1)),
@@ -227,8 +231,9 @@ fn quoted(text: &str) -> String {
 /// from the checks at load.
 pub(crate) fn hosts(data: &[u8]) {
     let mut choices = Choices(data);
-    let (hook, params) = [("deliver", "req, resp"), ("synth", "req, resp"), ("hash", "req, key"), ("backend_fetch", "bereq")]
-        [choices.roll(4)];
+    let (hook, params) =
+        [("deliver", "req, resp"), ("synth", "req, resp"), ("hash", "req, key"), ("backend_fetch", "bereq")]
+            [choices.roll(4)];
     let mut body = String::new();
     for _ in 0..4 {
         let statement = choices.statement();

@@ -77,9 +77,28 @@ fn check_as_json_and_with_the_resolved_values() {
     };
     let (code, text) = run("[cahce]\n", "--json");
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert!(code == Some(1) && found.as_array().is_some_and(|list| !list.is_empty()), "{text}");
+    assert!(code == Some(1) && found["findings"].as_array().is_some_and(|list| !list.is_empty()), "{text}");
     let (code, text) = run(BACKEND, "--resolved");
     assert!(code == Some(0) && text.contains("cache.size = ") && text.contains("backend.app.address"), "{text}");
+}
+
+#[test]
+fn check_says_which_hooks_run_natively_and_why_the_others_do_not() {
+    let dir = TempDir::new();
+    let policy = "fn recv(req) { let path = url::path(req.url); if path == \"/x\" { return pass(); } }\n\
+                  fn deliver(req, resp) {\n    while resp.hits > 9 { return; }\n}\nfn hash(req, key) { }\nfn init() { }\n";
+    let output = check(&dir, BACKEND, policy);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\n  recv: native\n") && text.contains("\n  hash: empty, costs nothing\n"), "{text}");
+    assert!(text.contains("policy.rhai:3:5: a loop whose rounds are not known at load\n"), "{text}");
+    let (config, file) = (dir.path().join("copal.toml"), dir.path().join("policy.rhai"));
+    let mut command = Command::new(COPAL);
+    let output = command.args(["check", "--json", "--config"]).arg(config).arg("--policy").arg(file).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hook = |name: &str| found["hooks"].as_array().and_then(|l| l.iter().find(|h| h["hook"] == name)).cloned();
+    assert_eq!(found["findings"], serde_json::json!([]));
+    assert!(hook("recv").is_some_and(|h| h["how"] == "native" && h.get("line").is_none()), "{found}");
+    assert!(hook("deliver").is_some_and(|h| h["how"] == "interpreted" && h["line"] == 3), "{found}");
 }
 
 #[test]

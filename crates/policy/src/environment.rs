@@ -64,6 +64,8 @@ pub struct Environment {
     pub geo: Option<Arc<Geo>>,
     /// What can be dropped.
     pub invalidate: Arc<dyn Invalidate>,
+    /// Reads a ban expression, so that those written in a policy are refused at load.
+    pub read_ban: fn(&str) -> Result<(), String>,
 }
 
 impl Default for Environment {
@@ -82,6 +84,7 @@ impl Default for Environment {
             throttle: Arc::new(Throttle::new(Limits::default().throttle_keys)),
             geo: None,
             invalidate: Arc::new(NothingStored),
+            read_ban: |_| Ok(()),
         }
     }
 }

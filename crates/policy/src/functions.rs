@@ -42,6 +42,8 @@ pub enum Literal {
     Rate,
     /// The first argument is the path of a text beside the policy, and written out, as it is read at load.
     File,
+    /// The first argument is a ban expression.
+    Ban,
     /// Nothing to check but that the configuration has a GeoIP database.
     Geo,
 }
@@ -130,7 +132,7 @@ pub const FUNCTIONS: &[Function] = &[
     free("bytes", &["text: string", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
     free("backend", &["name: string"], 0, Backend, Literal::Backend, "The backend of that name in the configuration."),
     free("director", &["name: string"], 0, Backend, Literal::Director, "The director of that name in the configuration."),
-    free("ban", &["expression: string"], 0, Bool, Literal::No, "Bans what the expression is about: `obj.http.x-type == html && req.url ~ ^/news/`. False when it is refused."),
+    free("ban", &["expression: string"], 0, Bool, Literal::Ban, "Bans what the expression is about: `obj.http.x-type == html && req.url ~ ^/news/`. False when it is refused."),
     free("ban_error", &[], 0, Text, Literal::No, "Why the last `ban(…)` was refused; `\"\"` when it was not."),
 
     module("tags", "purge", &["keys: ?"], Int, "Drops every object that carries any of these tags: a text with keys between spaces or commas, or an array of keys. How many there were."),

@@ -48,7 +48,7 @@ pub use library::geo::{Geo, GeoError};
 pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
 pub use native::Interpreted;
-pub use policy::Policy;
+pub use policy::{HookRuns, How, Policy};
 pub use scene::{
     BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
 };

@@ -6,11 +6,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Instance;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind, from_rhai};
-use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookSet};
+use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookRow, HookSet};
 use crate::library::throttle::Throttle;
 use crate::native::{Compiler, Interpreted, Native, Script, hides, hides_module};
 use crate::scene::Scene;
 use crate::sources::{Folder, Sources};
+use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
@@ -33,6 +34,32 @@ pub struct Policy {
     native: [Option<Box<Native>>; HOOK_COUNT],
     /// Why the others do not.
     interpreted: Vec<(Hook, Interpreted)>,
+}
+
+/// How a hook is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookRuns {
+    /// Its name.
+    pub hook: &'static str,
+    /// By whom.
+    pub how: How,
+    /// What in it keeps it with the interpreter.
+    #[serde(flatten)]
+    pub why: Option<Interpreted>,
+}
+
+/// By whom a hook is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Compiled to native operations.
+    Native,
+    /// By the interpreter, at five to twenty times the cost.
+    Interpreted,
+    /// It has no statement, and costs nothing.
+    Empty,
+    /// Once, when the policy is loaded.
+    AtLoad,
 }
 
 /// Every load gets its own, so that no thread takes a new policy for an old one.
@@ -72,7 +99,7 @@ impl Policy {
                 env: Arc::default(),
                 init_log: Vec::new(),
                 native: [const { None }; HOOK_COUNT],
-            interpreted: Vec::new(),
+                interpreted: Vec::new(),
             })
         }))
     }
@@ -182,6 +209,22 @@ impl Policy {
     pub fn native(&self) -> HookSet {
         let hooks = HOOKS.iter().filter(|h| self.native[h.hook as usize].is_some());
         hooks.fold(HookSet::NONE, |set, h| set.with(h.hook))
+    }
+
+    /// How each hook that the policy defines is run, for `check` and `explain`.
+    #[must_use]
+    pub fn hooks_run(&self) -> Vec<HookRuns> {
+        let runs = |row: &HookRow| {
+            let why = self.interpreted.iter().find(|(hook, _)| *hook == row.hook).map(|(_, why)| why.clone());
+            let how = match (row.hook, &self.native[row.hook as usize], &why) {
+                (Hook::Init, ..) => How::AtLoad,
+                (_, Some(_), _) => How::Native,
+                (_, None, Some(_)) => How::Interpreted,
+                (_, None, None) => How::Empty,
+            };
+            HookRuns { hook: row.name, how, why }
+        };
+        HOOKS.iter().filter(|row| self.has(row.hook)).map(runs).collect()
     }
 
     fn keep(self: &Arc<Self>, instance: Box<Instance>) {

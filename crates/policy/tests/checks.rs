@@ -1,6 +1,7 @@
 //! Golden messages: one for each thing that the checks find at load.
 
 use copal_policy::{Acl, Environment, Policy};
+use regex::Regex;
 use std::sync::Arc;
 
 fn env() -> Arc<Environment> {
@@ -8,6 +9,9 @@ fn env() -> Arc<Environment> {
         acls: [("purgers".to_owned(), Acl::default())].into(),
         backends: vec!["app1".into()],
         directors: vec!["app".into()],
+        read_ban: |text| {
+            if text.contains("obj.nope") { Err("there is no field obj.nope".to_owned()) } else { Ok(()) }
+        },
         ..Environment::default()
     })
 }
@@ -34,12 +38,15 @@ fn in_hook(hook: &str, line: &str) -> String {
     found[0].clone()
 }
 
-#[test]
-fn golden() {
+/// Hook, line, and what is said of it.
+type Line = (&'static str, &'static str, &'static str);
+
+/// One for each message about a line.
+fn lines() -> Vec<Line> {
     let recv = "recv(req)";
     let deliver = "deliver(req, resp)";
     let response = "backend_response(bereq, beresp)";
-    for (hook, line, expected) in [
+    vec![
         (recv, "req.uri = \"/\";", "2:9 `req` has no variable `uri` (did you mean `url`?)"),
         (recv, "if req.cookies == 1 { }", "2:12 `req` has no variable `cookies` (did you mean `cookie`?)"),
         (recv, "std::log(req.headers);", "2:18 `req` has no variable `headers` (headers are at `.http`)"),
@@ -98,7 +105,7 @@ fn golden() {
         (
             recv,
             "req.cookie.keep_matching(\"a{9999}{9999}\");",
-            "2:30 not a valid regular expression: it takes too much memory: use smaller repetitions",
+            "2:30 not a valid regular expression: it is dangerous: it takes too much memory: use smaller repetitions",
         ),
         (
             recv,
@@ -227,14 +234,37 @@ fn golden() {
             "return pass();",
             "2:12 `backend_response` cannot return `pass()` (it may return `deliver()`, `pass(duration)`, `retry()`, `abandon()`, `error(status, reason)`, `fail(reason)`)",
         ),
-    ] {
+        (
+            recv,
+            "ban(\"obj.nope == 1\");",
+            "2:9 this ban expression will always be refused (there is no field obj.nope)",
+        ),
+        (recv, "req.vars.lang = \"de\";", "2:14 Vars has no variable `lang` (write `[\"lang\"]`)"),
+        (recv, "req.url.shorten();", "2:13 there is no method `shorten`"),
+        (
+            recv,
+            "if req.url.matches(`(\\w{1,200}){20}`) { }",
+            "2:24 not a valid regular expression: it is dangerous: it takes too much memory: use smaller repetitions",
+        ),
+        (
+            recv,
+            "if req.url.matches(\"([0-9a-f]{400}){20}\") { }",
+            "2:24 not a valid regular expression: it is dangerous: it has 8003 states, and 4000 are allowed, as each can take part in every step through the text: use smaller repetitions, and `[0-9]` or `[a-z]` instead of `\\d` or `\\w`",
+        ),
+        (recv, "let match = 1;", "2:9 `match` is a reserved word of Rhai"),
+    ]
+}
+
+#[test]
+fn golden() {
+    for (hook, line, expected) in lines() {
         assert_eq!(in_hook(hook, line), expected, "{line}");
     }
 }
 
-#[test]
-fn golden_for_whole_files() {
-    for (source, expected) in [
+/// One for each message about a file.
+fn files() -> Vec<(&'static str, &'static str)> {
+    vec![
         ("fn recieve(req) { }", "1:4 `recieve` is not a hook, and nothing calls it (did you mean `recv`?)"),
         ("fn delivr(req, resp) { }", "1:4 `delivr` is not a hook, and nothing calls it (did you mean `deliver`?)"),
         ("fn vcl_recv(req) { }", "1:4 `vcl_recv` is not a hook, and nothing calls it (did you mean `recv`?)"),
@@ -263,8 +293,127 @@ fn golden_for_whole_files() {
             "1:10 there is no variable `client` here (a script's own functions see what is passed to them: add the parameter `client`)",
         ),
         ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 arguments, not 2"),
-    ] {
+    ]
+}
+
+#[test]
+fn golden_for_whole_files() {
+    for (source, expected) in files() {
         assert_eq!(findings(source), [expected], "{source}");
+    }
+}
+
+/// A policy in a folder with the module `lib` and one that imports itself, and what is said of it.
+const WITH_MODULES: &[(&str, &str)] = &[
+    (
+        "import \"lib\" as l;\nfn recv(req) { l::gree(req); pass() }",
+        "2:19 the module `l` has no function `gree` (did you mean `greet`?)",
+    ),
+    ("import \"lib\" as l;\nfn recv(req) { l::greet(); pass() }", "2:19 `l::greet` takes 1 arguments, not 0"),
+    ("import \"own\" as o;\nfn recv(req) { pass() }", "1:8 module \"own\" imports itself"),
+    ("const L = \"lib\";\nimport L as l;\nfn recv(req) { pass() }", "2:1 `import` takes a literal path"),
+];
+
+#[test]
+fn golden_for_modules() {
+    let folder = std::env::temp_dir().join(format!("copal-checks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("lib.rhai"), "fn greet(r) { r }\n").expect("a file");
+    std::fs::write(folder.join("own.rhai"), "import \"own\" as me;\nfn f() { 1 }\n").expect("a file");
+    for (source, expected) in WITH_MODULES {
+        let file = folder.join("site.rhai");
+        std::fs::write(&file, source).expect("a file");
+        let found = Policy::load(&file, env()).expect_err(source);
+        let d = &found.list[0];
+        let help = d.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+        assert_eq!(format!("{}:{} {}{help}", d.line, d.column, d.message), *expected, "{source}");
+    }
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+/// What the host cannot carry out.
+const UNAVAILABLE: [&str; 3] = [
+    "2:32 `pipe()` is not available in this version",
+    "3:5 `policy(name)` is not available in this version",
+    "5:4 the hook `pipe` is not available in this version",
+];
+
+/// Messages that are made elsewhere, by the name that stands where they are reported.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("not_a_duration", "is not a duration"),
+    ("not_a_size", "is not a size"),
+    ("not_an_address", "is not an IP address"),
+    ("not_a_digest", "is not a digest"),
+    ("not_an_algorithm", "is not an algorithm of tokens"),
+    ("not_a_rate", "is not a rate"),
+    ("NO_DATABASE", "has no GeoIP database"),
+    ("parse_message", "is a reserved word"),
+];
+
+/// What stands between the parentheses that begin at `at`.
+fn arguments(source: &str, at: usize) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (i, c) in source[at..].char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return &source[at + 1..at + i];
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("a call without an end")
+}
+
+/// The message of each `report(…)` of the checks, as an expression that its goldens match.
+fn reported() -> Vec<(String, Regex)> {
+    let literal = Regex::new(r#""((?:[^"\\]|\\.)*)""#).expect("valid");
+    let bound = Regex::new(r#"message\s*=\s*(?:format!\()?\s*"((?:[^"\\]|\\.)*)""#).expect("valid");
+    let hole = Regex::new(r"\\\{[^{}]*\\\}").expect("valid");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/check")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let source = std::fs::read_to_string(&path).expect("a file");
+        for (at, _) in source.match_indices("report(").filter(|(at, _)| !source[..*at].ends_with("fn ")) {
+            let call = arguments(&source, at + "report".len());
+            let place = format!("{}:{}", path.display(), source[..at].lines().count());
+            if let Some((_, words)) = ELSEWHERE.iter().find(|(name, _)| call.contains(name)) {
+                all.push((place, Regex::new(&regex::escape(words)).expect("valid")));
+                continue;
+            }
+            // The message is the argument after the place; a name stands for what it was last bound to.
+            let direct = literal.captures(call).filter(|_| !call.contains(" message,"));
+            let found = direct
+                .or_else(|| bound.captures_iter(&source[..at]).last())
+                .or_else(|| bound.captures(&source[at..]))
+                .unwrap_or_else(|| panic!("{place}: no message: {call}"));
+            let words = found[1].replace("\\\"", "\"");
+            let words = hole.replace_all(&regex::escape(&words), ".*").into_owned();
+            all.push((place, Regex::new(&format!("^[0-9]+:[0-9]+ {words}( \\(|$)")).expect("valid")));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_message_of_the_checks_has_a_golden() {
+    let goldens: Vec<&str> = lines()
+        .iter()
+        .map(|l| l.2)
+        .chain(files().iter().map(|f| f.1))
+        .chain(WITH_MODULES.iter().map(|m| m.1))
+        .chain(UNAVAILABLE)
+        .collect();
+    let all = reported();
+    assert!(all.len() > 45, "the checks report {} messages: is this test reading them?", all.len());
+    for (place, message) in all {
+        assert!(goldens.iter().any(|g| message.is_match(g)), "{place}: no golden for {message}");
     }
 }
 
@@ -330,12 +479,5 @@ fn what_the_host_cannot_carry_out_is_refused_at_load() {
     let source = "fn recv(req) {\n    if req.url == \"/\" { return pipe(); }\n    policy(\"x\")\n}\nfn pipe(req, bereq) { synth(400) }";
     let found = Policy::compile("site.rhai", source, env).expect_err("none of this is available");
     let found: Vec<String> = found.list.iter().map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect();
-    assert_eq!(
-        found,
-        [
-            "2:32 `pipe()` is not available in this version",
-            "3:5 `policy(name)` is not available in this version",
-            "5:4 the hook `pipe` is not available in this version",
-        ]
-    );
+    assert_eq!(found, UNAVAILABLE);
 }

@@ -133,8 +133,7 @@ impl Author<'_> {
 
     fn field(&mut self) -> String {
         let side = self.side();
-        let name =
-            self.d.pick(&["[\"x-odd\"]", ".host", ".content_type", "[\"Cookie\"]", ".x_debug_a", ".vary"]);
+        let name = self.d.pick(&["[\"x-odd\"]", ".host", ".content_type", "[\"Cookie\"]", ".x_debug_a", ".vary"]);
         format!("{side}.http{name}")
     }
 
@@ -201,7 +200,11 @@ impl Author<'_> {
             21 => format!("few({})", self.int()),
             22 if self.d.roll(2) == 0 => format!("({} + {inner})", self.maybe()),
             22 => format!("({inner} + {})", self.maybe()),
-            23 => format!("switch {inner} {{ \"/\" => \"root\", \"GET\" | \"x1\" => {}, _ => {} }}", self.text(0), self.text(0)),
+            23 => format!(
+                "switch {inner} {{ \"/\" => \"root\", \"GET\" | \"x1\" => {}, _ => {} }}",
+                self.text(0),
+                self.text(0)
+            ),
             24 => format!("std::base64({inner})"),
             25 => format!("`${{{}}}${{{}}}`", self.maybe(), self.cond(0)),
             0 => format!("query::sort({inner})"),
@@ -277,15 +280,28 @@ impl Author<'_> {
         }
         let r = self.r();
         match self.d.roll(29) {
-            26 => format!("{}.{}(\"{}\")", self.maybe(), self.d.pick(&["starts_with", "ends_with", "contains"]), self.d.pick(&["a", ""])),
+            26 => format!(
+                "{}.{}(\"{}\")",
+                self.maybe(),
+                self.d.pick(&["starts_with", "ends_with", "contains"]),
+                self.d.pick(&["a", ""])
+            ),
             27 => format!("{}.replace_re(\"a\", \"b\") == \"b\"", self.maybe()),
-            28 => format!("{}({}) == \"b\"", self.d.pick(&["std::tolower", "query::sort", "url::path", "url::decode"]), self.maybe()),
+            28 => format!(
+                "{}({}) == \"b\"",
+                self.d.pick(&["std::tolower", "query::sort", "url::path", "url::decode"]),
+                self.maybe()
+            ),
             14 => format!("is_static({})", self.text(1)),
             15 => format!("{} {} {}", self.span(), self.d.pick(&["==", "<", ">="]), self.span()),
             16 => format!("{} in [\"a\", \"/\", \"css\"]", self.text(1)),
             17 => format!("[\"a\", \"GET\"].contains({})", self.maybe()),
             18 => format!("{}.captures(`^/([a-z]+)`) == ()", self.text(0)),
-            19 => format!("{r}.backend {} {}", self.d.pick(&["==", "!="]), self.d.pick(&["()", "\"app1\"", "backend(\"app1\")"])),
+            19 => format!(
+                "{r}.backend {} {}",
+                self.d.pick(&["==", "!="]),
+                self.d.pick(&["()", "\"app1\"", "backend(\"app1\")"])
+            ),
             20 => format!("std::fnmatch(\"/*[a-z]\", {})", self.maybe()),
             21 => format!("std::same_secret({}, {})", self.maybe(), self.text(0)),
             22 => format!("throttle::allowed({}, \"10/s\", 3)", self.text(0)),
@@ -318,7 +334,9 @@ impl Author<'_> {
         let code = self.d.pick(&["404", "1404", "503"]);
         match (self.hook, self.d.roll(5)) {
             (Hook::Recv, 0) => "pass()".to_owned(),
-            (Hook::Recv, 1) => format!("redirect(301, {})", if self.d.roll(3) == 0 { self.maybe() } else { self.text(1) }),
+            (Hook::Recv, 1) => {
+                format!("redirect(301, {})", if self.d.roll(3) == 0 { self.maybe() } else { self.text(1) })
+            }
             (Hook::Recv | Hook::Deliver, 2) => format!("synth({code}, {})", self.text(1)),
             (Hook::Recv | Hook::Deliver, 3) => format!("synth({code})"),
             (Hook::Recv, _) => "lookup()".to_owned(),
@@ -373,10 +391,20 @@ impl Author<'_> {
             25 => format!("for i in 0..3 {{ std::log(`${{i}} ${{{}}}`); }}", self.text(0)),
             26 => {
                 let (a, b) = (self.statement(0), self.statement(0));
-                format!("switch {} {{ \"/\" => {{ {a} }}, \"GET\" | \"HEAD\" if {} => {{ {b} }}, _ => {{ }} }}", self.text(1), self.cond(0))
+                format!(
+                    "switch {} {{ \"/\" => {{ {a} }}, \"GET\" | \"HEAD\" if {} => {{ {b} }}, _ => {{ }} }}",
+                    self.text(1),
+                    self.cond(0)
+                )
             }
-            27 => format!("switch {} {{ 0 | -1 => {{ {} }}, 1..=500 => {{ }}, _ => std::log(\"other\") }}", self.int(), self.statement(0)),
-            28 if r == "req" => format!("req.vars[\"a\"] = {};", self.d.pick(&["1", "\"t\"", "()", "req.http.host", "true"])),
+            27 => format!(
+                "switch {} {{ 0 | -1 => {{ {} }}, 1..=500 => {{ }}, _ => std::log(\"other\") }}",
+                self.int(),
+                self.statement(0)
+            ),
+            28 if r == "req" => {
+                format!("req.vars[\"a\"] = {};", self.d.pick(&["1", "\"t\"", "()", "req.http.host", "true"]))
+            }
             28 => format!("{r}.http.append(\"x-more\", {});", self.maybe()),
             29 if r == "req" => format!("req.http.x_var = req.vars[\"a\"]; std::log(`${{req.vars[\"a\"]}}`);"),
             29 => format!("{r}.cookie.keep_matching(`^[a-s]`);"),
@@ -384,7 +412,10 @@ impl Author<'_> {
                 let p = self.p().unwrap_or(r);
                 format!("{p}.http.remove_lines(\"cookie\", \"^[a-m]\");")
             }
-            31 => format!("let c = {}.captures(`^/([a-z]+)(\\?)?`); if c != () {{ std::log(`${{c[1]}}-${{c[2]}}`); }}", self.text(0)),
+            31 => format!(
+                "let c = {}.captures(`^/([a-z]+)(\\?)?`); if c != () {{ std::log(`${{c[1]}}-${{c[2]}}`); }}",
+                self.text(0)
+            ),
             0 | 1 => format!("{} = {};", self.field(), self.text(2)),
             2 => format!("{} = {};", self.field(), self.maybe()),
             3 => format!("{} = {};", self.field(), self.d.pick(&["()", "\"nosniff\"", "7"])),
@@ -462,8 +493,16 @@ impl Author<'_> {
     }
 }
 
-const HOOKS: [Hook; 8] =
-    [Hook::Hit, Hook::Recv, Hook::Hash, Hook::Deliver, Hook::Synth, Hook::BackendFetch, Hook::BackendResponse, Hook::BackendError];
+const HOOKS: [Hook; 8] = [
+    Hook::Hit,
+    Hook::Recv,
+    Hook::Hash,
+    Hook::Deliver,
+    Hook::Synth,
+    Hook::BackendFetch,
+    Hook::BackendResponse,
+    Hook::BackendError,
+];
 
 fn compare(native: &Arc<Policy>, reference: &Arc<Policy>, hook: Hook, scene: &Scene, source: &str) -> bool {
     let (a, by_native) = native.call(hook, Box::new(scene.clone()));
@@ -490,7 +529,8 @@ fn run(seed: u64, scripts: usize, limits: &Limits) -> (usize, usize, usize) {
     let mut reasons = std::collections::BTreeMap::<String, usize>::new();
     for _ in 0..scripts {
         let hook = d.pick(&HOOKS);
-        let source = Author { d: &mut d, hook, texts: Vec::new(), maybes: Vec::new(), ints: Vec::new(), made: 0 }.script();
+        let source =
+            Author { d: &mut d, hook, texts: Vec::new(), maybes: Vec::new(), ints: Vec::new(), made: 0 }.script();
         let reference = match Policy::compile("site.rhai", &source, env(true, limits.clone())) {
             Ok(policy) => policy,
             // What is refused at load is none of this test's business, but both must refuse it.
@@ -552,7 +592,8 @@ fn what_is_not_known_stays_with_the_interpreter() {
         "for i in 0..3 { if req.url == \"/\" { break; } }",
         "req.http.x = again(3);",
     ] {
-        let source = format!("fn again(n) {{ if n > 0 {{ again(n - 1) }} else {{ \"\" }} }}\nfn recv(req) {{\n{body}\n}}");
+        let source =
+            format!("fn again(n) {{ if n > 0 {{ again(n - 1) }} else {{ \"\" }} }}\nfn recv(req) {{\n{body}\n}}");
         let policy =
             Policy::compile("p", &source, env(false, Limits::default())).unwrap_or_else(|e| panic!("{body}: {e}"));
         assert!(!policy.native().has(Hook::Recv), "{body}");
@@ -577,7 +618,8 @@ fn the_hooks_of_the_examples_run_natively_but_for_these() {
     };
     let world = Arc::new(world);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vcl-examples");
-    let mut examples: Vec<_> = std::fs::read_dir(folder).expect("examples").filter_map(|e| Some(e.ok()?.path())).collect();
+    let mut examples: Vec<_> =
+        std::fs::read_dir(folder).expect("examples").filter_map(|e| Some(e.ok()?.path())).collect();
     examples.sort();
     let (mut native, mut interpreted) = (0, Vec::new());
     for example in examples.iter().filter(|e| e.join("policy.rhai").exists()) {
@@ -597,5 +639,3 @@ fn the_hooks_of_the_examples_run_natively_but_for_these() {
     assert_eq!(interpreted, known);
     assert!(native > 60, "{native}");
 }
-
-

@@ -214,6 +214,7 @@ pub(crate) fn environment(
             throttle_keys: limits.throttle_keys,
         },
         throttle: Arc::new(Throttle::new(limits.throttle_keys)),
+        read_ban: |text| text.parse::<BanExpr>().map(drop).map_err(|e| e.to_string()),
         geo: config.policy.geoip.as_deref().map(Geo::open).transpose()?.map(Arc::new),
         ..Environment::default()
     };
@@ -264,10 +265,10 @@ pub(crate) fn policy_in(
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_policy(config: &Config) -> Result<(), AssembleError> {
+pub fn check_policy(config: &Config) -> Result<Option<Arc<Policy>>, AssembleError> {
     match &config.policy.file {
-        None => Ok(()),
-        Some(file) => Policy::load(file, Arc::new(environment(config, None)?)).map(drop).map_err(AssembleError::Policy),
+        None => Ok(None),
+        Some(file) => Policy::load(file, Arc::new(environment(config, None)?)).map(Some).map_err(AssembleError::Policy),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod code;
+mod costs;
 mod docs;
 mod finding;
 mod rules;
@@ -19,7 +20,9 @@ usage: cargo run -p copal-xtask -- COMMAND [--root DIR]
   tidy           check the invariants of the architecture; exit 1 and name file:line and rule for each violation
   docs           write the generated reference pages
   docs --check   exit 1 when one of them is stale
-  rules          list the rules of tidy";
+  rules          list the rules of tidy
+  costs          count the instructions of hooks and of a hit (needs valgrind); exit 1 when one is above its limit
+  costs --release   the same of the release build";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["docs"] => docs::write(&root),
         ["docs", "--check"] => docs::check(&root),
+        ["costs"] => costs::run(&root, false),
+        ["costs", "--release"] => costs::run(&root, true),
         ["rules"] => {
             for rule in rules::RULES {
                 println!("{:<14} {}", rule.name, rule.doc);

@@ -145,6 +145,11 @@ impl Walker<'_> {
                     w.report(at, throttle::not_a_rate(s), None);
                 }
             }),
+            Literal::Ban => self.literal(text(0), |w, s, at| {
+                if let Err(reason) = (w.env.read_ban)(s) {
+                    w.report(at, "this ban expression will always be refused", Some(reason));
+                }
+            }),
             Literal::File => match text(0) {
                 Some((path, at)) => self.file(&path, at),
                 None => self.report(at, "`std::file` takes a literal path: the file is read at load", None),

@@ -17,11 +17,7 @@ use std::sync::Arc;
 impl<'a> Compiler<'a> {
     pub(super) fn assignment(&mut self, op: &OpAssignment, lhs: &'a Expr, rhs: &'a Expr) -> Option<Statement> {
         if let Expr::Variable(v, _, _) = lhs {
-            return if op.is_op_assignment() {
-                self.add_local(&v.1, op, rhs)
-            } else {
-                self.assign_local(&v.1, rhs)
-            };
+            return if op.is_op_assignment() { self.add_local(&v.1, op, rhs) } else { self.assign_local(&v.1, rhs) };
         }
         if op.is_op_assignment() {
             return None;
@@ -117,7 +113,11 @@ impl<'a> Compiler<'a> {
                 f.charge(at, text.len())?;
                 let what = if side == Side::Beresp { "beresp.reason" } else { "resp.reason" };
                 check_reason(what, &text).map_err(|e| at.stop(e))?;
-                if side == Side::Beresp { f.scene.beresp.reason = text } else { f.scene.resp.reason = text }
+                if side == Side::Beresp {
+                    f.scene.beresp.reason = text
+                } else {
+                    f.scene.resp.reason = text
+                }
                 Ok(())
             }),
             _ => return None,

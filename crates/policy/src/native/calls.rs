@@ -72,7 +72,9 @@ impl<'a> Compiler<'a> {
                 let Value::Int(status) = self.value(status)? else { return None };
                 let text = match rest {
                     [] => None,
-                    [text] => Some(self.text_for(if kind == ActionKind::Synth { "synth" } else { "error" }, text, at)?),
+                    [text] => {
+                        Some(self.text_for(if kind == ActionKind::Synth { "synth" } else { "error" }, text, at)?)
+                    }
                     _ => return None,
                 };
                 if kind == ActionKind::Synth {

@@ -38,7 +38,7 @@ pub(crate) fn hides_module(alias: &str) -> bool {
 }
 
 /// Why a hook stays with the interpreter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Interpreted {
     /// What in it is not compiled.
     pub reason: String,
@@ -221,9 +221,7 @@ impl<'a> Compiler<'a> {
             Stmt::Switch(x, _) => self.switch(&x.0, &x.1, tail)?,
             Stmt::For(x, _) if x.1.is_none() => self.each(&x.0, &x.2.expr, x.2.body.statements())?,
             Stmt::Block(b) => Statement::Block(self.block(b.statements(), tail)?),
-            Stmt::Return(value, flags, _) if !flags.intersects(ASTFlags::BREAK) => {
-                self.leave(value.as_deref())?
-            }
+            Stmt::Return(value, flags, _) if !flags.intersects(ASTFlags::BREAK) => self.leave(value.as_deref())?,
             Stmt::Expr(e) => match &**e {
                 Expr::FnCall(call, at) => self.standing_call(call, *at, tail)?,
                 Expr::Stmt(b) => Statement::Block(self.block(b.statements(), tail)?),

@@ -162,9 +162,7 @@ impl<'a> Compiler<'a> {
             }
             ("hmac", [Expr::StringConstant(algorithm, _), key, text]) => {
                 let (algorithm, key, text) = (small(algorithm), self.text(key)?, self.text(text)?);
-                give_text(move |f| {
-                    digest::hmac_of(&algorithm, &key.eval(f)?, &text.eval(f)?).map_err(|e| at.stop(e))
-                })
+                give_text(move |f| digest::hmac_of(&algorithm, &key.eval(f)?, &text.eval(f)?).map_err(|e| at.stop(e)))
             }
             ("base64", [text]) => made(|t| STANDARD.encode(t))(self.text(text)?, at),
             ("base64url", [text]) => made(|t| URL_SAFE_NO_PAD.encode(t))(self.text(text)?, at),
@@ -194,9 +192,8 @@ impl<'a> Compiler<'a> {
         let [key, Expr::StringConstant(per, _), Expr::IntegerConstant(burst, _)] = args else { return None };
         let (key, rate) = (self.text(key)?, throttle::rate(per, *burst).ok()?);
         let take = name == "allowed";
-        let ask = move |f: &Frame<'_>| -> Run<Verdict> {
-            Ok(f.env.throttle.ask(&key.eval(f)?, rate, f.scene.now, take))
-        };
+        let ask =
+            move |f: &Frame<'_>| -> Run<Verdict> { Ok(f.env.throttle.ask(&key.eval(f)?, rate, f.scene.now, take)) };
         Some(match name {
             "allowed" => give_cond(move |f| Ok(ask(f)?.remaining > 0)),
             "remaining" => give_int(move |f| Ok(ask(f)?.remaining)),

@@ -146,11 +146,7 @@ impl Call {
     }
 
     /// Gives the value that the function has.
-    pub(super) fn give<'a, T>(
-        &'a self,
-        f: &'a Frame<'_>,
-        body: impl FnOnce(&'a Frame<'_>) -> Run<T>,
-    ) -> Run<T> {
+    pub(super) fn give<'a, T>(&'a self, f: &'a Frame<'_>, body: impl FnOnce(&'a Frame<'_>) -> Run<T>) -> Run<T> {
         self.declare(f)?;
         self.noted(body(f))
     }

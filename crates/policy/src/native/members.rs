@@ -15,8 +15,8 @@ use crate::host::{edge, headers, object, writable};
 use crate::library::patterns;
 use crate::scene::{ObjectVars, Scene, ScriptValue};
 use crate::vars::{self, Type};
-use copal_semantics::headers::is_token;
 use copal_semantics::Span;
+use copal_semantics::headers::is_token;
 use regex::Regex;
 use rhai::{ASTFlags, Expr, Position};
 use std::sync::Arc;
@@ -80,7 +80,9 @@ impl<'a> Compiler<'a> {
             (Value::Side(side @ (Side::Req | Side::Bereq)), "method") => Some(Value::Text(Text::Method(side))),
             (Value::Side(side), "proto") => Some(Value::Text(Text::Proto(side))),
             (Value::Side(Side::Req | Side::Bereq), "xid") => Some(Value::Text(Text::Xid)),
-            (Value::Side(Side::Req), "backend" | "backend_hint") => Some(Value::MaybeBackend(Maybe::Backend(Side::Req))),
+            (Value::Side(Side::Req), "backend" | "backend_hint") => {
+                Some(Value::MaybeBackend(Maybe::Backend(Side::Req)))
+            }
             (Value::Side(Side::Bereq), "backend") => Some(Value::MaybeBackend(Maybe::Backend(Side::Bereq))),
             (Value::Side(Side::Beresp), "backend") => Some(Value::Backend(Text::From)),
             (Value::Backend(name), "name") => Some(Value::Text(name)),
@@ -243,9 +245,8 @@ impl<'a> Compiler<'a> {
                 let regex = compiled(re)?;
                 Some(act(move |f| {
                     f.charge(at, 0)?;
-                    side.headers_mut(f.scene).retain(|n, v| {
-                        !n.eq_ignore_ascii_case(&field) || !regex.is_match(&String::from_utf8_lossy(v))
-                    });
+                    side.headers_mut(f.scene)
+                        .retain(|n, v| !n.eq_ignore_ascii_case(&field) || !regex.is_match(&String::from_utf8_lossy(v)));
                     Ok(())
                 }))
             }

@@ -166,7 +166,9 @@ impl Native {
         match catch_unwind(AssertUnwindSafe(|| self.block.run(&mut frame))) {
             Ok(Ok(flow)) => Ok(flow.into_action()),
             Ok(Err(stop)) => Err(fault(stop.error.kind, stop.error.message, stop.at, stop.calls)),
-            Err(_) => Err(fault(FaultKind::Panic, "Copal panicked; this is a bug".to_owned(), At::default(), Vec::new())),
+            Err(_) => {
+                Err(fault(FaultKind::Panic, "Copal panicked; this is a bug".to_owned(), At::default(), Vec::new()))
+            }
         }
     }
 }

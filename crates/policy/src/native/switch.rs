@@ -3,13 +3,13 @@
 //! Rhai keeps only a hash of what each arm of a `switch` is for. So the texts and numbers written in the script are
 //! hashed the same way, and a `switch` with an arm that none of them explains is not compiled.
 
+use super::At;
 use super::compile::{Bound, Compiler, Tail, Value, either, maybe};
 use super::cond::{Cond, Int, Order};
 use super::effect::{Block, Statement};
 use super::local::{Call, Fresh};
 use super::own::cheap;
 use super::text::{Maybe, Text};
-use super::At;
 use rhai::{Dynamic, Engine, Expr, RangeCase, Stmt, SwitchCasesCollection, Token};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -50,7 +50,8 @@ impl Literals {
                 }
                 Token::IntegerConstant(n) => {
                     // A `-` before it is a token of its own, and Rhai takes short ranges apart.
-                    let near = (n.saturating_sub(SHORT_RANGE)..=n.saturating_add(SHORT_RANGE)).chain([n.wrapping_neg()]);
+                    let near =
+                        (n.saturating_sub(SHORT_RANGE)..=n.saturating_add(SHORT_RANGE)).chain([n.wrapping_neg()]);
                     all.extend(near.map(|n| (hash(&Dynamic::from(n)), Literal::Int(n))));
                 }
                 _ => {}

@@ -136,12 +136,10 @@ pub(crate) fn add(m: &mut Module) {
     FuncRegistration::new("digest").set_into_module(m, |algorithm: &str, text: &str| -> Res<ImmutableString> {
         Ok(digest_of(algorithm, text)?.into())
     });
-    FuncRegistration::new("hmac").set_into_module(
-        m,
-        |algorithm: &str, key: &str, text: &str| -> Res<ImmutableString> {
+    FuncRegistration::new("hmac")
+        .set_into_module(m, |algorithm: &str, key: &str, text: &str| -> Res<ImmutableString> {
             Ok(hmac_of(algorithm, key, text)?.into())
-        },
-    );
+        });
     FuncRegistration::new("base64").set_into_module(m, |text: &str| ImmutableString::from(STANDARD.encode(text)));
     FuncRegistration::new("base64url")
         .set_into_module(m, |text: &str| ImmutableString::from(URL_SAFE_NO_PAD.encode(text)));

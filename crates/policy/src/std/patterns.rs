@@ -4,6 +4,7 @@ use crate::current::{Res, charge_pattern};
 use crate::fault::{FaultKind, HostError};
 use crate::limits::Limit;
 use regex::{Captures, Regex, RegexBuilder};
+use regex_automata::nfa::thompson;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -13,6 +14,9 @@ const PATTERN_BYTES: usize = 4_096;
 const COMPILED_BYTES: usize = 1 << 20;
 /// Groups inside groups: bounds the stack of the compiler.
 const NESTING: u32 = 64;
+/// States of one compiled expression. Matching takes a step for each byte of text, and at worst each state takes part in
+/// each step: at 2,000 states and 8 KiB of text that is some tens of milliseconds, which is what one hook may take.
+const STATES: usize = 4_000;
 /// How many that are not written in the policy are kept.
 const KEPT: usize = 64;
 
@@ -21,17 +25,32 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > PATTERN_BYTES {
         return Err(format!("it is longer than {PATTERN_BYTES} bytes"));
     }
-    RegexBuilder::new(pattern)
+    let regex = RegexBuilder::new(pattern)
         .size_limit(COMPILED_BYTES)
         .dfa_size_limit(COMPILED_BYTES)
         .nest_limit(NESTING)
         .build()
-        .map_err(|e| reason(&e))
+        .map_err(|e| reason(&e))?;
+    let states = states(pattern);
+    if states > STATES {
+        return Err(format!(
+            "it is dangerous: it has {states} states, and {STATES} are allowed, as each can take part in every step \
+             through the text: use smaller repetitions, and `[0-9]` or `[a-z]` instead of `\\d` or `\\w`"
+        ));
+    }
+    Ok(regex)
+}
+
+/// The states of the automaton that the expression becomes.
+fn states(pattern: &str) -> usize {
+    let config = thompson::Config::new().which_captures(thompson::WhichCaptures::Implicit);
+    // What the engine has just taken can be taken again.
+    thompson::Compiler::new().configure(config).build(pattern).map_or(0, |nfa| nfa.states().len())
 }
 
 fn reason(error: &regex::Error) -> String {
     if let regex::Error::CompiledTooBig(_) = error {
-        return "it takes too much memory: use smaller repetitions".to_owned();
+        return "it is dangerous: it takes too much memory: use smaller repetitions".to_owned();
     }
     let text = error.to_string();
     let last = text.lines().last().unwrap_or("unknown error");
