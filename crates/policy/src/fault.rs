@@ -3,7 +3,9 @@
 use crate::hooks::Hook;
 use crate::limits::Limit;
 use rhai::{Dynamic, EvalAltResult, Position};
+use serde::Serialize;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// Whose doing it is, for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +65,51 @@ pub struct Fault {
     pub hook: Hook,
     /// The calls that led there, innermost first: "`helper` called at site.rhai:4:9".
     pub trace: Vec<String>,
+}
+
+/// How often a line of a policy was at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FaultCount {
+    /// The file.
+    pub file: String,
+    /// The line, from 1; 0 when it is not known.
+    pub line: usize,
+    /// The hook that ran.
+    pub hook: &'static str,
+    /// The kind: `script`, `framing`, the name of a limit …
+    pub kind: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// Different lines and kinds that are told apart; what comes beyond is counted under no line. A policy of that many broken
+/// lines has another problem.
+const PLACES_MAX: usize = 256;
+
+/// What faults there were since the policy was loaded, by line. Only a fault takes the lock.
+#[derive(Debug, Default)]
+pub(crate) struct FaultCounts(Mutex<Vec<FaultCount>>);
+
+impl FaultCounts {
+    pub(crate) fn note(&self, fault: &Fault) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (hook, kind) = (fault.hook.name(), fault.kind.name());
+        let known =
+            |c: &&mut FaultCount| c.line == fault.line && c.hook == hook && c.kind == kind && c.file == fault.file;
+        if let Some(known) = all.iter_mut().find(known) {
+            known.count += 1;
+        } else if all.len() < PLACES_MAX {
+            all.push(FaultCount { file: fault.file.clone(), line: fault.line, hook, kind, count: 1 });
+        } else if let Some(rest) = all.iter_mut().find(|c| c.file.is_empty()) {
+            rest.count += 1;
+        } else {
+            all.push(FaultCount { file: String::new(), line: 0, hook, kind, count: 1 });
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<FaultCount> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl fmt::Display for Fault {

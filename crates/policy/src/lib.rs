@@ -42,7 +42,7 @@ pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
 pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, SeededRandom};
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultCount, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};
 pub use library::throttle::Throttle;

@@ -13,7 +13,8 @@ pub struct Limits {
     pub string_bytes: usize,
     /// Members of one array.
     pub array: usize,
-    /// Members of one map.
+    /// Members of one map, when it is made, handed on or changed by a method. `m[key] = value` is not looked at (Rhai does not):
+    /// there the limit on operations is what bounds it, at some 4,000 members.
     pub map: usize,
     /// Variables at one time.
     pub variables: usize,

@@ -5,7 +5,7 @@ use crate::check;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Instance;
 use crate::environment::Environment;
-use crate::fault::{Fault, FaultKind, from_rhai};
+use crate::fault::{Fault, FaultCount, FaultCounts, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookRow, HookSet};
 use crate::library::throttle::Throttle;
 use crate::native::{Compiler, Interpreted, Native, Script, hides, hides_module};
@@ -31,10 +31,14 @@ pub struct Policy {
     /// What `init` logged.
     init_log: Vec<String>,
     /// The hooks that run without the interpreter.
-    native: [Option<Box<Native>>; HOOK_COUNT],
+    native: NativeHooks,
     /// Why the others do not.
     interpreted: Vec<(Hook, Interpreted)>,
+    faults: FaultCounts,
 }
+
+/// By the number of the hook.
+type NativeHooks = [Option<Box<Native>>; HOOK_COUNT];
 
 /// How a hook is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,6 +104,7 @@ impl Policy {
                 init_log: Vec::new(),
                 native: [const { None }; HOOK_COUNT],
                 interpreted: Vec::new(),
+                faults: FaultCounts::default(),
             })
         }))
     }
@@ -139,6 +144,7 @@ impl Policy {
             init_log: Vec::new(),
             native: [const { None }; HOOK_COUNT],
             interpreted: Vec::new(),
+            faults: FaultCounts::default(),
         };
         let refused = |f: Fault| Diagnostics {
             list: vec![Diagnostic::at(&f.file, policy.text_of(&f.file), f.line, f.column, f.message.clone())],
@@ -163,7 +169,7 @@ impl Policy {
         Instance::new(&self.sources, &self.env).map(Box::new).map_err(|e| from_rhai(hook, &self.sources.main.name, *e))
     }
 
-    fn compile_natively(&self, instance: &Instance) -> ([Option<Box<Native>>; HOOK_COUNT], Vec<(Hook, Interpreted)>) {
+    fn compile_natively(&self, instance: &Instance) -> (NativeHooks, Vec<(Hook, Interpreted)>) {
         let (mut native, mut interpreted) = ([const { None }; HOOK_COUNT], Vec::new());
         let own = instance.own();
         let whole = self.whole_reason(instance, own.iter().map(|own| own.name.as_str()));
@@ -229,7 +235,11 @@ impl Policy {
 
     fn keep(self: &Arc<Self>, instance: Box<Instance>) {
         let slot = Slot { version: self.version, alive: Arc::downgrade(self), instance };
-        COMPILED.with_borrow_mut(|all| all.insert(0, slot));
+        COMPILED.with_borrow_mut(|all| {
+            // A thread that only loads policies, as that of the admin API, drops here what nobody can call any more.
+            all.retain(|s| s.alive.strong_count() > 0);
+            all.insert(0, slot);
+        });
     }
 
     /// Does the policy define that hook? One load and a mask.
@@ -269,6 +279,12 @@ impl Policy {
         &self.env.throttle
     }
 
+    /// The faults since it was loaded, by line.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultCount> {
+        self.faults.list()
+    }
+
     /// The names of its files, the policy first: what a watcher watches.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.sources.main).chain(self.sources.modules.values()).map(|f| f.name.as_str())
@@ -284,7 +300,7 @@ impl Policy {
         }
         if let Some(native) = &self.native[hook as usize] {
             let result = native.call(&self.sources.main.name, &self.env, &mut scene);
-            self.report_panic(hook, &result);
+            self.note(hook, &result);
             return (scene, result);
         }
         // Taken out for the call: a panic then costs only this instance.
@@ -296,14 +312,17 @@ impl Policy {
             },
         };
         let (scene, result, usable) = slot.instance.call(hook, scene);
-        self.report_panic(hook, &result);
+        self.note(hook, &result);
         if usable {
             put_back(slot);
         }
         (scene, result)
     }
 
-    fn report_panic(&self, hook: Hook, result: &Result<Action, Fault>) {
+    fn note(&self, hook: Hook, result: &Result<Action, Fault>) {
+        if let Err(fault) = result {
+            self.faults.note(fault);
+        }
         if let Err(Fault { kind: FaultKind::Panic, message, .. }) = result {
             tracing::error!(policy = %self.name, hook = hook.name(), "{message}");
         }
@@ -361,6 +380,15 @@ mod tests {
     fn policies_are_shared_between_threads() {
         fn shared<T: Send + Sync>() {}
         shared::<Policy>();
+    }
+
+    #[test]
+    fn a_thread_that_only_loads_keeps_no_policy_that_is_gone() {
+        let all = || COMPILED.with_borrow(Vec::len);
+        for _ in 0..20 {
+            drop(Policy::compile("p", "fn recv(req) { pass() }", Arc::default()).expect("valid"));
+        }
+        assert!(all() <= 1, "{}", all());
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn lines() -> Vec<Line> {
         ),
         (
             recv,
-            "ban(\"obj.nope == 1\");",
+            "ban(\"obj.nope == 1\"); ()",
             "2:9 this ban expression will always be refused (there is no field obj.nope)",
         ),
         (recv, "req.vars.lang = \"de\";", "2:14 Vars has no variable `lang` (write `[\"lang\"]`)"),
@@ -249,7 +249,7 @@ fn lines() -> Vec<Line> {
         (
             recv,
             "if req.url.matches(\"([0-9a-f]{400}){20}\") { }",
-            "2:24 not a valid regular expression: it is dangerous: it has 8003 states, and 4000 are allowed, as each can take part in every step through the text: use smaller repetitions, and `[0-9]` or `[a-z]` instead of `\\d` or `\\w`",
+            "2:24 not a valid regular expression: it is dangerous: it has 8005 states, and 4000 are allowed, as each can take part in every step through the text: use smaller repetitions, and `[0-9]` or `[a-z]` instead of `\\d` or `\\w`",
         ),
         (recv, "let match = 1;", "2:9 `match` is a reserved word of Rhai"),
     ]

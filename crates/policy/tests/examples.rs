@@ -3,6 +3,7 @@
 mod mmdb;
 
 use copal_policy::examples::EXAMPLES;
+use copal_policy::vars::VARS;
 use copal_policy::{Acl, Action, Environment, Geo, HOOKS, Hook, ObjectVars, Policy, Scene};
 use copal_semantics::{RequestHead, ResponseHead, Time};
 use std::path::{Path, PathBuf};
@@ -142,4 +143,76 @@ fn files_are_read_at_load_and_from_the_folder_of_the_policy_only() {
     }
     let e = Policy::compile("p", "fn recv(req) { std::file(req.url) == \"x\"; }", Arc::default()).expect_err("refused");
     assert_eq!(e.list[0].message, "`std::file` takes a literal path: the file is read at load");
+}
+
+/// Callgrind writes down what it has counted when this returns.
+#[inline(never)]
+fn costs_mark(step: usize) {
+    std::hint::black_box(step);
+}
+
+const ROUNDS: usize = 20;
+
+/// Runs the body that often, between two marks. Is it compiled natively?
+fn counted(folder: &Folder, hook: Hook, body: &str, interpret: bool) -> bool {
+    let text = format!("fn {}({}) {{\n{body}\n}}", hook.name(), hook.row().params.join(", "));
+    let file = folder.0.join("site.rhai");
+    std::fs::write(&file, &text).expect("file");
+    let env = Arc::new(Environment { interpret, ..Environment::clone(&env(&folder.0)) });
+    let policy = Policy::load(&file, env).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    let round = || drop(policy.call(hook, scene()));
+    (0..3).for_each(|_| round());
+    costs_mark(0);
+    (0..ROUNDS).for_each(|_| round());
+    costs_mark(1);
+    policy.native().has(hook)
+}
+
+/// Counted both ways, above a hook that only declares a variable.
+fn line(folder: &Folder, name: &str, hook: Hook, body: &str) {
+    counted(folder, hook, "let shown = 0;", true);
+    counted(folder, hook, body, true);
+    counted(folder, hook, "let shown = 0;", false);
+    let native = counted(folder, hook, body, false);
+    println!("{name}\t{ROUNDS}\t{native}");
+}
+
+#[test]
+#[ignore = "for callgrind: cargo run -p copal-xtask -- costs --table"]
+fn what_each_row_costs() {
+    let folder = Folder::new("costs");
+    for v in VARS {
+        let hook =
+            HOOKS.iter().find(|h| h.hook != Hook::Init && v.read.has(h.hook)).expect("it is read somewhere").hook;
+        line(&folder, &format!("{}.{}", v.object, v.name), hook, &format!("let shown = {}.{};", v.object, v.name));
+    }
+    for e in EXAMPLES {
+        if e.gives.is_empty() {
+            let legal = |h: &&copal_policy::hooks::HookRow| {
+                h.actions.iter().any(|a| a.written().split('(').next() == Some(e.of))
+            };
+            let hook = HOOKS.iter().find(legal).unwrap_or_else(|| panic!("{} is legal nowhere", e.of)).hook;
+            line(&folder, &format!("{}()", e.of), hook, e.code);
+            continue;
+        }
+        // The last part is what is shown; what is before it is part of the example.
+        let (before, last) = e.code.rsplit_once("; ").map_or((String::new(), e.code), |(b, l)| (format!("{b}; "), l));
+        line(&folder, &format!("{}()", e.of), hook_of(e.code), &format!("{before}let shown = {last};"));
+    }
+}
+
+#[test]
+fn the_page_of_costs_names_every_row() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/policy-costs.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let rows: std::collections::BTreeSet<&str> =
+        page.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let wanted: std::collections::BTreeSet<String> = VARS
+        .iter()
+        .map(|v| format!("{}.{}", v.object, v.name))
+        .chain(EXAMPLES.iter().map(|e| format!("{}()", e.of)))
+        .collect();
+    let missing: Vec<_> = wanted.iter().filter(|w| !rows.contains(w.as_str())).collect();
+    let gone: Vec<_> = rows.iter().filter(|r| !wanted.contains(**r)).collect();
+    assert!(missing.is_empty() && gone.is_empty(), "cargo run -p copal-xtask -- costs --table: {missing:?} {gone:?}");
 }

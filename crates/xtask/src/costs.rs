@@ -64,25 +64,68 @@ fn judge(costs: &BTreeMap<String, u64>) -> ExitCode {
     code
 }
 
+/// Counts what each variable and function costs, and writes the page of it. Minutes, and not part of the gate: a test
+/// sees to it that the page has every row.
+pub(crate) fn table(root: &Path) -> ExitCode {
+    let made = built(root, &["test", "-p", "copal-policy", "--test", "examples", "--no-run"], "examples").and_then(
+        |program| {
+            let args = ["what_each_row_costs", "--ignored", "--exact", "--nocapture", "--test-threads=1"];
+            let (said, counts) = under_callgrind(root, &program, &args)?;
+            page(&said, &counts)
+        },
+    );
+    let written =
+        made.and_then(|text| fs::write(root.join(COSTS), text).map_err(|e| format!("cannot write {COSTS}: {e}")));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("costs: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The page of what each row costs.
+const COSTS: &str = "docs/reference/policy-costs.md";
+
+fn page(said: &str, counts: &[u64]) -> Result<String, String> {
+    let mut out = String::from(
+        "# What variables and functions cost\n\nMade by `cargo run -p copal-xtask -- costs --table`; do not edit. Instructions \
+         that reading the variable, or the example of the function in the policy reference, adds to a hook, counted by \
+         callgrind in the build of the tests: a release needs fewer, and the proportions are the same. A thousand are about \
+         70 ns. `–` stands for what stays with the interpreter, as `copal check` tells of each hook.\n\n\
+         | | native | interpreted |\n|---|---:|---:|\n",
+    );
+    let mut lines = 0;
+    for line in said.lines() {
+        let mut parts = line.split('\t');
+        // What the test harness says has no tabs.
+        let (Some(name), Some(rounds), Some(native)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let rounds: u64 = rounds.parse().map_err(|_| format!("`{line}` is no line of counts"))?;
+        // Four times a pair of marks: the base and the row, interpreted and then native.
+        let Some([_, base, _, cost, _, native_base, _, native_cost]) = counts.get(lines * 8..lines * 8 + 8) else {
+            return Err("callgrind wrote too few counts".to_owned());
+        };
+        let of = |cost: &u64, base: &u64| cost.saturating_sub(*base) / rounds;
+        let natively = if native == "true" { of(native_cost, native_base).to_string() } else { "–".to_owned() };
+        // The harness puts its own words before the first line.
+        let name = name.rsplit(' ').next().unwrap_or(name);
+        out.push_str(&format!("| `{name}` | {natively} | {} |\n", of(cost, base)));
+        lines += 1;
+    }
+    Ok(out)
+}
+
 /// The instructions of one round, by line.
 fn counted(root: &Path, release: bool) -> Result<BTreeMap<String, u64>, String> {
-    let program = built(root, release)?;
-    let folder = root.join("target/costs");
-    let _old = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-    let out = format!("--callgrind-out-file={}", folder.join("counts").display());
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--dump-after=*costs_mark*", &out])
-        .arg(program)
-        .arg("--instructions")
-        .output()
-        .map_err(|e| format!("cannot run valgrind ({e}): sudo apt-get install valgrind"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    let mut build = vec!["build", "--bench", "hit"];
+    if release {
+        build.push("--release");
     }
-    let counts = dumps(&folder)?;
+    let program = built(root, &build, "hit")?;
+    let (said, counts) = under_callgrind(root, &program, &["--instructions"])?;
     let mut costs = BTreeMap::new();
-    for (i, line) in String::from_utf8_lossy(&output.stdout).lines().enumerate() {
+    for (i, line) in said.lines().enumerate() {
         let Some((name, rounds)) = line.split_once('\t') else { continue };
         let rounds: u64 = rounds.parse().map_err(|_| format!("`{line}` is no line of counts"))?;
         // From mark to mark: getting ready, few rounds, and as many and more.
@@ -92,6 +135,24 @@ fn counted(root: &Path, release: bool) -> Result<BTreeMap<String, u64>, String> 
         costs.insert(name.to_owned(), many.saturating_sub(*few) / rounds);
     }
     Ok(costs)
+}
+
+/// What the program says, and what was counted from mark to mark.
+fn under_callgrind(root: &Path, program: &Path, args: &[&str]) -> Result<(String, Vec<u64>), String> {
+    let folder = root.join("target/costs");
+    let _old = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    let out = format!("--callgrind-out-file={}", folder.join("counts").display());
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--dump-after=*costs_mark*", &out])
+        .arg(program)
+        .args(args)
+        .output()
+        .map_err(|e| format!("cannot run valgrind ({e}): sudo apt-get install valgrind"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), dumps(&folder)?))
 }
 
 /// What was counted between the marks, in order.
@@ -106,21 +167,18 @@ fn dumps(folder: &Path) -> Result<Vec<u64>, String> {
     Ok(counts)
 }
 
-/// Builds the bench; its path.
-fn built(root: &Path, release: bool) -> Result<PathBuf, String> {
+/// Builds a program; its path.
+fn built(root: &Path, args: &[&str], name: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--bench", "hit", "--message-format=json-render-diagnostics"]);
-    if release {
-        command.arg("--release");
-    }
+    command.current_dir(root).args(args).arg("--message-format=json-render-diagnostics");
     let output =
         command.stderr(std::process::Stdio::inherit()).output().map_err(|e| format!("cannot run cargo: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // The last artifact with a program in it is the one that was asked for.
-    let found = text.lines().filter(|line| line.contains("\"hit\"")).filter_map(|line| {
+    let name_of = format!("\"name\":\"{name}\"");
+    let mut found = text.lines().filter(|line| line.contains(&name_of)).filter_map(|line| {
         let rest = line.split_once("\"executable\":\"")?.1;
         Some(PathBuf::from(rest.split_once('"')?.0))
     });
-    found.last().filter(|_| output.status.success()).ok_or_else(|| "cannot build the bench `hit`".to_owned())
+    found.next_back().filter(|_| output.status.success()).ok_or_else(|| format!("cannot build `{name}`"))
 }

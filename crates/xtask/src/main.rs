@@ -22,7 +22,8 @@ usage: cargo run -p copal-xtask -- COMMAND [--root DIR]
   docs --check   exit 1 when one of them is stale
   rules          list the rules of tidy
   costs          count the instructions of hooks and of a hit (needs valgrind); exit 1 when one is above its limit
-  costs --release   the same of the release build";
+  costs --release   the same of the release build
+  costs --table     count what each variable and function of the policy costs; writes docs/reference/policy-costs.md";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ["docs", "--check"] => docs::check(&root),
         ["costs"] => costs::run(&root, false),
         ["costs", "--release"] => costs::run(&root, true),
+        ["costs", "--table"] => costs::table(&root),
         ["rules"] => {
             for rule in rules::RULES {
                 println!("{:<14} {}", rule.name, rule.doc);

@@ -51,10 +51,8 @@ impl<'a> Compiler<'a> {
             return None;
         }
         let at = At::new(at);
-        if args.is_empty() {
-            if let Some(plain) = PLAIN.iter().find(|a| a.kind() == Some(kind)) {
-                return Some(Value::Decision(Decision::Plain(plain.clone())));
-            }
+        if let (true, Some(plain)) = (args.is_empty(), PLAIN.iter().find(|a| a.kind() == Some(kind))) {
+            return Some(Value::Decision(Decision::Plain(plain.clone())));
         }
         Some(Value::Decision(match (kind, args) {
             (ActionKind::PassFor, [length]) => {

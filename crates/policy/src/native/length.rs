@@ -1,4 +1,4 @@
-//! Durations.
+//! Durations: written ones, those of variables, and what is computed from them.
 
 use super::local::{Call, Local};
 use super::{Frame, Give, Run};

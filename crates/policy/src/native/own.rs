@@ -26,6 +26,9 @@ pub(crate) struct Script<'a> {
     pub(crate) files: &'a BTreeMap<String, String>,
 }
 
+/// Names and what they stand for.
+type Names = Vec<(String, Bound)>;
+
 impl<'a> Compiler<'a> {
     /// `let` or `const`. What never changes needs no memory.
     pub(super) fn declare(
@@ -166,7 +169,7 @@ impl<'a> Compiler<'a> {
         call: &'a FnCallExpr,
         at: Position,
         effects: bool,
-    ) -> Option<(Vec<(String, Bound)>, Vec<(usize, Fresh)>)> {
+    ) -> Option<(Names, Vec<(usize, Fresh)>)> {
         if self.calls.iter().any(|(name, _)| *name == own.name) || self.calls.len() + 1 >= self.env.limits.call_depth {
             return self.blame(at, || format!("`{}` calls itself, or calls are nested too deep", own.name));
         }
@@ -184,12 +187,12 @@ impl<'a> Compiler<'a> {
         Some((scope, lets))
     }
 
-    fn enter(&mut self, own: &'a Own, tail: Tail, scope: Vec<(String, Bound)>) -> Vec<(String, Bound)> {
+    fn enter(&mut self, own: &'a Own, tail: Tail, scope: Names) -> Names {
         self.calls.push((&own.name, tail));
         std::mem::replace(&mut self.scope, scope)
     }
 
-    fn exit(&mut self, outer: Vec<(String, Bound)>) {
+    fn exit(&mut self, outer: Names) {
         self.calls.pop();
         self.scope = outer;
     }

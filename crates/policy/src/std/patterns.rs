@@ -179,6 +179,12 @@ mod tests {
         assert!(compile(&"a".repeat(5_000)).is_err());
         assert!(compile("(a{1000}){1000}").is_err_and(|e| e.contains("memory")));
         assert!(compile("(x").is_err_and(|e| e == "unclosed group"));
+        assert!(compile("([0-9a-f]{400}){20}").is_err_and(|e| e.contains("8005 states")));
+        for (usual, most) in
+            [(r"^/blog/\d{4}/\d{2}/([a-z0-9-]+)$", 1_500), (r"(?i)\w+@\w+\.\w+", 2_500), ("^text/", 20)]
+        {
+            assert!(compile(usual).is_ok() && states(usual) <= most, "{usual}: {}", states(usual));
+        }
         let any = compile(".").expect("pattern");
         assert!(replace(&any, &"a".repeat(100), &"b".repeat(100), true, 1_000).is_err());
     }

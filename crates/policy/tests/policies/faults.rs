@@ -70,3 +70,20 @@ fn unknown_names_from_outside_are_faults_and_values_of_the_wrong_type_too() {
         assert_eq!(fault(body).kind, kind, "{body}");
     }
 }
+
+#[test]
+fn faults_are_counted_by_line_and_no_script_makes_the_list_grow_without_end() {
+    let p = policy("fn recv(req) {\n    if req.url == \"/a\" { throw \"a\"; }\n    req.http.x = \"a\\nb\";\n}");
+    for url in ["/a", "/a", "/b"] {
+        assert!(p.call(Hook::Recv, request(url, &[])).1.is_err());
+    }
+    let told: Vec<_> = p.faults().iter().map(|f| (f.line, f.hook, f.kind, f.count)).collect();
+    assert_eq!(told, [(2, "recv", "script", 2), (3, "recv", "framing", 1)]);
+    let many: String = (0..300).map(|i| format!("    if req.url == \"/{i}\" {{ throw \"x\"; }}\n")).collect();
+    let p = policy(&format!("fn recv(req) {{\n{many}}}"));
+    for i in 0..300 {
+        assert!(p.call(Hook::Recv, request(&format!("/{i}"), &[])).1.is_err());
+    }
+    let all = p.faults();
+    assert_eq!((all.len(), all.iter().map(|f| f.count).sum::<u64>()), (257, 300));
+}

@@ -73,6 +73,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
         (&Method::GET, "/listeners") => json(StatusCode::OK, &api.house.names()),
+        (&Method::GET, "/policy/faults") => json(StatusCode::OK, &api.core.policy.load().faults()),
         (&Method::GET, "/directors") => json(StatusCode::OK, &api.core.backends.director_rows()),
         (&Method::POST, "/purge") => purge(api, query),
         (&Method::POST, "/explain") => match super::explain::explain(&api.worker, &api.house, query).await {
@@ -94,7 +95,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, GET /directors, GET /listeners, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /snapshot, POST /explain?url=, POST /reload",
+            "there is GET /stats, GET /backends, GET /directors, GET /listeners, GET /policy/faults, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /snapshot, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -104,8 +105,26 @@ pub(super) fn metrics(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
     if request.uri().path() != "/metrics" {
         return error(StatusCode::NOT_FOUND, "there is GET /metrics");
     }
-    let text = copal_observe::prometheus::render(api.stats());
+    let mut text = copal_observe::prometheus::render(api.stats());
+    let end = text.rfind("# EOF").unwrap_or(text.len());
+    text.insert_str(end, &policy_faults(&api.core.policy.load()));
     respond(StatusCode::OK, copal_observe::prometheus::CONTENT_TYPE, text)
+}
+
+/// The faults of the policy in force, by line: a family of its own, since its labels come from the policy.
+fn policy_faults(policy: &copal_policy::Policy) -> String {
+    let mut out = String::new();
+    for fault in policy.faults() {
+        if out.is_empty() {
+            out.push_str("# HELP copal_policy_fault_lines Faults of the policy in force, by line.\n");
+            out.push_str("# TYPE copal_policy_fault_lines counter\n");
+        }
+        let file = fault.file.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let (line, hook, kind, count) = (fault.line, fault.hook, fault.kind, fault.count);
+        let labels = format!("file=\"{file}\",line=\"{line}\",hook=\"{hook}\",kind=\"{kind}\"");
+        out.push_str(&format!("copal_policy_fault_lines_total{{{labels}}} {count}\n"));
+    }
+    out
 }
 
 fn is_soft(query: &str) -> bool {

@@ -10,6 +10,7 @@
 //! | `POST /snapshot` | writes the store to its file, see `[snapshot]` |
 //! | `POST /explain?url=URL[&method=M][&header=N: v]…[&listener=ADDR][&client=IP]` | runs the request and tells why it went as it did |
 //! | `POST /reload` | reads the policy anew |
+//! | `GET /policy/faults` | how often which line of the policy in force was at fault |
 //! | `GET /backends`, `GET /directors` | the backends with their health, the directors with their members |
 //! | `GET /listeners` | the addresses where visitors are served |
 //! | `POST /backends/NAME?state=healthy\|sick\|auto\|drain` | the owner's word on a backend's health |
