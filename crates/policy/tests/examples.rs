@@ -200,19 +200,3 @@ fn what_each_row_costs() {
         line(&folder, &format!("{}()", e.of), hook_of(e.code), &format!("{before}let shown = {last};"));
     }
 }
-
-#[test]
-fn the_page_of_costs_names_every_row() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/policy-costs.md");
-    let page = std::fs::read_to_string(path).expect("the page");
-    let rows: std::collections::BTreeSet<&str> =
-        page.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
-    let wanted: std::collections::BTreeSet<String> = VARS
-        .iter()
-        .map(|v| format!("{}.{}", v.object, v.name))
-        .chain(EXAMPLES.iter().map(|e| format!("{}()", e.of)))
-        .collect();
-    let missing: Vec<_> = wanted.iter().filter(|w| !rows.contains(w.as_str())).collect();
-    let gone: Vec<_> = rows.iter().filter(|r| !wanted.contains(**r)).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "cargo run -p copal-xtask -- costs --table: {missing:?} {gone:?}");
-}
