@@ -20,6 +20,7 @@ mod docs;
 mod engine;
 pub mod environment;
 pub mod examples;
+pub mod examples_vars;
 pub mod fault;
 pub mod functions;
 pub mod hooks;
@@ -28,6 +29,7 @@ mod host;
 mod library;
 pub mod limits;
 mod native;
+mod notes;
 pub mod policy;
 pub mod scene;
 mod sources;
@@ -48,7 +50,9 @@ pub use library::geo::{Geo, GeoError};
 pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
 pub use native::Interpreted;
+pub use notes::{Did, Note};
 pub use policy::{HookRuns, How, Policy};
 pub use scene::{
     BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
 };
+pub use traced::Traced;
