@@ -27,7 +27,12 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
     } else if args.json {
         say!("[]");
     } else {
-        let policy = config.policy.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
+        let set = &config.policy;
+        let mut policy = set.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
+        let others = set.named.len() + set.hosts.len();
+        if others > 0 {
+            policy.push_str(&format!(" and {others} more by name or host"));
+        }
         say!(
             "ok: {} listeners, {} backends, {} directors, policy {policy}",
             config.listen.len(),

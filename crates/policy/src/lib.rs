@@ -28,6 +28,7 @@ mod host;
 mod library;
 pub mod limits;
 mod native;
+pub mod policies;
 pub mod policy;
 pub mod scene;
 mod sources;
@@ -41,13 +42,15 @@ pub use action::{Action, ActionKind};
 pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
-pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, SeededRandom};
+pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, Room, SeededRandom};
 pub use fault::{Fault, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};
 pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
+pub use policies::Policies;
 pub use policy::Policy;
 pub use scene::{
-    BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
+    BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestBody, RequestVars, ResponseVars, Scene,
+    ScriptValue,
 };
