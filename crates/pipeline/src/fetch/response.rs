@@ -43,8 +43,8 @@ pub(super) async fn run(job: &mut Job) -> Next {
         (_, _, Some(kept)) if kept.is_empty() => SendBody::None,
         (_, _, Some(kept)) => SendBody::Length(kept.len() as u64, Outgoing::Kept(kept)),
         (None, _, None) | (Some(_), RequestBody::None, None) => SendBody::None,
-        (Some(pieces), RequestBody::Length(n), None) => SendBody::Length(n, Outgoing::Pieces(pieces)),
-        (Some(pieces), RequestBody::Unknown, None) => SendBody::Chunked(Outgoing::Pieces(pieces)),
+        (Some(pieces), RequestBody::Length(n), None) => SendBody::Length(n, Outgoing::Pieces(Box::new(pieces))),
+        (Some(pieces), RequestBody::Unknown, None) => SendBody::Chunked(Outgoing::Pieces(Box::new(pieces))),
     };
     let had_body = !matches!(body, SendBody::None);
     let alone = job.events.clone().filter(|_| !job.cacheable);
@@ -69,7 +69,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
         SendBody::Length(_, Outgoing::Pieces(pieces)) | SendBody::Chunked(Outgoing::Pieces(pieces))
             if !pieces.touched() =>
         {
-            Some(pieces)
+            Some(*pieces)
         }
         SendBody::None | SendBody::Length(..) | SendBody::Chunked(_) => None,
     };

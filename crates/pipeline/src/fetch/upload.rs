@@ -82,7 +82,7 @@ impl Pieces {
 /// A body on its way out.
 pub(crate) enum Outgoing {
     /// As the client sends it.
-    Pieces(Pieces),
+    Pieces(Box<Pieces>),
     /// One that was kept.
     Kept(Bytes),
 }
