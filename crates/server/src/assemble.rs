@@ -16,7 +16,7 @@ use copal_policy::{
     ScriptValue, Throttle,
 };
 use copal_semantics::{Span, Time};
-use copal_store::{BanError, BanExpr, Preamble, PurgeMode, Store, StoreOptions};
+use copal_store::{BanError, BanExpr, KeyBuf, Preamble, PurgeMode, Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -185,7 +185,10 @@ impl Invalidate for FromStore {
     }
 
     fn purge_key(&self, key: &[u8], soft: Option<Span>, now: Time) -> u64 {
-        let hash = self.0.hash(key);
+        // As the pipeline makes it of what the hooks have added.
+        let mut whole = KeyBuf::default();
+        whole.add(key);
+        let (key, hash) = (whole.as_bytes(), self.0.hash(whole.as_bytes()));
         match soft {
             None => self.0.purge(key, hash, PurgeMode::Hard, now),
             Some(Span::ZERO) => self.0.purge(key, hash, PurgeMode::Soft, now),
