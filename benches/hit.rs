@@ -92,11 +92,12 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
             transit_window: 1 << 18,
             purgers: None,
             invalidation: copal_pipeline::Invalidation::default(),
+            pipe: copal_pipeline::Pipes::default(),
             jitter: copal_pipeline::Jitter::default(),
             ranges_max: 16,
             status_key: false,
         },
-        policy: arc_swap::ArcSwap::new(policy),
+        policies: arc_swap::ArcSwap::new(copal_policy::Policies::of_one(policy)),
         access_log: None,
         witness: None,
     };

@@ -4,10 +4,12 @@ use crate::Failed;
 use crate::args::Check;
 use crate::serve::overrides;
 use copal_config::Config;
-use copal_policy::{HookRuns, How};
+use copal_policy::{HookRuns, How, Policy};
 use copal_server::AssembleError;
+use serde::Serialize;
 use serde_json::json;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 pub(crate) fn run(args: &Check) -> Result<(), Failed> {
     let loaded = Config::load(args.given.config.as_deref(), &|name| std::env::var(name).ok(), &overrides(&args.given));
@@ -16,32 +18,47 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
         Err(found) if args.json => return findings(&found.json()),
         Err(found) => return Err(Failed::input(found.render(std::io::stderr().is_terminal()))),
     };
-    let policy = match copal_server::check_policy(&config) {
-        Ok(policy) => policy,
+    let policies = match copal_server::check_policy(&config) {
+        Ok(policies) => policies,
         Err(AssembleError::Policy(found)) if args.json => return findings(&json!(found.list)),
         Err(other) => return Err(Failed::input(other)),
     };
-    let hooks = policy.map_or(Vec::new(), |policy| policy.hooks_run());
+    let policies: Vec<Arc<Policy>> = policies.iter().flat_map(|all| all.all().map(Arc::clone)).collect();
+    let hooks = || policies.iter().flat_map(|policy| policy.hooks_run().into_iter().map(|hook| (policy.name(), hook)));
     if args.resolved {
         for (key, value, origin) in config.resolved() {
             say!("{key} = {value}    # {origin}");
         }
     } else if args.json {
+        let hooks: Vec<_> = hooks().map(|(file, hook)| InFile { file, hook }).collect();
         say!("{}", json!({ "findings": [], "hooks": hooks }));
     } else {
-        let policy = config.policy.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
+        let set = &config.policy;
+        let mut policy = set.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
+        let others = set.named.len() + set.hosts.len();
+        if others > 0 {
+            policy.push_str(&format!(" and {others} more by name or host"));
+        }
         say!(
             "ok: {} listeners, {} backends, {} directors, policy {policy}",
             config.listen.len(),
             config.backends.len(),
             config.directors.len()
         );
-        let file = config.policy.file.as_ref().map_or(String::new(), |file| file.display().to_string());
-        for hook in &hooks {
-            say!("  {}", run_by(hook, &file));
+        for (file, hook) in hooks() {
+            let of = if others > 0 { format!("{file}: ") } else { String::new() };
+            say!("  {of}{}", run_by(&hook, file));
         }
     }
     Ok(())
+}
+
+/// A hook, and the policy that it is of.
+#[derive(Serialize)]
+struct InFile<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    hook: HookRuns,
 }
 
 /// `recv: native`, or who else runs the hook and why.

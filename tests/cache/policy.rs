@@ -17,6 +17,38 @@ fn a_request_may_start_over_and_only_so_often() {
 }
 
 #[test]
+fn a_hit_may_purge_what_it_found_and_recv_take_back_what_it_changed() {
+    let origin = echo();
+    let policy = r#"
+        fn recv(req) {
+            req.url = "/changed";
+            req.http.x_new = "1";
+            if req.http.has("x-back") { std::rollback(); }
+            if param.max_restarts != 4 || storage.free_space == 0 || req_top.url != req.url { return fail(); }
+        }
+        fn hit(req, obj) {
+            if req.http.has("x-hard") { req.vars["gone"] = purge::hard(); return restart(); }
+            if req.http.has("x-soft") { req.vars["gone"] = purge::soft(); }
+        }
+        fn deliver(req, resp) { resp.http.x_seen = `${req.vars["gone"] ?? "-"} ${req.http.x_new ?? "-"} ${req.time <= resp.time}`; }"#;
+    let proxy = builder(&origin, "").policy(policy).start();
+    let mut client = proxy.client();
+    let mut seen = |fields: &[(&str, &str)]| {
+        let response = client.get("/page", fields);
+        (response.text(), response.header("X-Seen").unwrap_or_default().to_owned())
+    };
+    assert_eq!(seen(&[]), ("/changed".to_owned(), "- 1 true".to_owned()));
+    assert_eq!(seen(&[("X-Back", "1")]), ("/page".to_owned(), "- - true".to_owned()));
+    assert_eq!(origin.count(), 2);
+    assert_eq!(seen(&[("X-Hard", "1")]), ("/changed".to_owned(), "1 1 true".to_owned()));
+    assert_eq!(origin.count(), 3, "fetched anew");
+    assert_eq!(seen(&[("X-Soft", "1")]), ("/changed".to_owned(), "1 1 true".to_owned()));
+    assert_eq!(origin.count(), 3, "this one still had it");
+    assert_eq!(seen(&[]), ("/changed".to_owned(), "- 1 true".to_owned()));
+    assert_eq!(origin.count(), 4, "stale since");
+}
+
+#[test]
 fn deliver_and_hit_may_start_over_too() {
     let origin = echo();
     let policy = "fn deliver(req, resp) { if req.url == \"/a\" { req.url = \"/b\"; return restart(); } }\n\

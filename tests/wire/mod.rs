@@ -11,6 +11,7 @@ mod hop_by_hop;
 mod methods;
 mod origin_faults;
 mod origin_framing;
+mod pipe;
 mod proxy_status;
 mod slow_clients;
 mod smuggling;

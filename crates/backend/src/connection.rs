@@ -48,6 +48,11 @@ impl Connection {
         (self.stream, self.key)
     }
 
+    /// The stream and what has been read from it, for a tunnel: no pool takes it back.
+    pub(crate) fn into_raw(self) -> (Stream, BytesMut) {
+        (self.stream, self.buf)
+    }
+
     fn make_room(&mut self, want: usize) {
         if self.buf.capacity() - self.buf.len() < want.min(HEAD_READ_SIZE / 2) {
             self.buf.reserve(want);

@@ -44,6 +44,7 @@ mod socket;
 mod talk;
 mod tally;
 pub mod tls;
+pub mod tunnel;
 
 pub use address::{Address, AddressError};
 pub use ask::{Ask, By, When};
@@ -66,3 +67,4 @@ pub use resolve::NameRow;
 pub use response::ResponseBody;
 pub use row::{DirectorRow, OriginRow};
 pub use tls::{Http2, TlsError, TlsFault, TlsOptions, TlsVersion};
+pub use tunnel::{Opened, Tunnel, TunnelReader, TunnelWriter};

@@ -41,6 +41,8 @@ pub(crate) struct Talk<'a> {
     heard: bool,
     /// The socket has accepted a byte of the request.
     wrote: bool,
+    /// The request asks for another protocol: 101 is a final head.
+    may_switch: bool,
 }
 
 impl<'a> Talk<'a> {
@@ -63,7 +65,14 @@ impl<'a> Talk<'a> {
             broken: None,
             heard: false,
             wrote: false,
+            may_switch: false,
         }
+    }
+
+    /// For a request that asks for another protocol.
+    pub(crate) fn that_may_switch(mut self) -> Self {
+        self.may_switch = true;
+        self
     }
 
     /// The same request from its start over another connection. Only while [`Talk::is_unheard_of`].
@@ -184,6 +193,7 @@ impl<'a> Talk<'a> {
             let mut head = ResponseHead::default();
             parse_response(&bytes, &RESPONSE_HEAD, &mut head).map_err(|e| self.malformed(e))?;
             match head.status {
+                101 if self.may_switch => self.head = Some(head),
                 101 => return Err(self.fault(Phase::Head, FaultKind::Upgrade, "101 Switching Protocols")),
                 100..=199 => {
                     self.interims += 1;

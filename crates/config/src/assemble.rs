@@ -11,6 +11,7 @@ use crate::keys::{Given, KEYS, Key};
 use crate::limits::Limits;
 use crate::listen::Listen;
 use crate::log::Log;
+use crate::pipe::Pipe;
 use crate::place::Place;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
@@ -52,6 +53,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         default_target: values.target.clone().or(first),
         acls: lists.map(|name| (name.to_owned(), acl.networks(name))).collect(),
         purge: Purge::assemble(&values.view("purge", "purge")),
+        pipe: Pipe::assemble(&values.view("pipe", "pipe")),
         policy: PolicyConfig::assemble(values),
         resolver: Resolver::assemble(&values.view("resolver", "resolver")),
         admin: Admin::assemble(&values.view("admin", "admin"), env),

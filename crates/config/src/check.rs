@@ -233,11 +233,16 @@ fn probes(values: &Values, errors: &mut Vec<Diagnostic>) {
 
 /// A proxy without backend and without policy can answer nothing but errors.
 fn something_to_serve(values: &Values, errors: &mut Vec<Diagnostic>) {
-    let none = values.tables("backend.*").next().is_none() && values.entry("policy.file").is_none();
+    let none = values.tables("backend.*").next().is_none() && !has_policy(values);
     if none {
         let help = "start with --to 127.0.0.1:8000, or write [backend.app] address = \"127.0.0.1:8000\"";
         errors.push(Diagnostic::error("no backend is declared").help(help.to_owned()));
     }
+}
+
+fn has_policy(values: &Values) -> bool {
+    let any = |pattern: &str| values.of(pattern).next().is_some();
+    values.entry("policy.file").is_some() || any("policy.named.*") || any("policy.hosts.*")
 }
 
 pub(crate) fn declared<'a>(values: &'a Values, section: &str) -> Vec<&'a str> {

@@ -21,6 +21,7 @@ use crate::flags::{self, Overrides};
 use crate::limits::Limits;
 use crate::listen::Listen;
 use crate::log::Log;
+use crate::pipe::Pipe;
 use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
@@ -64,6 +65,8 @@ pub struct Config {
     pub acls: BTreeMap<String, Vec<AclEntry>>,
     /// `[purge]`.
     pub purge: Purge,
+    /// `[pipe]`.
+    pub pipe: Pipe,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[admin]`.

@@ -10,6 +10,7 @@ use crate::director::KINDS;
 use crate::kind::Kind;
 use crate::listen::REQUEST_DIRECTIVES;
 use crate::log::FORMATS;
+use crate::pipe::UPGRADES;
 use crate::purge::PROTOCOLS;
 
 /// One key of the configuration.
@@ -259,8 +260,21 @@ pub const KEYS: &[Key] = &[
     key("purge.protocols", Kind::Words(PROTOCOLS, &[]), Is("purge"), "the method that Varnish made common",
         "How clients may ask for it. `purge`: PURGE on the URL, soft with `Fastly-Soft-Purge: 1`; `xkey`: PURGE with keys in `xkey`, `xkey-softpurge` or `Surrogate-Key`; `ban`: BAN with an expression in `X-Ban`, or of the URLs that match; `refresh`: REFRESH fetches and replaces; `foshttpcache`, `wordpress`, `magento`, `drupal`: what these send. With `ban`, `foshttpcache` and `wordpress` objects are stored with their URL and host."),
 
+    key("pipe.upgrades", Kind::Words(UPGRADES, &[]), Is(""), "a request that changes protocols gets past the cache and the hooks of fetches: for the owner to say",
+        "Protocols to which a request may change (`Connection: upgrade` and `Upgrade`) where the policy's `recv` decides nothing: `[\"websocket\"]` lets WebSocket through. A policy can `return pipe();` for these and others."),
+    key("pipe.timeout", TIMEOUT, Is("60s"), "Varnish's pipe_timeout; applications that keep silent for longer send pings",
+        "How long nothing may move through a tunnel, in either direction; then it is cut."),
+    key("pipe.deadline", Kind::Duration(Span::ZERO, YEAR), Is("0s"), "as Varnish's pipe_task_deadline: a chat may go on all day",
+        "How long a tunnel may last, whether anything moves or not; then it is cut. `0s` is no limit. `bereq.task_deadline` in the hook `pipe` sets it for one."),
+    key("pipe.connections", Kind::Count(0, 1_000_000), Is("10000"), "as many as there are connections",
+        "Most tunnels at a time; 503 beyond."),
+
     key("policy.file", Kind::File, Unset("the built-in policy"), "caching by the rules needs no script",
         "The Rhai script with the cache policy."),
+    key("policy.named.*", Kind::File, Required, "a policy is what is written",
+        "Policies that `recv` can go on with: `policy(\"NAME\")` in a script. All are loaded, and replaced, together."),
+    key("policy.hosts.*", Kind::File, Required, "a policy is what is written",
+        "Policies of hosts: requests with that `Host` (in quotes and lower case, without a port) begin with it instead of `file`."),
     key("policy.max_restarts", Kind::Count(0, 100), Is("4"), "Varnish's",
         "Restarts of one request; one more is 503."),
     key("policy.max_retries", Kind::Count(0, 100), Is("4"), "Varnish's",
@@ -334,6 +348,7 @@ pub fn section_doc(section: &str) -> &'static str {
         }
         "acl" => "Access lists, one key per list: `NAME = [networks]`.",
         "purge" => "Who may purge with an HTTP request, and how.",
+        "pipe" => "Tunnels: connections that carry bytes both ways, whatever they mean (WebSocket).",
         "policy" => "The cache policy and what it may use.",
         "admin" => "The control socket.",
         "metrics" => "Counters for Prometheus.",

@@ -4,7 +4,6 @@
 pub(crate) const LATER: &[(&str, &str)] = &[
     ("listen[].tls", "let a TLS proxy in front of Copal do it"),
     ("listen[].proxy_protocol", "listen without it"),
-    ("policy.hosts", "use one policy file and look at req.http.host in it"),
 ];
 
 /// What to do instead, when `pattern` is a key of a later version.

@@ -13,6 +13,19 @@ pub(crate) fn check(name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Hosts as they stand in a request, but in lower case, without port and final dot: a name, an IPv4 address, or an IPv6
+/// address in brackets.
+pub(crate) fn check_host(name: &str) -> Result<(), Fault> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    let plain = !name.is_empty() && name.chars().all(legal) && !name.ends_with('.') && name.len() <= 253;
+    let v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if plain || v6.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == ip)) {
+        return Ok(());
+    }
+    Err(Fault::new(format!("bad host `{name}`"))
+        .help(Some("write it in quotes and lower case, without a port: \"shop.example\"".into())))
+}
+
 /// The candidate that `name` is most probably a slip of, if any is near: about one slip in three characters.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = name.to_ascii_lowercase().replace('-', "_");

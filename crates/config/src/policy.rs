@@ -1,5 +1,6 @@
 //! The cache policy and what it may use.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::values::{Values, View};
@@ -9,6 +10,10 @@ use crate::values::{Values, View};
 pub struct PolicyConfig {
     /// The script, resolved from the file's folder; without one the built-in policy decides.
     pub file: Option<PathBuf>,
+    /// Policies by name, for `policy("name")`.
+    pub named: BTreeMap<String, PathBuf>,
+    /// Policies by host.
+    pub hosts: BTreeMap<String, PathBuf>,
     /// Restarts of one request; 503 beyond.
     pub max_restarts: u32,
     /// Retries of one fetch; a failed fetch beyond.
@@ -24,12 +29,21 @@ impl PolicyConfig {
         let view = values.view("policy", "policy");
         PolicyConfig {
             file: view.path("file"),
+            named: files(values, "policy.named", "policy.named.*"),
+            hosts: files(values, "policy.hosts", "policy.hosts.*"),
             max_restarts: view.count("max_restarts"),
             max_retries: view.count("max_retries"),
             geoip: view.path("geoip"),
             limits: PolicyLimits::assemble(&values.view("policy.limits", "policy.limits")),
         }
     }
+}
+
+/// The files of a table whose keys are names.
+fn files(values: &Values, table: &'static str, pattern: &str) -> BTreeMap<String, PathBuf> {
+    let view = values.view(table, table);
+    let names = values.of(pattern).filter_map(|entry| entry.path.strip_prefix(table)?.strip_prefix('.'));
+    names.filter_map(|name| Some((name.to_owned(), view.path(name)?))).collect()
 }
 
 /// `[policy.limits]`: the names are those of faults and counters.

@@ -17,6 +17,9 @@ use crate::values::{Values, join};
 pub(crate) const SWITCHES: &[&str] =
     &["log.access", "backend.*.probe", "backend.*.eject", "backend.*.tls", "director.*.cookie"];
 
+/// The table whose keys are hosts; those of other tables are names.
+const HOSTS: &str = "policy.hosts";
+
 pub(crate) struct Walk<'a> {
     pub(crate) source: &'a Arc<Source>,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
@@ -86,7 +89,8 @@ impl Walk<'_> {
         for (key, value) in table {
             let place = self.place(key.span());
             let (pattern_here, path_here) = (join(pattern, "*"), join(path, key.get_ref()));
-            if let Err(fault) = name::check(key.get_ref()) {
+            let legal = if pattern == HOSTS { name::check_host } else { name::check };
+            if let Err(fault) = legal(key.get_ref()) {
                 self.values.break_at(&path_here, vec![place.error(fault)]);
                 continue;
             }

@@ -116,11 +116,19 @@ purgers = ["127.0.0.0/8", "::1", "!127.0.0.2"]
 acl = "purgers"
 protocols = ["refresh", "purge", "xkey"]
 
+[pipe]
+upgrades = ["websocket"]
+timeout = "10m"
+deadline = "1d"
+connections = 100
+
 [policy]
 file = "layers.rs"
 geoip = "messages.rs"
 max_restarts = 1
 max_retries = 2
+named = { shop = "layers.rs" }
+hosts = { "shop.example" = "messages.rs" }
 limits = { operations = 5000, call_depth = 8, string_bytes = "32KiB", array = 100, map = 101, variables = 102, functions = 103, modules = 10, expression_depth = 20, written_bytes = "2MiB", patterns = 3, throttle_keys = 1000 }
 
 [admin]

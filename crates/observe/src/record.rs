@@ -86,6 +86,8 @@ pub struct Record {
     pub status: u16,
     /// Body bytes sent.
     pub body_bytes: u64,
+    /// Bytes that a tunnel carried from the client; 0 where there was none.
+    pub pipe_bytes_in: u64,
     /// From the head received to the last byte sent.
     pub duration: Duration,
     /// From the head received to the first byte sent.
@@ -138,6 +140,7 @@ impl Record {
             protocol: self.protocol,
             status: self.status,
             body_bytes: self.body_bytes,
+            pipe_bytes_in: (self.outcome == Outcome::Pipe).then_some(self.pipe_bytes_in),
             duration_us: self.duration.as_micros(),
             ttfb_us: self.ttfb.as_micros(),
             outcome: self.outcome.as_str(),
@@ -193,6 +196,8 @@ struct JsonLine<'a> {
     protocol: &'a str,
     status: u16,
     body_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipe_bytes_in: Option<u64>,
     duration_us: u128,
     ttfb_us: u128,
     outcome: &'static str,

@@ -8,7 +8,7 @@ use copal_observe::access_log::AccessLog;
 use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
-use copal_policy::{Acl, Policy};
+use copal_policy::{Acl, Policies};
 use copal_semantics::Span;
 use copal_semantics::rules::Rules;
 use copal_store::Store;
@@ -24,6 +24,25 @@ pub struct Invalidation {
     pub tag_fields: Vec<String>,
     /// Response fields that are not sent to clients.
     pub hidden_fields: Vec<String>,
+}
+
+/// Tunnels: which requests become one without a word of the policy, and what one may use.
+#[derive(Clone, Debug)]
+pub struct Pipes {
+    /// Protocols that a request may change to (its Upgrade field) where the policy decides nothing.
+    pub upgrades: Vec<String>,
+    /// How long nothing may move in either direction.
+    pub timeout: Duration,
+    /// How long one may last; zero: as long as it moves.
+    pub deadline: Duration,
+    /// How many may be open at a time. Beyond: 503.
+    pub connections: u64,
+}
+
+impl Default for Pipes {
+    fn default() -> Self {
+        Pipes { upgrades: Vec::new(), timeout: Duration::from_secs(60), deadline: Duration::ZERO, connections: 10_000 }
+    }
 }
 
 /// What the owner has set, as far as the pipeline needs it.
@@ -51,6 +70,8 @@ pub struct Settings {
     pub purgers: Option<Acl>,
     /// How they may ask, and tags.
     pub invalidation: Invalidation,
+    /// Tunnels.
+    pub pipe: Pipes,
     /// How much earlier than said objects may expire.
     pub jitter: Jitter,
     /// Byte ranges answered in one response; more get the whole body.
@@ -75,8 +96,8 @@ pub struct Core {
     pub rules: Rules,
     /// Everything else that is set.
     pub settings: Settings,
-    /// The policy in force; a reload swaps it.
-    pub policy: ArcSwap<Policy>,
+    /// The policies in force; a reload swaps all of them at once.
+    pub policies: ArcSwap<Policies>,
     /// Where finished requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
     /// Who has every request noted: nobody but where policy cases run.

@@ -1,13 +1,14 @@
 //! The driver of the client machine: one loop, one step after the other, every edge checked against the table.
 
 use crate::core::Worker;
-use crate::io::{RequestSource, ResponseSink};
+use crate::io::{self, RequestSource, ResponseSink};
 use crate::step::{ClientStep, client_edge_is_legal};
 use crate::steps::{self, Step};
 use crate::txn::Txn;
 use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::{Counter, Counters};
 use copal_observe::trace::Event;
+use copal_policy::RequestBody;
 use std::sync::Arc;
 
 /// Steps that one request may take: enough for the most restarts that can be configured. A bound, so that no mistake in
@@ -24,11 +25,16 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
     worker.count(Counter::ClientRequests);
     let running = Running::new(&worker.core.counters);
     txn.begin(worker);
+    txn.scene_mut().req_body = match source.kind() {
+        io::RequestBody::None => RequestBody::None,
+        io::RequestBody::Length(n) => RequestBody::Unread(Some(n)),
+        io::RequestBody::Unknown => RequestBody::Unread(None),
+    };
     let mut step = Step::Recv;
     for _ in 0..STEPS_MAX {
         let from = step.name();
         step = match step {
-            Step::Recv => steps::recv::run(worker, txn),
+            Step::Recv => steps::recv::run(worker, txn, source, sink).await,
             Step::Hash { purge } => steps::hash::run(worker, txn, purge),
             Step::Lookup => steps::lookup::run(worker, txn, source, sink).await,
             Step::Hit(found) => steps::hit::run(worker, txn, found),
@@ -36,6 +42,7 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
             Step::Pass { hit_for_pass, reason } => {
                 steps::pass::run(worker, txn, hit_for_pass, reason, source, sink).await
             }
+            Step::Pipe => steps::pipe::run(worker, txn, source, sink).await,
             Step::Purge => steps::purge::run(worker, txn),
             Step::Synth(page) => steps::synth::run(worker, txn, page),
             Step::Deliver(delivery) => steps::deliver::run(worker, txn, delivery, source, sink).await,
@@ -104,6 +111,7 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
         protocol: "HTTP/1.1",
         status: txn.status,
         body_bytes,
+        pipe_bytes_in: txn.pipe_bytes_in,
         duration,
         ttfb: txn.head_at.map_or(duration, |at| at.saturating_duration_since(txn.started)),
         outcome: txn.verdict.outcome,

@@ -24,6 +24,11 @@ thread_local! {
     static SEEN: RefCell<BTreeSet<(&'static str, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
 }
 
+/// The transitions since the last look.
+pub(crate) fn seen() -> BTreeSet<(&'static str, &'static str)> {
+    SEEN.take()
+}
+
 /// The drivers tell of each transition here.
 pub(crate) fn saw(from: &'static str, to: &'static str) {
     SEEN.with_borrow_mut(|seen| seen.insert((from, to)));
@@ -36,6 +41,9 @@ fn recv(req) {
     if what == "pass" { return pass(); }
     if what == "synth" { return synth(200, "Made"); }
     if what == "restart" { return restart(); }
+    if what == "policy" && !req.vars.has("changed") { req.vars["changed"] = true; return policy("other"); }
+    if what == "twice" { return policy("other"); }
+    if what == "pipe" { return pipe(); }
     if req.restarts > 0 && req.method == "PURGE" { req.method = "GET"; return lookup(); }
 }
 fn hash(req, key) { if req.http.has("x-hash-fault") { throw "no key"; } }
@@ -57,6 +65,7 @@ fn pass(req) {
     if what == "synth" { return synth(200, "Pass"); }
     if what == "restart" { return restart(); }
 }
+fn pipe(req, bereq) { if req.http.has("x-pipe-synth") { return synth(200, "Pipe"); } }
 fn purge(req, count) { if req.http.has("x-purge-restart") { return restart(); } }
 fn synth(req, resp) { if req.http.has("x-synth-restart") && req.restarts == 0 { return restart(); } }
 fn deliver(req, resp) {
@@ -85,8 +94,8 @@ fn backend_response(bereq, beresp) {
 fn backend_error(bereq, beresp) { if bereq.http.has("x-error-retry") && bereq.retries == 0 { return retry(); } }
 "#;
 
-/// `/fresh*` for an hour; `/valid*` to be validated each time; `/once*` the same, and then the connection is cut.
-fn origin() -> SocketAddr {
+/// `/dead*` is cut; `/fresh*` for an hour; `/valid*` to be validated each time; `/once*` the same, and then the connection is cut.
+pub(crate) fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -108,7 +117,7 @@ fn answer(mut stream: TcpStream) {
     let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let conditional = head.contains("if-none-match");
-    let reply = if path.starts_with("/once") && conditional {
+    let reply = if path.starts_with("/dead") || path.starts_with("/once") && conditional {
         return;
     } else if conditional {
         "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: max-age=0\r\nConnection: close\r\n\r\n"
@@ -137,6 +146,12 @@ impl RequestSource for Nothing {
             std::future::pending::<()>().await;
         }
     }
+    fn can_tunnel(&self) -> bool {
+        true
+    }
+    async fn next_raw(&mut self) -> Option<Result<Bytes, SourceFault>> {
+        None
+    }
 }
 
 #[derive(Default)]
@@ -160,6 +175,14 @@ impl ResponseSink for Taken {
         self.whole = true;
         Ok(())
     }
+    async fn write_raw(&mut self, bytes: &[u8]) -> Result<usize, ClientGone> {
+        self.body.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    async fn finish_raw(&mut self) -> Result<(), ClientGone> {
+        self.whole = true;
+        Ok(())
+    }
     async fn abort(&mut self) {}
     fn close_after(&mut self) {}
     fn body_bytes(&self) -> u64 {
@@ -168,8 +191,14 @@ impl ResponseSink for Taken {
 }
 
 fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
+    let environment = Environment { policies: vec!["other".to_owned()], ..Environment::default() };
+    let policy = Policy::compile("edges.rhai", POLICY, Arc::new(environment)).expect("the policy is right");
+    worker_with(origin, clock, Arc::clone(&policy), policy)
+}
+
+/// With that policy, and another one to change it for.
+pub(crate) fn worker_with(origin: SocketAddr, clock: Clock, policy: Arc<Policy>, other: Arc<Policy>) -> Arc<Worker> {
     let address = Address::Tcp { host: origin.ip().to_string(), port: origin.port() };
-    let policy = Policy::compile("edges.rhai", POLICY, Arc::new(Environment::default())).expect("the policy is right");
     let core = Core {
         store: Store::new(StoreOptions::default()),
         backends: Backends::new(vec![OriginOptions::new("app", address)], vec![]).expect("one origin"),
@@ -189,11 +218,16 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
             transit_window: 1 << 16,
             purgers: Some(Acl::parse(["127.0.0.0/8"]).expect("an acl")),
             invalidation: crate::Invalidation::default(),
+            pipe: crate::Pipes::default(),
             jitter: crate::Jitter::default(),
             ranges_max: 4,
             status_key: false,
         },
-        policy: arc_swap::ArcSwap::new(policy),
+        policies: arc_swap::ArcSwap::new(copal_policy::Policies::new(
+            policy,
+            [("other".to_owned(), other)].into(),
+            std::collections::BTreeMap::new(),
+        )),
         access_log: None,
         witness: None,
     };
@@ -203,7 +237,7 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
 /// Method, URL, fields, and the status that must come.
 type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
 
-async fn ask(worker: &Arc<Worker>, method: &str, url: &str, fields: &[(&str, &str)]) -> u16 {
+pub(crate) async fn ask(worker: &Arc<Worker>, method: &str, url: &str, fields: &[(&str, &str)]) -> u16 {
     let addr = SocketAddr::from(([127, 0, 0, 1], 4000));
     let mut txn = Txn::new(&worker.core, addr, addr, Arc::from("host"));
     let mut req = RequestHead::get(url, fields.iter().copied().chain([("Host", "a.example")]));
@@ -259,6 +293,12 @@ fn every_edge_of_both_tables_is_taken() {
         ("GET", "/any", &[("x-recv", "synth"), ("x-synth-restart", "1")], 200),
         ("GET", "/any", &[("x-recv", "restart")], 200),
         ("GET", "/any", &[("x-recv", "restart"), ("x-again", "1")], 503),
+        // What a tunnel carries is no response here: it has no status.
+        ("GET", "/any", &[("x-recv", "pipe")], 0),
+        ("GET", "/any", &[("x-recv", "pipe"), ("x-pipe-synth", "1")], 200),
+        ("GET", "/any", &[("x-recv", "pipe"), ("Connection", "upgrade"), ("Upgrade", "websocket")], 200),
+        ("GET", "/any", &[("x-recv", "policy")], 200),
+        ("GET", "/any", &[("x-recv", "twice")], 503),
         ("PURGE", "/fresh", &[], 200),
         ("PURGE", "/fresh", &[("x-purge-restart", "1")], 200),
         ("GET", "/fresh-7", &[("x-backend-fetch", "error")], 503),
@@ -292,7 +332,7 @@ fn every_edge_of_both_tables_is_taken() {
             tokio::task::yield_now().await;
         }
     });
-    let seen = SEEN.take();
+    let seen = seen();
     let client = CLIENT_EDGES.iter().map(|(from, to, _)| (from.name(), to.name()));
     let fetch = FETCH_EDGES.iter().map(|(from, to, _)| (from.name(), to.name()));
     let missing: Vec<_> = client.chain(fetch).filter(|edge| !seen.contains(edge)).collect();

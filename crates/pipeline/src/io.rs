@@ -55,6 +55,16 @@ pub trait RequestSource: Send {
     /// Comes when the client is known to have left, and never otherwise: for watching it while nothing is read from it and
     /// nothing sent to it. Dropping the future loses nothing.
     fn gone(&mut self) -> impl Future<Output = ()> + Send;
+    /// Can this request's connection become a tunnel? Only where it carries one request at a time, and while nothing of the
+    /// request's body has been read.
+    fn can_tunnel(&self) -> bool {
+        false
+    }
+    /// For a tunnel, once the request's body is over: the next bytes, whatever they mean; `None` when the client has closed
+    /// its side. Dropping the future loses nothing.
+    fn next_raw(&mut self) -> impl Future<Output = Option<Result<Bytes, SourceFault>>> + Send {
+        async { Some(Err(SourceFault::Gone)) }
+    }
 }
 
 /// What will follow a response head.
@@ -85,6 +95,17 @@ pub trait ResponseSink: Send {
     fn abort(&mut self) -> impl Future<Output = ()> + Send;
     /// Nothing can follow this response on the connection.
     fn close_after(&mut self);
+    /// A tunnel begins: no request and no response follows it, and what ends it early must be seen to.
+    fn start_raw(&mut self) {}
+    /// For a tunnel: sends some of these bytes as they are, and tells how many. Dropping the future sends nothing.
+    fn write_raw(&mut self, bytes: &[u8]) -> impl Future<Output = Result<usize, ClientGone>> + Send {
+        let _none = bytes;
+        async { Err(ClientGone) }
+    }
+    /// For a tunnel: nothing more will be sent; the client may go on sending.
+    fn finish_raw(&mut self) -> impl Future<Output = Result<(), ClientGone>> + Send {
+        async { Err(ClientGone) }
+    }
     /// Body bytes taken so far for this response.
     fn body_bytes(&self) -> u64;
 }

@@ -8,6 +8,8 @@
 //!
 //! Not one type of the HTTP front is named here: see [`io`] for the seam.
 
+#[cfg(test)]
+mod action_tests;
 pub mod core;
 mod driver;
 #[cfg(test)]
@@ -19,6 +21,8 @@ mod jitter;
 mod partial;
 mod protocols;
 mod purge;
+mod relay;
+mod request_body;
 mod selecting;
 pub mod step;
 mod steps;
@@ -27,7 +31,7 @@ mod tracer;
 mod txn;
 mod words;
 
-pub use crate::core::{Core, Invalidation, Settings, Worker};
+pub use crate::core::{Core, Invalidation, Pipes, Settings, Worker};
 pub use driver::serve;
 pub use jitter::Jitter;
 pub use protocols::Protocols;

@@ -18,6 +18,8 @@ pub enum ClientStep {
     Miss,
     /// A fetch that is not stored.
     Pass,
+    /// Bytes go both ways between client and origin, whatever they mean.
+    Pipe,
     /// The object is dropped.
     Purge,
     /// Copal answers by itself.
@@ -62,6 +64,7 @@ impl ClientStep {
             ClientStep::Hit => "hit",
             ClientStep::Miss => "miss",
             ClientStep::Pass => "pass",
+            ClientStep::Pipe => "pipe",
             ClientStep::Purge => "purge",
             ClientStep::Synth => "synth",
             ClientStep::Deliver => "deliver",
@@ -96,7 +99,9 @@ use ClientStep as C;
 pub const CLIENT_EDGES: &[Edge<ClientStep>] = &[
     (C::Recv, C::Hash, "lookup or purge: both need the key"),
     (C::Recv, C::Pass, "pass"),
+    (C::Recv, C::Pipe, "pipe"),
     (C::Recv, C::Synth, "synth, redirect, fail, or a fault of the policy"),
+    (C::Recv, C::Recv, "policy: the recv of another one"),
     (C::Recv, C::Restart, "restart"),
     (C::Hash, C::Lookup, "the key is made"),
     (C::Hash, C::Purge, "the key is made for a purge"),
@@ -120,6 +125,9 @@ pub const CLIENT_EDGES: &[Edge<ClientStep>] = &[
     (C::Pass, C::Synth, "synth, fail, abandoned, or a fault of the policy"),
     (C::Pass, C::Restart, "restart"),
     (C::Pass, C::Done, "the client left, and the fetch ends"),
+    (C::Pipe, C::Done, "the tunnel is over, or the client left before it was open"),
+    (C::Pipe, C::Deliver, "the origin did not change protocols, and answered"),
+    (C::Pipe, C::Synth, "synth, fail, a fault of the policy, or no tunnel to be had"),
     (C::Purge, C::Synth, "purged"),
     (C::Purge, C::Restart, "restart: fetch anew what was purged"),
     (C::Synth, C::Deliver, "the page is made"),

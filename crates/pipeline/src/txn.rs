@@ -1,11 +1,12 @@
 //! All that is known of one request on its way through the steps. Its memory is reused along a connection.
 
 use crate::core::{Core, Worker};
+use crate::request_body::Kept;
 use crate::tracer::{Tracer, called};
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
-use copal_policy::{Action, Fault, FaultKind, Hook, Policy, RequestVars, ResponseVars, Scene};
+use copal_policy::{Action, Fault, FaultKind, Hook, Policies, Policy, RequestBody, RequestVars, ResponseVars, Scene};
 use copal_semantics::cache_control::Obeyed;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::proxy_status::ProxyError;
@@ -55,8 +56,16 @@ impl Default for Verdict {
 /// One request.
 pub struct Txn {
     scene: Option<Box<Scene>>,
-    /// The policy that this request began with; a reload does not change it under way.
+    /// The policies that this request began with; a reload does not change them under way.
+    policies: Arc<Policies>,
+    /// The one of them that decides.
     pub policy: Arc<Policy>,
+    /// The policy may still be changed for another.
+    may_change: bool,
+    /// The request's body, where the policy wanted it.
+    pub(crate) kept: Option<Arc<Kept>>,
+    /// The beginning of a body that was too large to be kept: it goes to the origin before the rest.
+    pub(crate) prefix: Option<Kept>,
     /// The cache key, once hash has made it.
     pub key: KeyBuf,
     /// The hash of the key.
@@ -79,6 +88,8 @@ pub struct Txn {
     pub head_at: Option<Instant>,
     /// The status that was sent.
     pub status: u16,
+    /// Bytes that its tunnel carried from the client.
+    pub(crate) pipe_bytes_in: u64,
     /// Which of a request's own cache directives count on the listener that it came to (RFC 9111 §5.2.1).
     pub obeyed: Obeyed,
     /// Notes what happens, for who wants this request explained.
@@ -113,9 +124,14 @@ impl Txn {
             peer.port = addr.port();
         }
         scene.hostname = hostname;
+        let policies = core.policies.load_full();
         Txn {
             scene: Some(scene),
-            policy: core.policy.load_full(),
+            policy: Arc::clone(policies.main()),
+            policies,
+            may_change: false,
+            kept: None,
+            prefix: None,
             key: KeyBuf::default(),
             hash: 0,
             now: Time::EPOCH,
@@ -127,6 +143,7 @@ impl Txn {
             error: None,
             head_at: None,
             status: 0,
+            pipe_bytes_in: 0,
             obeyed: Obeyed::default(),
             trace: Tracer::default(),
             close: false,
@@ -149,9 +166,16 @@ impl Txn {
         self.now = core.clock.now();
         self.started = copal_observe::clock::ticks();
         {
-            let current = core.policy.load();
-            if !Arc::ptr_eq(&current, &self.policy) {
-                self.policy = Arc::clone(&current);
+            let current = core.policies.load();
+            if !Arc::ptr_eq(&current, &self.policies) {
+                self.policies = Arc::clone(&current);
+            }
+            let begins_with = match self.policies.has_hosts() {
+                true => self.policies.for_host(self.req().headers.get("host")),
+                false => self.policies.main(),
+            };
+            if !Arc::ptr_eq(begins_with, &self.policy) {
+                self.policy = Arc::clone(begins_with);
             }
         }
         if let Some(witness) = &core.witness {
@@ -164,6 +188,9 @@ impl Txn {
         self.error = None;
         self.head_at = None;
         self.status = 0;
+        self.pipe_bytes_in = 0;
+        self.kept = None;
+        self.prefix = None;
         self.close = false;
         self.deliver_failed = false;
         self.synths = 0;
@@ -177,7 +204,7 @@ impl Txn {
         scene.now = now;
         let mut xid = std::mem::take(&mut scene.req_vars.xid);
         xid.clear();
-        scene.req_vars = RequestVars::default();
+        scene.req_vars = RequestVars { time: now, ..RequestVars::default() };
         scene.resp_vars = ResponseVars::default();
         scene.obj = None;
         scene.purge_count = 0;
@@ -197,6 +224,41 @@ impl Txn {
                 let _valid = scene.req.headers.set("X-Request-Id", &scene.req_vars.xid);
             }
         }
+        self.keep_original();
+    }
+
+    /// Keeps the request as it came, for the case that it is wanted back, or another policy is to have it.
+    fn keep_original(&mut self) {
+        let wanted = self.policies.has_named() || self.policy.rolls_back();
+        let original = wanted.then(|| Box::new(self.req().clone()));
+        self.scene_mut().original = original;
+        self.may_change = self.policies.has_named();
+    }
+
+    /// Goes on with another policy, once, with the request as it came; what the one before has put into `req.vars` stays.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn change_policy(&mut self, name: &str) -> Result<(), String> {
+        let restarts = self.scene().req_vars.restarts;
+        if restarts > 0 {
+            return Err(format!("policy({name:?}) after a restart: only the first recv can change the policy"));
+        }
+        let Some(next) = self.policies.named(name).map(Arc::clone) else {
+            return Err(format!("policy({name:?}): [policy.named] has none of that name"));
+        };
+        let Some(original) = self.scene().original.as_deref().filter(|_| self.may_change).cloned() else {
+            return Err(format!("policy({name:?}): the policy was changed before, and is not changed twice"));
+        };
+        self.policy = next;
+        self.may_change = false;
+        let scene = self.scene_mut();
+        scene.req = original;
+        let RequestVars { xid, vars, time, .. } = std::mem::take(&mut scene.req_vars);
+        scene.req_vars = RequestVars { xid, vars, time, ..RequestVars::default() };
+        scene.client.identity = None;
+        scene.ban_error.clear();
+        Ok(())
     }
 
     /// What the hooks see.
@@ -255,6 +317,11 @@ pub(crate) fn run_hook(
     }
     let taken = scene.take().expect(SCENE_IS_HERE);
     let (back, result) = if trace.is_on() { called(trace, policy, hook, taken) } else { policy.call(hook, taken) };
+    if hook == Hook::Recv && matches!(back.req_body, RequestBody::Wanted(_)) {
+        // It has not decided: it waits for the body, and will run again.
+        *scene = Some(back);
+        return Ok(Action::Default);
+    }
     *scene = Some(back);
     result.map_err(|fault| {
         worker.count(Counter::PolicyErrors);

@@ -36,7 +36,8 @@ fn method_not_allowed() -> Action {
     Action::Synth { status: 405, reason: "Method Not Allowed".to_owned() }
 }
 
-/// The key is the url and the host in lower case; without a host, the address that was asked.
+/// The key is the url and the host in lower case; without a host, the address that was asked. With a body that the policy
+/// has kept, also the method and that body: what is asked by it is not what the url alone stands for.
 pub fn hash(scene: &mut Scene) -> Action {
     scene.key.add(scene.req.url.as_bytes());
     match scene.req.headers.get("host") {
@@ -44,6 +45,7 @@ pub fn hash(scene: &mut Scene) -> Action {
         Some(host) => scene.key.add(host),
         None => scene.key.add(scene.server.ip.to_string().as_bytes()),
     }
+    crate::host::body::add_to_key(scene);
     Action::Lookup
 }
 

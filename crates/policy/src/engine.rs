@@ -9,7 +9,7 @@ use crate::current::Running;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook};
-use crate::host::{Bereq, Beresp, Client, Key, Local, Obj, Remote, Req, Resp, Server};
+use crate::host::{Bereq, Beresp, Client, Key, Local, Obj, Param, Remote, Req, Resp, Server, Storage, Top};
 use crate::library::patterns::Patterns;
 use crate::native::{Literals, Own};
 use crate::scene::Scene;
@@ -316,6 +316,9 @@ fn push(scope: &mut Scope<'static>, name: &'static str) {
         "server" => Dynamic::from(Server),
         "local" => Dynamic::from(Local),
         "remote" => Dynamic::from(Remote),
+        "req_top" => Dynamic::from(Top),
+        "param" => Dynamic::from(Param),
+        "storage" => Dynamic::from(Storage),
         // These change from call to call, so they cannot be constants; the checks see to it that none writes them.
         "now" | "count" => {
             let start = if name == "now" { Dynamic::from(Time::EPOCH) } else { Dynamic::from(0_i64) };

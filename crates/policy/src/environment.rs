@@ -6,7 +6,8 @@ use crate::coverage::Coverage;
 use crate::library::geo::Geo;
 use crate::library::throttle::Throttle;
 use crate::limits::Limits;
-use copal_semantics::Time;
+use crate::scene::ScriptValue;
+use copal_semantics::{Span, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -30,11 +31,22 @@ pub trait Invalidate: Send + Sync {
     /// Purges what carries any of these tags, or makes it stale; how many objects there were.
     fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64;
 
+    /// Purges what is stored under that key, or makes it stale `soft` from now at the latest; how many objects there were.
+    fn purge_key(&self, key: &[u8], soft: Option<Span>, now: Time) -> u64;
+
     /// Bans what the expression is about.
     ///
     /// # Errors
     /// Why it was refused, in words for people.
     fn ban(&self, expression: &str, now: Time) -> Result<(), String>;
+}
+
+/// Tells how full the store is.
+pub trait Room: Send + Sync {
+    /// Bytes in use.
+    fn used(&self) -> u64;
+    /// Bytes that there are.
+    fn size(&self) -> u64;
 }
 
 /// The world around a policy.
@@ -46,6 +58,8 @@ pub struct Environment {
     pub backends: Vec<String>,
     /// The names of the directors.
     pub directors: Vec<String>,
+    /// The names of the policies that `policy(..)` can go on with.
+    pub policies: Vec<String>,
     /// Actions that the host cannot carry out: a policy that uses one is refused at load.
     pub unavailable: Vec<ActionKind>,
     /// What one hook may do.
@@ -66,6 +80,12 @@ pub struct Environment {
     pub invalidate: Arc<dyn Invalidate>,
     /// Reads a ban expression, so that those written in a policy are refused at load.
     pub read_ban: fn(&str) -> Result<(), String>,
+    /// How full the store is.
+    pub room: Arc<dyn Room>,
+    /// What the owner has set, under the names of `param`.
+    pub params: BTreeMap<&'static str, ScriptValue>,
+    /// The environment variables of the process.
+    pub variable: fn(&str) -> Option<String>,
 }
 
 impl Default for Environment {
@@ -74,6 +94,7 @@ impl Default for Environment {
             acls: BTreeMap::new(),
             backends: Vec::new(),
             directors: Vec::new(),
+            policies: Vec::new(),
             unavailable: Vec::new(),
             limits: Limits::default(),
             health: Arc::new(AllHealthy),
@@ -85,6 +106,9 @@ impl Default for Environment {
             geo: None,
             invalidate: Arc::new(NothingStored),
             read_ban: |_| Ok(()),
+            room: Arc::new(NothingStored),
+            params: BTreeMap::new(),
+            variable: |_| None,
         }
     }
 }
@@ -127,8 +151,22 @@ impl Invalidate for NothingStored {
         0
     }
 
+    fn purge_key(&self, _key: &[u8], _soft: Option<Span>, _now: Time) -> u64 {
+        0
+    }
+
     fn ban(&self, _expression: &str, _now: Time) -> Result<(), String> {
         Ok(())
+    }
+}
+
+impl Room for NothingStored {
+    fn used(&self) -> u64 {
+        0
+    }
+
+    fn size(&self) -> u64 {
+        0
     }
 }
 

@@ -22,7 +22,7 @@ const fn act(of: &'static str, code: &'static str) -> Example {
 
 /// What the examples find: shown above them in the reference.
 pub const SCENE: &str = "The examples run with the request `GET /shop?b=2&a=1` for `shop.example` from 192.0.2.7, with `Cookie: sessionid=42; \
-_ga=7`, `Accept-Language: de-CH, en;q=0.8`, `Authorization: Basic YW5uYTpzZWNyZXQ=` and the User-Agent of a telephone; a \
+_ga=7`, `Accept-Language: de-CH, en;q=0.8`, `Authorization: Basic YW5uYTpzZWNyZXQ=` and the User-Agent of a telephone, with the body `name=anna`, which has been read; a \
 response `200` with `Server: app`, two fields `Set-Cookie: a=1` and `Set-Cookie: b=2`; the backend `app1`, the director \
 `app`, the access list `purgers` with 10.0.0.0/8, a file `lists/bots.txt` with the text `bad bot`, a GeoIP database in \
 which 192.0.2.0/24 is in Switzerland; a stored object of 20 seconds with 60 to go, 10 of grace and 3 hits; at Sun, 06 Nov 1994 08:49:37 GMT.";
@@ -49,6 +49,8 @@ pub const EXAMPLES: &[Example] = &[
     act("use_new", "return use_new();"),
     ex("ban", "ban(\"obj.http.x-type == html && req.url ~ ^/news/\")", "true"),
     ex("ban_error", "ban(\"req.url ~ ^/news/\"); ban_error().len()", "0"),
+    ex("purge::hard", "purge::hard()", "0"),
+    ex("purge::soft", "purge::soft(duration(\"1m\"))", "0"),
     ex("tags::purge", "tags::purge(\"article-7 author-3\")", "0"),
     ex("tags::soft_purge", "tags::soft_purge([\"article-7\", \"author-3\"])", "0"),
     act("policy", "return policy(\"shop\");"),
@@ -59,6 +61,10 @@ pub const EXAMPLES: &[Example] = &[
     ex("director", "req.backend = director(\"app\"); req.backend == \"app\"", "true"),
 
     ex("std::log", "std::log(\"seen: \" + req.url)", "()"),
+    ex("std::cache_req_body", "std::cache_req_body(\"64KiB\") && req.body == \"name=anna\"", "true"),
+    ex("std::rollback", "req.url = \"/other\"; std::rollback(); req.url", "/shop?b=2&a=1"),
+    ex("std::getenv", "std::getenv(\"SHOP_LANGUAGE\") ?? \"de\"", "de"),
+    ex("std::file_exists", "std::file_exists(\"lists/bots.txt\") && !std::file_exists(\"lists/none.txt\")", "true"),
     ex("std::healthy", "std::healthy(\"app1\")", "true"),
     ex("std::random", "let n = std::random(1, 6); n >= 1 && n <= 6", "true"),
     ex("std::ip", "std::ip(\"10.1.2.3\").within(\"purgers\")", "true"),
@@ -84,6 +90,8 @@ pub const EXAMPLES: &[Example] = &[
     ex("throttle::allowed", "throttle::allowed(client.identity, \"1/m\", 1) && !throttle::allowed(client.identity, \"1/m\", 1)", "true"),
     ex("throttle::remaining", "throttle::remaining(\"login \" + client.identity, \"10/m\", 5)", "5"),
     ex("throttle::wait", "throttle::allowed(\"x\", \"1/m\", 1); throttle::wait(\"x\", \"1/m\", 1)", "60.000"),
+    ex("throttle::give_back", "throttle::allowed(\"y\", \"1/m\", 1); throttle::give_back(\"y\", \"1/m\", 1); throttle::remaining(\"y\", \"1/m\", 1)", "1"),
+    ex("throttle::forget", "throttle::allowed(\"z\", \"1/m\", 1); throttle::forget(\"z\", \"1/m\", 1); throttle::remaining(\"z\", \"1/m\", 1)", "1"),
     ex("json::parse", "json::parse(`{\"tags\": [\"a\", \"b\"]}`).tags.len()", "2"),
     ex("json::get", "json::get(`{\"user\": {\"id\": 7}}`, \"/user/id\")", "7"),
     ex("json::quote", "json::quote(\"say \\\"hi\\\"\")", "\"say \\\"hi\\\"\""),
@@ -111,6 +119,8 @@ pub const EXAMPLES: &[Example] = &[
     ex("BackendRequest.device", "bereq.device()", "desktop"),
     ex("Response.harden", "resp.harden(); resp.http.x_content_type_options", "nosniff"),
     ex("Response.cors", "resp.cors([\"https://app.example\"], \"GET, POST\", duration(\"1h\")); resp.http.vary", "Origin"),
+    ex("Request.body_matches", "req.body_matches(\"^name=\") && req.body_size == 9 && req.body == \"name=anna\"", "true"),
+    ex("Key.add_body", "key.add_body()", "()"),
     ex("Key.add", "key.add(req.device())", "()"),
     ex("Headers.has", "req.http.has(\"Cookie\")", "true"),
     ex("Headers.remove", "req.http.remove(\"cookie\"); req.http.cookie", "()"),
@@ -118,6 +128,7 @@ pub const EXAMPLES: &[Example] = &[
     ex("Headers.remove_lines", "resp.http.remove_lines(\"set-cookie\", \"^a=\"); resp.http.set_cookie", "b=2"),
     ex("Headers.append", "resp.http.append(\"set-cookie\", \"c=3\"); resp.http.all(\"set-cookie\").len()", "3"),
     ex("Headers.all", "resp.http.all(\"set-cookie\")[1]", "b=2"),
+    ex("Headers.find", "resp.http.find(\"set-cookie\", \"^b=\")", "b=2"),
     ex("Headers.collect", "req.http.append(\"x-a\", 1); req.http.append(\"x-a\", 2); req.http.collect(\"x-a\")", "1, 2"),
     ex("Cookies.has", "req.cookie.has(\"sessionid\")", "true"),
     ex("Cookies.get", "req.cookie.get(\"sessionid\")", "42"),

@@ -28,6 +28,8 @@ pub enum Literal {
     Director,
     /// The first argument names a backend or director.
     Either,
+    /// The first argument names a policy.
+    Policy,
     /// The first argument is a duration; only when it stands alone, as a second one catches what is none.
     Duration,
     /// The first argument is a size.
@@ -44,6 +46,8 @@ pub enum Literal {
     File,
     /// The first argument is a ban expression.
     Ban,
+    /// The first argument is the path of a text that may be beside the policy; it is read at load.
+    MayBeFile,
     /// Nothing to check but that the configuration has a GeoIP database.
     Geo,
 }
@@ -126,7 +130,7 @@ pub const FUNCTIONS: &[Function] = &[
     act("merge", &[], 0, "Merge the 304 into the stored head."),
     act("keep_stale", &[], 0, "Leave the stored head as it was."),
     act("use_new", &[], 0, "Use only the header fields of the 304."),
-    act("policy", &["name: string"], 0, "Go on with another policy."),
+    free("policy", &["name: string"], 0, Action, Literal::Policy, "Go on with another policy of the configuration (`[policy.named]`): its `recv` gets the request as it came, with `req.vars` as they are. Once for a request, and not after a restart."),
 
     free("duration", &["text: string", "fallback: Duration"], 1, Duration, Literal::Duration, "A duration: \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\", \"1y\", or several as in \"1h30m\". A fallback is for text from outside."),
     free("bytes", &["text: string", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
@@ -138,7 +142,14 @@ pub const FUNCTIONS: &[Function] = &[
     module("tags", "purge", &["keys: ?"], Int, "Drops every object that carries any of these tags: a text with keys between spaces or commas, or an array of keys. How many there were."),
     module("tags", "soft_purge", &["keys: ?"], Int, "Makes them stale instead: grace still serves them."),
 
+    module("purge", "hard", &[], Int, "In `hit` and `miss`: drops what is stored under the key of this request, all variants. How many objects there were."),
+    Function { optional: 1, ..module("purge", "soft", &["ttl: Duration"], Int, "In `hit` and `miss`: makes it stale instead, at once or when the ttl is over. It can only shorten; grace and keep count from there.") },
+
     module("std", "log", &["value: ?"], Unit, "Adds a line to the log of this transaction."),
+    lit(Literal::Size, module("std", "cache_req_body", &["size: string"], Bool, "In `recv`: reads the body of the request, if it is not larger than that, and keeps it; false when it is larger, and then it streams as ever. A kept body can be looked at, is part of the key, and is sent again after a restart or a retry. The hook begins again when the body is there, so call it first.")),
+    module("std", "getenv", &["name: string"], Text, "The environment variable of that name, of the process that serves; `()` when there is none."),
+    lit(Literal::MayBeFile, module("std", "file_exists", &["path: string"], Bool, "Was there such a text beside the policy when it was loaded? Then `std::file` has it.")),
+    module("std", "rollback", &[], Unit, "In the hooks of the client's side: `req` is again as it came: method, url and header fields."),
     lit(Literal::Either, module("std", "healthy", &["name: string"], Bool, "Can this backend or director serve?")),
     module("std", "random", &["from: ?", "to: ?"], Any, "A random number: of integers from..=to, of numbers from..to."),
     Function { on: On::Module("std"), name: "ip", params: &["text: string", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address. A fallback is for text from outside." },
@@ -165,6 +176,8 @@ pub const FUNCTIONS: &[Function] = &[
     lit(Literal::Rate, module("throttle", "allowed", &["key: string", "rate: string", "burst: int"], Bool, "May it happen once more? Takes one when it may. The rate is \"10/s\", \"100/m\" or \"5/10s\"; a burst comes at once.")),
     lit(Literal::Rate, module("throttle", "remaining", &["key: string", "rate: string", "burst: int"], Int, "How often it may happen at once now. Takes none.")),
     lit(Literal::Rate, module("throttle", "wait", &["key: string", "rate: string", "burst: int"], Duration, "How long until it may happen; zero when it may now.")),
+    lit(Literal::Rate, module("throttle", "give_back", &["key: string", "rate: string", "burst: int"], Unit, "Takes the last one of that key back, as if it had not come.")),
+    lit(Literal::Rate, module("throttle", "forget", &["key: string", "rate: string", "burst: int"], Unit, "Forgets what has been counted of that key.")),
     module("json", "parse", &["text: ?"], Any, "The value of a JSON text; `()` when it is none."),
     module("json", "get", &["text: ?", "pointer: string"], Any, "What a JSON pointer such as \"/user/id\" finds; `()` when there is nothing."),
     module("json", "quote", &["text: string"], Text, "As a JSON string, with its quotes."),
@@ -193,13 +206,16 @@ pub const FUNCTIONS: &[Function] = &[
     method(Bereq, "device", &[], Text, "\"mobile\", \"tablet\", \"desktop\" or \"bot\", by client hint and User-Agent."),
     method(Resp, "harden", &[], Unit, "Sets the security headers that fit any site, unless the application has set them, and removes Server and the like. Strict-Transport-Security and Content-Security-Policy are yours to set."),
     method(Resp, "cors", &["origins: Array", "methods: string", "max_age: Duration"], Unit, "Lets pages of these origins read the response, and answers a preflight."),
+    lit(Literal::Regex(0), method(Req, "body_matches", &["re: string"], Bool, "Does the expression match somewhere in the body that `std::cache_req_body` has kept?")),
     method(Key, "add", &["part: ?"], Unit, "Adds a part to the cache key."),
+    method(Key, "add_body", &[], Unit, "Adds the digest of the body that `std::cache_req_body` has kept. Without a `hash` hook that returns `lookup()`, method and body are in the key already."),
     method(Headers, "has", &["name: string"], Bool, "Is there such a field?"),
     method(Headers, "remove", &["name: string"], Unit, "Removes all fields of that name."),
     method(Headers, "remove_matching", &["pattern: string"], Unit, "Removes all fields whose name matches; `*` stands for anything."),
     lit(Literal::Regex(1), method(Headers, "remove_lines", &["name: string", "regex: string"], Unit, "Removes those fields of that name whose value matches.")),
     method(Headers, "append", &["name: string", "value: ?"], Unit, "Adds a field line, keeping those there are."),
     method(Headers, "all", &["name: string"], Array, "The values of all fields of that name."),
+    lit(Literal::Regex(1), method(Headers, "find", &["name: string", "re: string"], Text, "The first line of that field which the expression matches; `()` when none does.")),
     method(Headers, "collect", &["name: string"], Text, "Joins the fields of that name into one line, and gives it; `()` when there is none. Set-Cookie is left as it is."),
     method(Cookies, "has", &["name: string"], Bool, "Is there such a cookie?"),
     method(Cookies, "get", &["name: string"], Text, "Its value; `()` when missing."),
@@ -222,7 +238,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 8] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags"];
+pub const MODULES: [&str; 9] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

@@ -76,7 +76,7 @@ pub const HOOKS: [HookRow; HOOK_COUNT] = [
     row(Hook::Hit, "hit", &["req", "obj"], &[Deliver, Miss, Pass, Restart, Synth, Fail], "an object was found, fresh or in grace", "deliver, with a refresh in the background when it is stale"),
     row(Hook::Miss, "miss", &["req"], &[Fetch, Pass, Restart, Synth, Fail], "nothing usable was found", "fetch"),
     row(Hook::Pass, "pass", &["req"], &[Fetch, Restart, Synth, Fail], "before a fetch whose response is not stored", "fetch"),
-    row(Hook::Pipe, "pipe", &["req", "bereq"], &[Pipe, Synth, Fail], "before a tunnel to the origin (not in this version)", "pipe"),
+    row(Hook::Pipe, "pipe", &["req", "bereq"], &[Pipe, Synth, Fail], "before a tunnel to the origin", "pipe"),
     row(Hook::Purge, "purge", &["req", "count"], &[Synth, Restart, Fail], "after a purge", "synth 200 with the count"),
     row(Hook::BackendFetch, "backend_fetch", &["bereq"], &[Fetch, Abandon, Error, Fail], "before the origin is asked", "fetch"),
     row(Hook::BackendRefresh, "backend_refresh", &["bereq", "beresp", "stale"], &[Merge, KeepStale, UseNew, Retry, Abandon, Error, Fail], "a 304 came", "merge"),

@@ -30,6 +30,7 @@ mod library;
 pub mod limits;
 mod native;
 mod notes;
+pub mod policies;
 pub mod policy;
 pub mod scene;
 mod sources;
@@ -43,7 +44,7 @@ pub use action::{Action, ActionKind};
 pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
-pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, SeededRandom};
+pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, Room, SeededRandom};
 pub use fault::{Fault, FaultCount, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};
@@ -51,8 +52,10 @@ pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
 pub use native::Interpreted;
 pub use notes::{Did, Note};
+pub use policies::Policies;
 pub use policy::{HookRuns, How, Policy};
 pub use scene::{
-    BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
+    BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestBody, RequestVars, ResponseVars, Scene,
+    ScriptValue,
 };
 pub use traced::Traced;

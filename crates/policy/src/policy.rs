@@ -26,6 +26,8 @@ pub struct Policy {
     /// Those of them that do something.
     runs: HookSet,
     version: u64,
+    reads_bodies: bool,
+    rolls_back: bool,
     name: String,
     sources: Arc<Sources>,
     env: Arc<Environment>,
@@ -99,6 +101,8 @@ impl Policy {
                 hooks: HookSet::NONE,
                 runs: HookSet::NONE,
                 version: 0,
+                reads_bodies: false,
+                rolls_back: false,
                 name: "builtin".to_owned(),
                 sources: Arc::default(),
                 env: Arc::default(),
@@ -135,10 +139,15 @@ impl Policy {
         env: Arc<Environment>,
     ) -> Result<Arc<Policy>, Diagnostics> {
         let (sources, hooks, runs) = check::check(name, source, folder, &env)?;
+        let mentions = |name: &str| {
+            std::iter::once(&sources.main).chain(sources.modules.values()).any(|file| file.text.contains(name))
+        };
         let mut policy = Policy {
             hooks,
             runs,
             version: VERSION.fetch_add(1, Ordering::Relaxed),
+            reads_bodies: mentions("cache_req_body"),
+            rolls_back: mentions("rollback"),
             name: name.to_owned(),
             sources: Arc::new(crate::coverage::with_calls(sources, &env)),
             env,
@@ -248,6 +257,18 @@ impl Policy {
     #[must_use]
     pub fn has(&self, hook: Hook) -> bool {
         self.hooks.has(hook)
+    }
+
+    /// Does it call `std::rollback` anywhere? Then it may want the request back as it came.
+    #[must_use]
+    pub fn rolls_back(&self) -> bool {
+        self.rolls_back
+    }
+
+    /// Does it call `std::cache_req_body` anywhere? Then its `recv` may have to be run twice.
+    #[must_use]
+    pub fn reads_bodies(&self) -> bool {
+        self.reads_bodies
     }
 
     /// The hooks that it defines.

@@ -2,6 +2,7 @@
 //!
 //! The pipeline keeps one per transaction, moves it into [`crate::Policy::call`] and gets it back.
 
+use bytes::Bytes;
 use copal_semantics::{RequestHead, ResponseHead, Span, Time};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,6 +15,10 @@ pub struct Scene {
     pub req: RequestHead,
     /// What else `req` has.
     pub req_vars: RequestVars,
+    /// The request as it came, where the policy may want it back.
+    pub original: Option<Box<RequestHead>>,
+    /// What is known of the request's body.
+    pub req_body: RequestBody,
     /// The response to the client, `resp`.
     pub resp: ResponseHead,
     /// What else `resp` has.
@@ -50,6 +55,22 @@ pub struct Scene {
     pub log: Vec<String>,
 }
 
+/// The body of a request, as far as a policy may know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RequestBody {
+    /// There is none.
+    #[default]
+    None,
+    /// There is one, of that length if it was announced; it streams to the origin unless a policy wants to see it.
+    Unread(Option<u64>),
+    /// `std::cache_req_body` was called: up to so many bytes are to be read, and the hook is to be run again from its start.
+    Wanted(u64),
+    /// It was read.
+    Cached(Bytes),
+    /// It is larger than the policy wanted it to be, and streams.
+    TooLarge,
+}
+
 /// The variables of `req` beside its head.
 #[derive(Debug, Clone, Default)]
 pub struct RequestVars {
@@ -67,6 +88,8 @@ pub struct RequestVars {
     pub restarts: u32,
     /// How deep in ESI includes.
     pub esi_level: u32,
+    /// When its head was complete.
+    pub time: Time,
     /// The id of the transaction.
     pub xid: String,
     /// A hit-for-miss marker was found.
@@ -93,6 +116,10 @@ pub struct ResponseVars {
 pub struct BackendRequestVars {
     /// Name of the backend or director chosen.
     pub backend: Option<String>,
+    /// When the fetch began.
+    pub time: Time,
+    /// When the head of the answer came.
+    pub answered: Time,
     /// How often it was retried.
     pub retries: u32,
     /// No client waits: a refresh in the background.
@@ -111,6 +138,10 @@ pub struct BackendRequestVars {
     pub between_bytes_timeout: Option<Span>,
     /// How long all of the attempt may take; none is the backend's own.
     pub total_timeout: Option<Span>,
+    /// How long a tunnel may last; none is the configured time.
+    pub task_deadline: Option<Span>,
+    /// The request is to be sent without its body.
+    pub no_body: bool,
 }
 
 /// The variables of `beresp` beside its head.
@@ -237,6 +268,8 @@ impl Scene {
         self.bereq.clear();
         self.beresp.clear();
         self.req_vars = RequestVars::default();
+        self.original = None;
+        self.req_body = RequestBody::None;
         self.resp_vars = ResponseVars::default();
         self.bereq_vars = BackendRequestVars::default();
         self.beresp_vars = BackendResponseVars::default();

@@ -34,6 +34,9 @@ pub enum Type {
     Server,
     Local,
     Remote,
+    Top,
+    Param,
+    Storage,
 }
 
 impl Type {
@@ -67,6 +70,9 @@ impl Type {
             Type::Server => "Server",
             Type::Local => "Local",
             Type::Remote => "Remote",
+            Type::Top => "TopRequest",
+            Type::Param => "Param",
+            Type::Storage => "Storage",
         }
     }
 
@@ -83,6 +89,9 @@ impl Type {
             Type::Server => "server",
             Type::Local => "local",
             Type::Remote => "remote",
+            Type::Top => "req_top",
+            Type::Param => "param",
+            Type::Storage => "storage",
             Type::Key => "key",
             Type::Any
             | Type::Unit
@@ -105,13 +114,16 @@ impl Type {
 }
 
 /// The names that a hook finds without being handed them, with their types.
-pub const GLOBALS: [(&str, Type, HookSet); 6] = [
+pub const GLOBALS: [(&str, Type, HookSet); 9] = [
     ("obj", Type::Obj, HookSet::of(&[Hook::Deliver])),
     ("client", Type::Client, HookSet::ALL),
     ("server", Type::Server, HookSet::ALL),
     ("local", Type::Local, HookSet::ALL),
     ("remote", Type::Remote, HookSet::ALL),
     ("now", Type::Time, HookSet::ALL),
+    ("req_top", Type::Top, HookSet::CLIENT),
+    ("param", Type::Param, HookSet::ALL),
+    ("storage", Type::Storage, HookSet::ALL),
 ];
 
 /// The type of a hook's parameter.
@@ -187,8 +199,12 @@ pub const VARS: &[Var] = &[
     ro("req", "restarts", Type::Int, C, "How often the request was restarted."),
     ro("req", "esi_level", Type::Int, C, "How deep in ESI includes; 0 for a request from the client."),
     ro("req", "xid", Type::Text, C, "The id of the transaction, the one in the log."),
+    ro("req", "time", Type::Time, C, "When its head was complete."),
     ro("req", "is_hitmiss", Type::Bool, MARKED, "A hit-for-miss marker was found."),
     ro("req", "is_hitpass", Type::Bool, MARKED, "A hit-for-pass marker was found."),
+    Var { object: "req", name: "body", ty: Type::Text, optional: true, read: C, write: HookSet::NONE, doc: "The body, once `std::cache_req_body` has read it; `\"\"` when there is none, `()` when it was not read or is no UTF-8." },
+    ro("req", "body_cached", Type::Bool, C, "`std::cache_req_body` has kept the body."),
+    Var { object: "req", name: "body_size", ty: Type::Int, optional: true, read: C, write: HookSet::NONE, doc: "How many bytes the body has; `()` when that is not known before it is read." },
     ro("req", "vars", Type::Vars, C, "What the policy carries along with the request: `req.vars[\"name\"]`."),
 
     rw("bereq", "method", Type::Text, B, "The request method."),
@@ -197,6 +213,8 @@ pub const VARS: &[Var] = &[
     ro("bereq", "http", Type::Headers, B, "The header fields; Content-Length and Transfer-Encoding can only be read."),
     ro("bereq", "cookie", Type::Cookies, B, "The cookies, a view of the Cookie header."),
     opt("bereq", "backend", Type::Backend, B, "The backend or director to ask."),
+    Var { object: "bereq", name: "body", ty: Type::Text, optional: true, read: B, write: HookSet::of(&[Hook::BackendFetch]), doc: "The body of the request, as `req.body`. `()` can be assigned: the request is sent without it." },
+    ro("bereq", "time", Type::Time, B, "When the fetch began."),
     ro("bereq", "retries", Type::Int, B, "How often the fetch was retried."),
     ro("bereq", "is_bgfetch", Type::Bool, B, "No client waits: a refresh in the background."),
     ro("bereq", "is_hitmiss", Type::Bool, B, "A hit-for-miss marker caused it."),
@@ -207,6 +225,7 @@ pub const VARS: &[Var] = &[
     opt("bereq", "first_byte_timeout", Type::Duration, B, "How long the first byte may take; `()` is the backend's own."),
     opt("bereq", "between_bytes_timeout", Type::Duration, B, "How long may lie between two reads; `()` is the backend's own."),
     opt("bereq", "total_timeout", Type::Duration, B, "How long all of this attempt may take, to the last byte; `()` is the backend's own."),
+    opt("bereq", "task_deadline", Type::Duration, HookSet::of(&[Hook::Pipe]), "How long the tunnel may last; `()` is the configured `pipe.deadline`."),
 
     rw("beresp", "status", Type::Int, BR, "The status; 1000 and more is sent modulo 1000. Setting it sets the reason phrase, too."),
     rw("beresp", "reason", Type::Text, BR, "The reason phrase."),
@@ -216,6 +235,7 @@ pub const VARS: &[Var] = &[
     rw("beresp", "grace", Type::Duration, BR, "How long past its ttl it may be served while it is renewed."),
     rw("beresp", "keep", Type::Duration, BR, "How long past its ttl it is kept for a conditional fetch."),
     rw("beresp", "stale_if_error", Type::Duration, BR, "How long past its ttl it may be served when the origin fails."),
+    ro("beresp", "time", Type::Time, BR, "When its head came."),
     ro("beresp", "age", Type::Duration, BR, "How old it was when it came."),
     rw("beresp", "uncacheable", Type::Bool, BR, "It is not stored. Can be set, not cleared."),
     Var { object: "beresp", name: "body", ty: Type::Text, optional: true, read: BR, write: HookSet::of(&[Hook::BackendError]), doc: "The body of the error page." },
@@ -226,6 +246,7 @@ pub const VARS: &[Var] = &[
     rw("resp", "reason", Type::Text, R, "The reason phrase."),
     ro("resp", "proto", Type::Text, R, "The version of the response."),
     ro("resp", "http", Type::Headers, R, "The header fields."),
+    ro("resp", "time", Type::Time, R, "When it began to be made ready."),
     ro("resp", "hits", Type::Int, R, "How often the object was delivered before; 0 for a miss."),
     Var { object: "resp", name: "body", ty: Type::Text, optional: true, read: R, write: HookSet::of(&[Hook::Synth]), doc: "The body of the page." },
     ro("resp", "is_streaming", Type::Bool, R, "The body is still being fetched."),
@@ -237,6 +258,7 @@ pub const VARS: &[Var] = &[
     ro("obj", "ttl", Type::Duration, O, "How long it is still fresh; negative when stale."),
     ro("obj", "grace", Type::Duration, O, "How long past its ttl it may be served."),
     ro("obj", "keep", Type::Duration, O, "How long past its ttl it is kept."),
+    ro("obj", "time", Type::Time, O, "When the origin made it: `now - obj.age`."),
     ro("obj", "age", Type::Duration, O, "How old it is."),
     ro("obj", "hits", Type::Int, O, "How often it was delivered; in `deliver` 0 for what is not stored."),
     ro("obj", "uncacheable", Type::Bool, O, "It was not stored; in `deliver` true for a pass and for a page made here."),
@@ -250,8 +272,29 @@ pub const VARS: &[Var] = &[
     ro("server", "identity", Type::Text, ALL, "The name of this machine."),
     ro("local", "ip", Type::Address, ALL, "Our address on the connection."),
     ro("local", "port", Type::Int, ALL, "Our port on the connection."),
+    ro("local", "endpoint", Type::Text, ALL, "Our address and port on the connection: \"10.0.0.1:80\"."),
     ro("remote", "ip", Type::Address, ALL, "The peer's address on the connection."),
     ro("remote", "port", Type::Int, ALL, "The peer's port on the connection."),
+
+    ro("req_top", "method", Type::Text, C, "The method of the client's own request; every request is one in this version, as there is no ESI."),
+    ro("req_top", "url", Type::Text, C, "Its path and query, as the policy left them."),
+    ro("req_top", "proto", Type::Text, C, "The version the client speaks."),
+    ro("req_top", "http", Type::Headers, C, "Its header fields, which can only be read here."),
+    ro("req_top", "time", Type::Time, C, "When its head was complete."),
+
+    ro("param", "default_ttl", Type::Duration, ALL, "`[cache] ttl`."),
+    ro("param", "default_grace", Type::Duration, ALL, "`[cache] grace`."),
+    ro("param", "default_keep", Type::Duration, ALL, "`[cache] keep`."),
+    ro("param", "uncacheable_ttl", Type::Duration, ALL, "`[cache] hit_for_miss`."),
+    ro("param", "max_restarts", Type::Int, ALL, "`[policy] max_restarts`."),
+    ro("param", "max_retries", Type::Int, ALL, "`[policy] max_retries`."),
+    ro("param", "pipe_timeout", Type::Duration, ALL, "`[pipe] timeout`."),
+    ro("param", "pipe_task_deadline", Type::Duration, ALL, "`[pipe] deadline`; zero is none."),
+    ro("param", "transit_buffer", Type::Int, ALL, "`[limits] transit_size`, in bytes."),
+
+    ro("storage", "used_space", Type::Int, ALL, "Bytes that the store holds, all of it counted."),
+    ro("storage", "free_space", Type::Int, ALL, "Bytes until `[cache] size`; 0 while room is being made."),
+    ro("storage", "happy", Type::Bool, ALL, "The store takes objects. It always does here: it makes room."),
 ];
 
 /// The variable of that name, if there is one.

@@ -515,10 +515,29 @@ fn what_is_right_is_not_complained_about() {
 #[test]
 fn what_the_host_cannot_carry_out_is_refused_at_load() {
     use copal_policy::ActionKind;
-    let env =
-        Arc::new(Environment { unavailable: vec![ActionKind::Pipe, ActionKind::Policy], ..Environment::default() });
+    let env = Arc::new(Environment {
+        unavailable: vec![ActionKind::Pipe, ActionKind::Policy],
+        policies: vec!["x".into()],
+        ..Environment::default()
+    });
     let source = "fn recv(req) {\n    if req.url == \"/\" { return pipe(); }\n    policy(\"x\")\n}\nfn pipe(req, bereq) { synth(400) }";
     let found = Policy::compile("site.rhai", source, env).expect_err("none of this is available");
     let found: Vec<String> = found.list.iter().map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect();
     assert_eq!(found, UNAVAILABLE);
+}
+
+#[test]
+fn a_policy_that_the_configuration_does_not_name_is_found_at_load() {
+    let env = Arc::new(Environment { policies: vec!["shop".into(), "blog".into()], ..Environment::default() });
+    let check = |name: &str| {
+        let source = format!("fn recv(req) {{\n    return policy(\"{name}\");\n}}");
+        Policy::compile("site.rhai", &source, Arc::clone(&env)).map(drop).map_err(|found| found.list)
+    };
+    assert_eq!(check("shop"), Ok(()));
+    let near = check("shpo").expect_err("no such policy");
+    assert_eq!((near[0].line, near[0].column, near.len()), (2, 19, 1));
+    assert_eq!(near[0].message, "the configuration has no policy \"shpo\"");
+    assert!(near[0].help.as_deref().is_some_and(|help| help.contains("shop")), "{near:?}");
+    let far = check("wiki").expect_err("no such policy");
+    assert!(far[0].help.as_deref().is_some_and(|help| help.contains("[policy.named]")), "{far:?}");
 }

@@ -35,6 +35,7 @@ fn env(folder: &Path) -> Arc<Environment> {
         acls: [("purgers".to_owned(), Acl::parse(["10.0.0.0/8"]).expect("acl"))].into(),
         backends: vec!["app1".into()],
         directors: vec!["app".into()],
+        policies: vec!["shop".into()],
         geo: Some(Arc::new(Geo::open(&folder.join("geo.mmdb")).unwrap_or_else(|e| panic!("{e}")))),
         ..Environment::default()
     })
@@ -53,6 +54,8 @@ fn scene() -> Box<Scene> {
             ("User-Agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148"),
         ],
     );
+    s.req_body = copal_policy::RequestBody::Cached("name=anna".into());
+    s.original = Some(Box::new(s.req.clone()));
     s.bereq = RequestHead::get("/shop?b=2&a=1", [("Host", "shop.example")]);
     s.resp = ResponseHead::new(200, [("Server", "app"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]);
     s.beresp = s.resp.clone();
@@ -85,6 +88,7 @@ fn hook_of(code: &str) -> Hook {
         () if mentions("bereq") || mentions("beresp") => Hook::BackendResponse,
         () if mentions("resp") => Hook::Deliver,
         () if mentions("key") => Hook::Hash,
+        () if code.starts_with("purge::") => Hook::Miss,
         () => Hook::Recv,
     }
 }

@@ -35,6 +35,28 @@ param.first_byte_timeout param.idle_send_timeout param.max_esi_depth param.max_r
 param.pipe_task_deadline param.pipe_timeout param.send_timeout param.shortlived param.timeout_idle \
 param.transit_buffer param.uncacheable_ttl";
 
+/// Every function of the VMODs that people port from: std, cookie, header, var, str, vsthrottle, bodyaccess, digest, purge,
+/// xkey, directors.lookup, saintmode, accept, proxy, unix.
+const VMODS: &str = "\
+accept.rule bodyaccess.hash_req_body bodyaccess.len_req_body bodyaccess.log_req_body \
+bodyaccess.rematch_req_body cookie.clean cookie.delete cookie.filter cookie.filter_re cookie.format_date \
+cookie.get cookie.get_re cookie.get_string cookie.isset cookie.keep cookie.keep_re cookie.parse cookie.set \
+digest.base64 digest.base64_decode digest.base64url digest.base64url_decode digest.base64url_nopad \
+digest.hash_md5 digest.hash_sha1 digest.hash_sha256 digest.hash_sha512 digest.hmac_md5 digest.hmac_sha1 \
+digest.hmac_sha256 directors.lookup header.append header.copy header.dyn header.get header.regsub \
+header.remove proxy.alpn proxy.authority proxy.cert_key proxy.cert_sign proxy.client_cert_cn \
+proxy.client_has_cert_conn proxy.client_has_cert_sess proxy.is_ssl proxy.ssl_cipher proxy.ssl_verify_result \
+proxy.ssl_version purge.hard purge.soft saintmode.denylist saintmode.is_healthy saintmode.status std.ban \
+std.ban_error std.blobread std.bytes std.cache_req_body std.collect std.duration std.file_exists std.fileread \
+std.fnmatch std.getenv std.healthy std.integer std.ip std.late_100_continue std.log std.now std.port \
+std.querysort std.random std.real std.rfc_ttl std.rollback std.round std.set_ip_tos std.strftime std.strstr \
+std.syntax std.syslog std.time std.timed_call std.timestamp std.tolower std.toupper str.contains str.count \
+str.endswith str.reverse str.split str.startswith str.take str.token_intersect unix.gid unix.group unix.uid \
+unix.user var.clear var.get var.get_backend var.get_duration var.get_int var.get_ip var.get_real \
+var.get_string var.global_get var.global_set var.set var.set_backend var.set_duration var.set_int var.set_ip \
+var.set_real var.set_string vsthrottle.blocked vsthrottle.is_denied vsthrottle.remaining \
+vsthrottle.remove_bucket vsthrottle.return_token xkey.purge xkey.softpurge";
+
 /// The cells of the rows of a section.
 fn rows(section: &str) -> Vec<Vec<String>> {
     let text = GUIDE.split(&format!("\n## {section}\n")).nth(1).expect("the guide has the section");
@@ -115,15 +137,30 @@ fn scene() -> Box<Scene> {
 }
 
 #[test]
+fn every_function_of_the_vmods_has_a_row() {
+    let rows = rows("Every function of the VMODs");
+    let name = |cell: &str| cell.trim_matches('`').split('(').next().unwrap_or_default().to_owned();
+    let listed: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
+    let wanted: Vec<&str> = VMODS.split_whitespace().collect();
+    for one in &wanted {
+        assert_eq!(listed.iter().filter(|l| l == one).count(), 1, "{one}");
+    }
+    assert_eq!(listed.len(), wanted.len());
+    assert!(rows.iter().all(|row| row[1].len() > 3 && (row[1].starts_with("nothing: ") || row[1].contains('`'))));
+}
+
+#[test]
 fn the_code_of_the_guide_runs() {
     let env = Arc::new(Environment {
         acls: [("purgers".to_owned(), copal_policy::Acl::default())].into(),
         backends: vec!["app1".into()],
         directors: vec!["app".into()],
+        policies: vec!["shop".into()],
         ..Environment::default()
     });
     let mut ran = 0;
-    for row in rows("The language").into_iter().chain(rows("Construct by construct")) {
+    let tables = ["The language", "Construct by construct", "Every function of the VMODs"];
+    for row in tables.into_iter().flat_map(rows) {
         let [_, code, hook] = row.as_slice() else { panic!("{row:?}") };
         let Some(hook) = Hook::by_name(hook) else {
             assert_eq!(hook, "–", "{row:?}");

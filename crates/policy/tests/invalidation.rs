@@ -1,7 +1,7 @@
 //! What policies say to drop: `tags::…`, `ban(…)` and why it was refused.
 
 use copal_policy::{Action, Environment, FaultKind, Hook, Invalidate, Policy, Scene};
-use copal_semantics::Time;
+use copal_semantics::{Span, Time};
 use std::sync::{Arc, Mutex};
 
 const NOW: Time = Time::from_secs(1_700_000_000);
@@ -16,6 +16,16 @@ impl Invalidate for Clerk {
         let names: Vec<_> = tags.iter().map(|t| String::from_utf8_lossy(t)).collect();
         self.0.lock().expect("no panic").push(format!("{} {}", if soft { "soft" } else { "hard" }, names.join("|")));
         tags.len() as u64
+    }
+
+    fn purge_key(&self, key: &[u8], soft: Option<Span>, now: Time) -> u64 {
+        assert_eq!(now, NOW);
+        self.0.lock().expect("no panic").push(format!(
+            "{} key of {} bytes",
+            soft.map_or_else(|| "hard".to_owned(), |s| format!("soft {}", s.as_secs())),
+            key.len()
+        ));
+        2
     }
 
     fn ban(&self, expression: &str, now: Time) -> Result<(), String> {
@@ -49,6 +59,23 @@ fn tags_are_keys_in_a_text_or_elements_of_an_array() {
         let (result, _, told) = run(body);
         assert!(matches!(result, Err(FaultKind::Value)) && told.is_empty(), "{body}: {result:?} {told:?}");
     }
+}
+
+#[test]
+fn what_is_under_the_key_is_purged_from_hit_and_miss_only() {
+    let clerk = Arc::new(Clerk::default());
+    let env = Environment { invalidate: Arc::clone(&clerk) as Arc<dyn Invalidate>, ..Environment::default() };
+    let text = r#"fn miss(req) { std::log(purge::hard() + purge::soft() + purge::soft(duration("10s"))); }
+        fn recv(req) { let n = purge::hard(); std::log(n); }"#;
+    let policy = Policy::compile("site.rhai", text, Arc::new(env)).unwrap_or_else(|e| panic!("{e}"));
+    let mut scene = Box::new(Scene { now: NOW, ..Scene::default() });
+    scene.key.add(b"/page");
+    let (scene, result) = policy.call(Hook::Miss, scene);
+    assert_eq!((result, scene.log.as_slice()), (Ok(Action::Default), &["6".to_owned()][..]));
+    let told = clerk.0.lock().expect("no panic").clone();
+    assert_eq!(told, ["hard key of 9 bytes", "soft 0 key of 9 bytes", "soft 10 key of 9 bytes"]);
+    let refused = policy.call(Hook::Recv, Box::default()).1.expect_err("there is no key yet");
+    assert_eq!(refused.kind, FaultKind::ReadOnly);
 }
 
 #[test]

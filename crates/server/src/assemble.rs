@@ -10,14 +10,16 @@ use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
-use copal_pipeline::{Core, Invalidation, Jitter, Protocols, Settings};
+use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Settings};
 use copal_policy::{
-    Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policy, Random,
-    Throttle,
+    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random, Room,
+    ScriptValue, Throttle,
 };
-use copal_semantics::Time;
-use copal_store::{BanError, BanExpr, Preamble, PurgeMode, Store, StoreOptions};
+use copal_semantics::{Span, Time};
+use copal_store::{BanError, BanExpr, KeyBuf, Preamble, PurgeMode, Store, StoreOptions};
 use copal_wire::WireLimits;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -81,7 +83,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         None => Store::new(options),
         Some(preamble) => Store::revived(options, preamble),
     };
-    let policy = policy_in(config, (&backends, &store), around, None)?;
+    let policies = policies_in(config, (&backends, &store), around, None)?;
     let counters = Counters::new();
     let access_log = match &config.log.access {
         None => None,
@@ -123,11 +125,17 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
             transit_window: config.limits.transit_size,
             purgers,
             invalidation: invalidation(config),
+            pipe: Pipes {
+                upgrades: config.pipe.upgrades.clone(),
+                timeout: config.pipe.timeout,
+                deadline: config.pipe.deadline,
+                connections: config.pipe.connections,
+            },
             jitter: Jitter { percent: config.cache.jitter, random: Environment::default().random },
             ranges_max: config.limits.ranges,
             status_key: config.cache.status_key,
         },
-        policy: ArcSwap::new(policy),
+        policies: ArcSwap::new(policies),
         access_log,
         witness: around.witness.clone(),
     }))
@@ -168,17 +176,60 @@ impl Health for BackendHealth {
     }
 }
 
-struct FromStore(Arc<Store>);
+/// The store, and how many bytes it may hold.
+struct FromStore(Arc<Store>, u64);
 
 impl Invalidate for FromStore {
     fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64 {
         self.0.purge_tags(tags, if soft { PurgeMode::Soft } else { PurgeMode::Hard }, now)
     }
 
+    fn purge_key(&self, key: &[u8], soft: Option<Span>, now: Time) -> u64 {
+        // As the pipeline makes it of what the hooks have added.
+        let mut whole = KeyBuf::default();
+        whole.add(key);
+        let (key, hash) = (whole.as_bytes(), self.0.hash(whole.as_bytes()));
+        match soft {
+            None => self.0.purge(key, hash, PurgeMode::Hard, now),
+            Some(Span::ZERO) => self.0.purge(key, hash, PurgeMode::Soft, now),
+            Some(ttl) => self.0.stale_from(key, hash, now + ttl),
+        }
+    }
+
     fn ban(&self, expression: &str, now: Time) -> Result<(), String> {
         let parsed = expression.parse::<BanExpr>();
         parsed.and_then(|ban| self.0.ban(ban, now)).map_err(|error: BanError| error.to_string())
     }
+}
+
+impl Room for FromStore {
+    fn used(&self) -> u64 {
+        self.0.stats().bytes
+    }
+
+    fn size(&self) -> u64 {
+        self.1
+    }
+}
+
+/// What `param` tells.
+fn params(config: &Config) -> BTreeMap<&'static str, ScriptValue> {
+    let span =
+        |time: Duration| ScriptValue::Span(Span::from_micros(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)));
+    let int = |n: u64| ScriptValue::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let rules = config.cache.rules();
+    [
+        ("default_ttl", ScriptValue::Span(rules.default_ttl)),
+        ("default_grace", ScriptValue::Span(rules.grace)),
+        ("default_keep", ScriptValue::Span(rules.keep)),
+        ("uncacheable_ttl", ScriptValue::Span(config.cache.hit_for_miss)),
+        ("max_restarts", int(u64::from(config.policy.max_restarts))),
+        ("max_retries", int(u64::from(config.policy.max_retries))),
+        ("pipe_timeout", span(config.pipe.timeout)),
+        ("pipe_task_deadline", span(config.pipe.deadline)),
+        ("transit_buffer", int(config.limits.transit_size as u64)),
+    ]
+    .into()
 }
 
 /// The world that a policy of this configuration is compiled against.
@@ -197,8 +248,7 @@ pub(crate) fn environment(
         acls,
         backends: config.backends.iter().map(|backend| backend.name.clone()).collect(),
         directors: config.directors.iter().map(|director| director.name.clone()).collect(),
-        // The tunnel and the switch between policies are not in this version; a policy that wants them is told so at load.
-        unavailable: vec![ActionKind::Pipe, ActionKind::Policy],
+        policies: config.policy.named.keys().cloned().collect(),
         limits: Limits {
             operations: limits.operations,
             call_depth: limits.call_depth,
@@ -215,34 +265,37 @@ pub(crate) fn environment(
         },
         throttle: Arc::new(Throttle::new(limits.throttle_keys)),
         read_ban: |text| text.parse::<BanExpr>().map(drop).map_err(|e| e.to_string()),
+        params: params(config),
         geo: config.policy.geoip.as_deref().map(Geo::open).transpose()?.map(Arc::new),
         ..Environment::default()
     };
     if let Some((backends, store)) = running {
         environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
-        environment.invalidate = Arc::new(FromStore(Arc::clone(store)));
+        environment.invalidate = Arc::new(FromStore(Arc::clone(store), config.cache.size));
+        environment.room = Arc::new(FromStore(Arc::clone(store), config.cache.size));
+        environment.variable = |name| std::env::var(name).ok();
     }
     Ok(environment)
 }
 
-/// The configured policy, checked and compiled; the built-in one when no file is named. What the one `before` it has
+/// The configured policies, checked and compiled; the built-in one where no file is named. What those `before` them have
 /// counted of `throttle::` goes on.
-pub(crate) fn policy(
+pub(crate) fn policies(
     config: &Config,
     running: (&Arc<Backends>, &Arc<Store>),
-    before: Option<&Policy>,
-) -> Result<Arc<Policy>, AssembleError> {
-    policy_in(config, running, &Surroundings::default(), before)
+    before: Option<&Policies>,
+) -> Result<Arc<Policies>, AssembleError> {
+    policies_in(config, running, &Surroundings::default(), before)
 }
 
-pub(crate) fn policy_in(
+pub(crate) fn policies_in(
     config: &Config,
     running: (&Arc<Backends>, &Arc<Store>),
     around: &Surroundings,
-    before: Option<&Policy>,
-) -> Result<Arc<Policy>, AssembleError> {
-    if around.policy.is_none() && config.policy.file.is_none() {
-        return Ok(Policy::builtin());
+    before: Option<&Policies>,
+) -> Result<Arc<Policies>, AssembleError> {
+    if around.policy.is_none() && !has_policy(config) {
+        return Ok(Policies::of_one(Policy::builtin()));
     }
     let mut environment = environment(config, Some(running))?;
     environment.coverage.clone_from(&around.coverage);
@@ -252,24 +305,58 @@ pub(crate) fn policy_in(
     if let Some(before) = before {
         environment.throttle = Arc::clone(before.throttle());
     }
-    let environment = Arc::new(environment);
-    let loaded = match (&around.policy, &config.policy.file) {
-        (Some((name, text)), _) => Policy::compile(name, text, environment),
-        (None, Some(file)) => Policy::load(file, environment),
-        (None, None) => return Ok(Policy::builtin()),
-    };
-    loaded.map_err(AssembleError::Policy)
+    load(config, around.policy.as_ref(), &Arc::new(environment))
 }
 
-/// Checks the policy of a configuration without running anything, for `copal check`.
+fn has_policy(config: &Config) -> bool {
+    let set = &config.policy;
+    set.file.is_some() || !set.named.is_empty() || !set.hosts.is_empty()
+}
+
+/// Loads all of them, or tells what is wrong with each. A file that is named twice is loaded once.
+fn load(
+    config: &Config,
+    given: Option<&(String, String)>,
+    environment: &Arc<Environment>,
+) -> Result<Arc<Policies>, AssembleError> {
+    let set = &config.policy;
+    let (mut loaded, mut wrong) = (BTreeMap::<&Path, Arc<Policy>>::new(), Vec::new());
+    let files = set.file.iter().filter(|_| given.is_none()).chain(set.named.values()).chain(set.hosts.values());
+    for file in files.collect::<BTreeSet<_>>() {
+        match Policy::load(file, Arc::clone(environment)) {
+            Ok(policy) => drop(loaded.insert(file, policy)),
+            Err(found) => wrong.extend(found.list),
+        }
+    }
+    let main = match (given, &set.file) {
+        (Some((name, text)), _) => Policy::compile(name, text, Arc::clone(environment)),
+        (None, Some(file)) => Ok(loaded.get(file.as_path()).map_or_else(Policy::builtin, Arc::clone)),
+        (None, None) => Ok(Policy::builtin()),
+    };
+    let main = main.unwrap_or_else(|found| {
+        wrong.extend(found.list);
+        Policy::builtin()
+    });
+    if !wrong.is_empty() {
+        return Err(AssembleError::Policy(Diagnostics { list: wrong }));
+    }
+    let of = |files: &BTreeMap<String, PathBuf>| {
+        let found =
+            files.iter().filter_map(|(name, file)| Some((name.clone(), Arc::clone(loaded.get(file.as_path())?))));
+        found.collect()
+    };
+    Ok(Policies::new(main, of(&set.named), of(&set.hosts)))
+}
+
+/// Checks the policies of a configuration without running anything, for `copal check`.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn check_policy(config: &Config) -> Result<Option<Arc<Policy>>, AssembleError> {
-    match &config.policy.file {
-        None => Ok(None),
-        Some(file) => Policy::load(file, Arc::new(environment(config, None)?)).map(Some).map_err(AssembleError::Policy),
+/// What is wrong with them.
+pub fn check_policy(config: &Config) -> Result<Option<Arc<Policies>>, AssembleError> {
+    if !has_policy(config) {
+        return Ok(None);
     }
+    load(config, None, &Arc::new(environment(config, None)?)).map(Some)
 }
 
 /// The limits of one listener.

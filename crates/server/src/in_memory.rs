@@ -105,9 +105,10 @@ impl InMemory {
     /// # Errors
     /// What is wrong with it; the old one stays.
     pub fn load_policy(&self, config: &Config, around: &Surroundings) -> Result<(), AssembleError> {
-        let before = self.core().policy.load();
-        let policy = assemble::policy_in(config, (&self.core().backends, &self.core().store), around, Some(&before))?;
-        self.core().policy.store(policy);
+        let before = self.core().policies.load();
+        let policies =
+            assemble::policies_in(config, (&self.core().backends, &self.core().store), around, Some(&before))?;
+        self.core().policies.store(policies);
         self.core().counters.inc(Counter::PolicyReloads);
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::assemble;
 use copal_config::Config;
 use copal_observe::counters::Counter;
 use copal_pipeline::Core;
+use copal_policy::Policies;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,11 @@ struct Inner {
     config: Arc<Config>,
     config_file: Option<PathBuf>,
     running: Mutex<()>,
+}
+
+/// "site.rhai", or "site.rhai, shop.rhai" where there are several.
+fn names(policies: &Policies) -> String {
+    policies.all().map(|policy| policy.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl Reloader {
@@ -33,10 +39,10 @@ impl Reloader {
         }
         let tls = self.reload_tls();
         let running = (&inner.core.backends, &inner.core.store);
-        match assemble::policy(&inner.config, running, Some(&inner.core.policy.load())) {
-            Ok(policy) => {
-                let name = policy.name().to_owned();
-                inner.core.policy.store(policy);
+        match assemble::policies(&inner.config, running, Some(&inner.core.policies.load())) {
+            Ok(policies) => {
+                let name = names(&policies);
+                inner.core.policies.store(policies);
                 inner.core.counters.inc(Counter::PolicyReloads);
                 let what = match &inner.config_file {
                     Some(_) => format!("reloaded policy {name}; the configuration file is read at start only"),

@@ -37,7 +37,7 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
         (Counter::Probes, probes),
         (Counter::ProbesFailed, probes_failed),
         (Counter::StoreRefused, refused),
-        (Counter::ThrottleKeysForgotten, core.policy.load().throttle().forgotten()),
+        (Counter::ThrottleKeysForgotten, core.policies.load().throttle().forgotten()),
     ] {
         stats.set(counter, i64::try_from(value).unwrap_or(i64::MAX));
     }

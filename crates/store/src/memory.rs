@@ -8,7 +8,7 @@
 //! sent counts; nothing is ever refused here, making room is the shelf's work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes charged for each object beyond its key, head and body: structures, the moka entry, the expiry wheel and
 /// malloc's own. Measured by `examples/rss.rs` with the system allocator.
@@ -55,6 +55,19 @@ impl Ledger {
 
     pub(crate) fn adjust_in_flight(&self, old: u64, new: u64) {
         move_by(&self.in_flight, old, new);
+    }
+}
+
+/// Bytes outside of the store that the ledger counts while this lives.
+#[derive(Debug)]
+pub struct Held {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ledger.release(self.bytes);
     }
 }
 

@@ -46,6 +46,13 @@ impl Store {
         count
     }
 
+    /// Every variant of that key is stale from `at` on, or from earlier; how many responses there are.
+    pub fn stale_from(&self, key: &[u8], hash: u128, at: Time) -> u64 {
+        let all = self.variants(key, hash);
+        let responses = all.iter().filter(|object| object.kind().is_response() && !object.is_purged());
+        responses.inspect(|object| self.make_stale(object, at)).count() as u64
+    }
+
     /// One object is stale from `now` on, as after a soft purge.
     pub fn make_stale(&self, object: &Arc<Object>, now: Time) {
         let hash = self.hasher().primary(object.key());

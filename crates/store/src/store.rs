@@ -9,7 +9,7 @@ use crate::busy::Busy;
 use crate::key::KeyHasher;
 use crate::live::Live;
 use crate::lurker::Lurker;
-use crate::memory::{Ledger, locked};
+use crate::memory::{Held, Ledger, locked};
 use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
@@ -231,6 +231,15 @@ impl Store {
         let id = live.attach(0).unwrap_or(0);
         let reader = Reader::of_live(Arc::clone(&body), Arc::clone(&live), id, 0);
         (reader, BodyWriter::new(body, live, Arc::clone(self), None))
+    }
+
+    /// Enters bytes into the ledger that are kept beside the store (the bodies of requests), and makes room for them. They
+    /// leave it when the holding is dropped.
+    #[must_use]
+    pub fn hold(&self, bytes: u64) -> Held {
+        self.ledger.charge(bytes);
+        self.make_room();
+        Held { ledger: Arc::clone(&self.ledger), bytes }
     }
 
     /// Removes what has died by `now` and tidies up. To be called every second; at most 100,000 objects per call, the

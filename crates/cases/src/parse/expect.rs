@@ -57,13 +57,14 @@ const OUTCOMES: [Outcome; 12] = [
     Outcome::Error,
 ];
 
-const CLIENT_STEPS: [ClientStep; 11] = [
+const CLIENT_STEPS: [ClientStep; 12] = [
     ClientStep::Recv,
     ClientStep::Hash,
     ClientStep::Lookup,
     ClientStep::Hit,
     ClientStep::Miss,
     ClientStep::Pass,
+    ClientStep::Pipe,
     ClientStep::Purge,
     ClientStep::Synth,
     ClientStep::Deliver,

@@ -39,6 +39,7 @@ pub(super) fn set_up(file: &File, case: &Case) -> Result<SetUp, Failure> {
         config.policy.file = Some(beside);
     }
     depends.extend(config.policy.file.clone().filter(|_| policy.is_none()));
+    depends.extend(config.policy.named.values().chain(config.policy.hosts.values()).cloned());
     check_names(case, &config)?;
     Ok(SetUp { config, policy, depends })
 }

@@ -111,14 +111,16 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn depends(&self) -> Vec<PathBuf> {
-        let policy = self.proxy.core().policy.load();
-        let own = policy.files().filter(|name| *name != self.file.name).map(PathBuf::from);
+        let policies = self.proxy.core().policies.load();
+        let own =
+            policies.all().flat_map(|policy| policy.files()).filter(|name| *name != self.file.name).map(PathBuf::from);
         self.set_up.depends.iter().cloned().chain(own).collect()
     }
 
     /// The policy in force and the hooks that it defines.
     pub(super) fn policy(&self) -> (String, Vec<&'static str>) {
-        let policy = self.proxy.core().policy.load();
+        let policies = self.proxy.core().policies.load();
+        let policy = policies.main();
         (policy.name().to_owned(), policy.defined())
     }
 

@@ -6,8 +6,11 @@ use copal_semantics::ResponseHead;
 use copal_semantics::validation;
 
 pub(super) fn run(job: &mut Job) -> Next {
-    add_condition(job);
-    super::partial::plan(job);
+    // Conditions and ranges are for GET (RFC 9110 §13.1.2, §14.2); another method is here with a body that was kept.
+    if job.scene().bereq.method == http::Method::GET {
+        add_condition(job);
+        super::partial::plan(job);
+    }
     match job.hook(Hook::BackendFetch) {
         Ok(Action::Default | Action::Fetch) => Next::Response,
         Ok(Action::Abandon) => job.abandon("backend_fetch"),

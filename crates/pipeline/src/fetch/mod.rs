@@ -25,10 +25,13 @@ mod retry;
 mod upload;
 
 use failure::Failure;
-pub(crate) use upload::{Pieces, Upload};
+pub(crate) use request::backend_scene;
+pub(crate) use response::timeouts;
+pub(crate) use upload::{Outgoing, Pieces, Upload};
 
 use crate::core::Worker;
 use crate::io::{RequestSource, ResponseSink};
+use crate::request_body::Kept;
 use crate::step::{FetchStep, fetch_edge_is_legal};
 use crate::steps::{Delivery, Page, Source, Step, client_left};
 use crate::tracer::{Tracer, forwarded};
@@ -107,6 +110,8 @@ pub(crate) struct Job {
     conditional: bool,
     events: Option<mpsc::Sender<Event>>,
     upload: Option<Pieces>,
+    /// The request's body, where the policy has kept it: it can be sent any number of times.
+    kept: Option<Arc<Kept>>,
     /// There was a request body, and some of it has gone: the request cannot be sent again.
     upload_spent: bool,
     upload_kind: crate::io::RequestBody,
@@ -238,6 +243,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
     };
     let mut scene = request::backend_scene(txn.scene(), cacheable, &worker.core.settings.via);
     scene.bereq_vars.is_bgfetch = background;
+    scene.bereq_vars.time = worker.core.clock.now();
     scene.bereq_vars.uncacheable = !cacheable;
     txn.trace.note(|| forwarded(&scene));
     Job {
@@ -253,6 +259,7 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         conditional: false,
         events: None,
         upload: None,
+        kept: txn.kept.clone().filter(|_| !cacheable || txn.req().method != http::Method::HEAD),
         upload_spent: false,
         upload_kind: crate::io::RequestBody::None,
         request_time: txn.now,
@@ -343,7 +350,9 @@ pub(crate) async fn await_head<R: RequestSource, W: ResponseSink>(
 
 fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Upload>) -> Step {
     let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld, fault } = fetched;
-    txn.now = worker.core.clock.now();
+    let now = worker.core.clock.now();
+    txn.now = now;
+    txn.scene_mut().now = now;
     txn.verdict.stored = stored;
     txn.verdict.fault = fault;
     txn.verdict.fwd_status = fwd_status;

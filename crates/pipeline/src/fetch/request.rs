@@ -1,15 +1,16 @@
 //! The request to the origin, made from the client's (RFC 9110 §7.6: what an intermediary does to a message).
 
-use copal_policy::Scene;
+use copal_policy::{RequestBody, Scene};
 use copal_semantics::hop_by_hop;
 use http::Method;
 
 /// A scene for the backend side: `bereq` made from `req`. A fetch for the store asks for the whole, unconditionally; a
 /// pass is forwarded as it came.
-pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Scene> {
+pub(crate) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Scene> {
     let mut scene = Box::new(Scene {
         req: from.req.clone(),
         req_vars: from.req_vars.clone(),
+        req_body: from.req_body.clone(),
         client: from.client.clone(),
         server: from.server.clone(),
         local: from.local.clone(),
@@ -18,6 +19,9 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Sce
         now: from.now,
         ..Scene::default()
     });
+    // A body that the policy has kept is part of what is asked for, and of the key: it goes with its method.
+    let asks_by_body =
+        matches!(&from.req_body, RequestBody::Cached(body) if !body.is_empty()) && from.req.method != Method::HEAD;
     if cacheable {
         // HEAD is answered from what GET would give; a body of a cacheable request means nothing (RFC 9110 §9.3.1).
         if scene.req.method == Method::HEAD {
@@ -27,6 +31,9 @@ pub(super) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Sce
         scene.req.method = Method::GET;
     }
     scene.bereq = scene.req.clone();
+    if asks_by_body {
+        scene.bereq.method.clone_from(&from.req.method);
+    }
     let headers = &mut scene.bereq.headers;
     hop_by_hop::strip_request(headers);
     headers.remove("expect");

@@ -1,10 +1,11 @@
 //! response: an origin is chosen and asked; its response head is awaited.
 
-use super::{Answer, Event, Failure, Job, Next};
+use super::{Answer, Event, Failure, Job, Next, Outgoing};
 use crate::io::RequestBody;
 use copal_backend::{Ask, Ends, Fault, Origin, Picked, SendBody, Timeouts, exchange};
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event as Note;
+use copal_policy::BackendRequestVars;
 use copal_semantics::{Span, hop_by_hop};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(super) async fn run(job: &mut Job) -> Next {
     job.request_time = job.worker.core.clock.now();
     // A purge from here on may be about what the origin is going to answer.
     job.watch = job.cacheable.then(|| job.worker.core.store.watch_purges(job.hash));
-    let timeouts = timeouts(job, &origin);
+    let timeouts = timeouts(&job.scene().bereq_vars, &origin);
     let ends = ends(job);
     job.trace.note(|| Note::Asked {
         backend: job.origin.clone(),
@@ -36,10 +37,14 @@ pub(super) async fn run(job: &mut Job) -> Next {
             let _full = events.try_send(Event::Interim(Box::new(head)));
         }
     };
-    let mut body = match (job.upload.take(), job.upload_kind) {
-        (None, _) | (Some(_), RequestBody::None) => SendBody::None,
-        (Some(pieces), RequestBody::Length(n)) => SendBody::Length(n, pieces),
-        (Some(pieces), RequestBody::Unknown) => SendBody::Chunked(pieces),
+    let kept = job.kept.as_ref().filter(|_| !scene.bereq_vars.no_body).map(|kept| kept.bytes.clone());
+    let upload = job.upload.take().filter(|_| !scene.bereq_vars.no_body);
+    let mut body = match (upload, job.upload_kind, kept) {
+        (_, _, Some(kept)) if kept.is_empty() => SendBody::None,
+        (_, _, Some(kept)) => SendBody::Length(kept.len() as u64, Outgoing::Kept(kept)),
+        (None, _, None) | (Some(_), RequestBody::None, None) => SendBody::None,
+        (Some(pieces), RequestBody::Length(n), None) => SendBody::Length(n, Outgoing::Pieces(Box::new(pieces))),
+        (Some(pieces), RequestBody::Unknown, None) => SendBody::Chunked(Outgoing::Pieces(Box::new(pieces))),
     };
     let had_body = !matches!(body, SendBody::None);
     let alone = job.events.clone().filter(|_| !job.cacheable);
@@ -61,15 +66,21 @@ pub(super) async fn run(job: &mut Job) -> Next {
     // What was not touched can be sent with another attempt. What was, goes on with the response, or is let go of here, by
     // which the client's side learns that no more is wanted.
     job.upload = match body {
-        SendBody::Length(_, pieces) | SendBody::Chunked(pieces) if !pieces.touched() => Some(pieces),
+        SendBody::Length(_, Outgoing::Pieces(pieces)) | SendBody::Chunked(Outgoing::Pieces(pieces))
+            if !pieces.touched() =>
+        {
+            Some(*pieces)
+        }
         SendBody::None | SendBody::Length(..) | SendBody::Chunked(_) => None,
     };
-    job.upload_spent |= had_body && job.upload.is_none();
+    job.upload_spent |= had_body && job.upload.is_none() && job.kept.is_none();
     let mut exchange = match answer {
         Ok(exchange) => exchange,
         Err(fault) => return Next::BackendError(Failure::Origin(fault)),
     };
     job.response_time = job.worker.core.clock.now();
+    let answered = job.response_time;
+    job.scene_mut().bereq_vars.answered = answered;
     let took = copal_observe::clock::ticks().saturating_duration_since(asked);
     job.trace.note(|| crate::tracer::answered(&exchange, took));
     job.count(if exchange.reused { Counter::BackendConnectionsReused } else { Counter::BackendConnectionsOpened });
@@ -110,8 +121,7 @@ fn pick(job: &Job) -> Result<Picked, Fault> {
 }
 
 /// The backend's own limits, where the policy has set none.
-fn timeouts(job: &Job, origin: &Origin) -> Timeouts {
-    let vars = &job.scene().bereq_vars;
+pub(crate) fn timeouts(vars: &BackendRequestVars, origin: &Origin) -> Timeouts {
     let or = |set: Option<Span>, own: Duration| set.map_or(own, Span::to_std);
     let options = origin.options();
     Timeouts {

@@ -21,6 +21,8 @@ type Piece = Result<Moved, SourceFault>;
 
 /// The client's end.
 pub(crate) struct Upload {
+    /// What was read of it before, to see how large it is.
+    prefix: Option<Bytes>,
     pieces: Option<mpsc::Sender<Piece>>,
 }
 
@@ -34,13 +36,13 @@ pub(crate) struct Pieces {
 
 impl Upload {
     /// Both ends for a body of that kind; nothing for no body.
-    pub(crate) fn new(kind: RequestBody) -> (Option<Upload>, Option<(Pieces, RequestBody)>) {
+    pub(crate) fn new(kind: RequestBody, prefix: Option<Bytes>) -> (Option<Upload>, Option<(Pieces, RequestBody)>) {
         if kind == RequestBody::None {
             return (None, None);
         }
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
         (
-            Some(Upload { pieces: Some(sender) }),
+            Some(Upload { prefix, pieces: Some(sender) }),
             Some((Pieces { pieces: receiver, touched: false, trailers: Headers::new() }, kind)),
         )
     }
@@ -50,6 +52,10 @@ impl Upload {
         while let Some(pieces) = &self.pieces {
             // The place is taken first: a piece once read can always be handed on.
             let Ok(place) = pieces.reserve().await else { break };
+            if let Some(piece) = self.prefix.take() {
+                place.send(Ok(Moved::Piece(piece)));
+                continue;
+            }
             match source.next().await {
                 Some(Ok(piece)) if piece.is_empty() => {}
                 Some(Ok(piece)) => place.send(Ok(Moved::Piece(piece))),
@@ -70,6 +76,33 @@ impl Upload {
 impl Pieces {
     pub(crate) fn touched(&self) -> bool {
         self.touched
+    }
+}
+
+/// A body on its way out.
+pub(crate) enum Outgoing {
+    /// As the client sends it.
+    Pieces(Box<Pieces>),
+    /// One that was kept.
+    Kept(Bytes),
+}
+
+impl copal_backend::RequestBody for Outgoing {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Outgoing::Pieces(pieces) => pieces.poll_next(cx),
+            Outgoing::Kept(bytes) => {
+                let all = std::mem::take(bytes);
+                Poll::Ready((!all.is_empty()).then_some(Ok(all)))
+            }
+        }
+    }
+
+    fn take_trailers(&mut self) -> Headers {
+        match self {
+            Outgoing::Pieces(pieces) => pieces.take_trailers(),
+            Outgoing::Kept(_) => Headers::new(),
+        }
     }
 }
 

@@ -120,7 +120,7 @@ fn read_head(txn: &mut Txn, object: &Object) {
 
 /// What every response carries: Via, Cache-Status, X-Request-Id; and Proxy-Status, if a fault is why it is made here. The
 /// line of Cache-Status.
-fn finish_head(core: &Core, txn: &mut Txn) -> String {
+pub(super) fn finish_head(core: &Core, txn: &mut Txn) -> String {
     let settings = &core.settings;
     let line = cache_status(settings, txn, txn.verdict.fwd_status);
     let fault = txn.verdict.fault;

@@ -6,6 +6,7 @@ pub(crate) mod hit;
 pub(crate) mod lookup;
 pub(crate) mod miss;
 pub(crate) mod pass;
+pub(crate) mod pipe;
 pub(crate) mod purge;
 pub(crate) mod recv;
 pub(crate) mod restart;
@@ -33,6 +34,7 @@ pub(crate) enum Step {
     Hit(Found),
     Miss(Missing),
     Pass { hit_for_pass: bool, reason: Reason },
+    Pipe,
     Purge,
     Synth(Page),
     Deliver(Delivery),
@@ -49,6 +51,7 @@ impl Step {
             Step::Hit(_) => ClientStep::Hit,
             Step::Miss(_) => ClientStep::Miss,
             Step::Pass { .. } => ClientStep::Pass,
+            Step::Pipe => ClientStep::Pipe,
             Step::Purge => ClientStep::Purge,
             Step::Synth(_) => ClientStep::Synth,
             Step::Deliver(_) => ClientStep::Deliver,

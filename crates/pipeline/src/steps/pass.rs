@@ -4,6 +4,7 @@ use super::{Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
 use crate::fetch::{self, Purpose, Upload};
 use crate::io::{RequestBody, RequestSource, ResponseSink};
+use crate::request_body::awaits_continue;
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
@@ -37,16 +38,19 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     txn.verdict.outcome = if hit_for_pass { Outcome::HitForPass } else { Outcome::Pass };
     txn.verdict.fwd = Some(if reason == Reason::Method { Fwd::Method } else { Fwd::Bypass });
     txn.verdict.reason = Some(reason);
-    if source.kind() != RequestBody::None
-        && txn.req().headers.list("expect").any(|e| e.eq_ignore_ascii_case(b"100-continue"))
-    {
+    let unread = txn.kept.is_none() && txn.prefix.is_none();
+    if source.kind() != RequestBody::None && unread && awaits_continue(txn) {
         // RFC 9110 §10.1.1: a proxy may answer for the origin; the body is wanted, since it will be sent on.
         let go_on = ResponseHead { status: 100, ..ResponseHead::default() };
         if sink.interim(&go_on).await.is_err() {
             txn.error = Some("the client left before its request body was read".to_owned());
         }
     }
-    let (upload, body) = Upload::new(source.kind());
+    let (upload, body) = if txn.kept.is_some() {
+        (None, None)
+    } else {
+        Upload::new(source.kind(), txn.prefix.take().map(|kept| kept.bytes))
+    };
     let keyed = keyed(worker, txn, reason);
     let events = fetch::start(worker, txn, Purpose::Pass { keyed }, body);
     fetch::await_head(worker, txn, events, upload, source, sink).await

@@ -1,30 +1,38 @@
 //! recv: the request has been read. The policy may change it and say where it goes.
 
-use super::{Page, Step, common_action, policy_fault, unavailable};
+use super::{Page, Step, client_left, common_action, policy_fault, unavailable};
 use crate::core::Worker;
+use crate::io::{RequestSource, ResponseSink, SourceFault};
 use crate::protocols::{Wanted, recognise, refreshes};
+use crate::request_body::{self, Read};
 use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
-use copal_policy::{Action, Hook, builtin};
+use copal_policy::{Action, Hook, RequestBody, builtin};
 use copal_semantics::max_forwards;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use copal_store::{BanExpr, PurgeMode};
+use std::sync::Arc;
 
 /// What Allow names beside a 405 of Copal's own: the registered methods that it forwards (RFC 9110 §15.5.6 wants the
 /// field). Others it forwards, too.
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
-pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
+pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
+    worker: &Worker,
+    txn: &mut Txn,
+    source: &mut R,
+    sink: &mut W,
+) -> Step {
     let offered = &worker.core.rules.offered;
     if !offered.is_empty() {
         // Before the policy, which may want to choose for itself.
         offered.reduce(&mut txn.scene_mut().req.headers);
     }
-    let action = match txn.hook(worker, Hook::Recv) {
+    let action = match asked(worker, txn, source, sink).await {
         Ok(action) => action,
-        Err(fault) => return policy_fault(&fault),
+        Err(step) => return step,
     };
     let settings = &worker.core.settings;
     let set = &settings.invalidation;
@@ -47,6 +55,12 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
     match action {
         // A policy that says purge() has judged for itself who may.
         Action::Purge => Step::Hash { purge: true },
+        Action::Pipe => Step::Pipe,
+        Action::Policy(name) => match txn.change_policy(&name) {
+            Ok(()) => Step::Recv,
+            Err(why) => refused(worker, txn, why),
+        },
+        Action::Default if super::pipe::is_wanted(&settings.pipe, txn.req()) => Step::Pipe,
         Action::Default => match builtin::recv(txn.scene()) {
             Action::Lookup => Step::Hash { purge: false },
             Action::Pass => Step::Pass { hit_for_pass: false, reason: Reason::Method },
@@ -64,6 +78,49 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn) -> Step {
             common_action(txn, Hook::Recv, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Recv, &other))
         }
     }
+}
+
+/// Runs the hook; once more, with everything as it was before, when it wants to see the request's body first.
+async fn asked<R: RequestSource, W: ResponseSink>(
+    worker: &Worker,
+    txn: &mut Txn,
+    source: &mut R,
+    sink: &mut W,
+) -> Result<Action, Step> {
+    let may_wait = txn.policy.reads_bodies() && matches!(txn.scene().req_body, RequestBody::Unread(_));
+    let before = may_wait.then(|| Box::new(txn.scene().clone()));
+    let action = txn.hook(worker, Hook::Recv).map_err(|fault| policy_fault(&fault))?;
+    let RequestBody::Wanted(max) = txn.scene().req_body else { return Ok(action) };
+    if let Some(before) = before {
+        *txn.scene_mut() = *before;
+    }
+    let known = match request_body::read(worker, txn, max, source, sink).await {
+        Read::Whole(kept) => {
+            let bytes = kept.bytes.clone();
+            txn.kept = Some(Arc::new(kept));
+            RequestBody::Cached(bytes)
+        }
+        Read::TooLarge(kept) => {
+            txn.prefix = (!kept.bytes.is_empty()).then_some(kept);
+            RequestBody::TooLarge
+        }
+        Read::Failed(SourceFault::Gone) => return Err(client_left(worker, txn, sink).await),
+        Read::Failed(fault) => {
+            txn.error = Some(fault.to_string());
+            let page = Page::fault(request_body::status(fault), "", ProxyError::HttpRequestError);
+            return Err(Step::Synth(Page { close: true, ..page }));
+        }
+    };
+    txn.scene_mut().req_body = known;
+    txn.hook(worker, Hook::Recv).map_err(|fault| policy_fault(&fault))
+}
+
+/// What the policy wants cannot be done: 503, as for any fault of it.
+fn refused(worker: &Worker, txn: &mut Txn, why: String) -> Step {
+    worker.count(Counter::PolicyErrors);
+    tracing::warn!(target: "copal::policy", "{why}");
+    txn.error = Some(why);
+    Step::Synth(Page::fault(503, "Policy fault", ProxyError::ProxyInternalError))
 }
 
 /// RFC 9110 §7.6.2: with `Max-Forwards: 0` an intermediary answers OPTIONS and TRACE itself. What a TRACE would send back

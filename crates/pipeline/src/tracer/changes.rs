@@ -2,7 +2,7 @@
 
 use super::Tracer;
 use copal_observe::trace::{Change, Event, ScriptLine, Touched};
-use copal_policy::{Action, Did, Fault, Hook, Note, Policy, Scene, ScriptValue, Traced};
+use copal_policy::{Action, Did, Fault, Hook, Note, Policy, RequestBody, Scene, ScriptValue, Traced};
 use copal_semantics::{Headers, RequestHead, ResponseHead, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +21,10 @@ pub(crate) fn called(
         let (scene, result) = policy.call(hook, scene);
         Traced { scene, result, place: None, notes: Vec::new() }
     };
+    if matches!(after.req_body, RequestBody::Wanted(_)) {
+        // It waits for the body of the request, and will run again: then it is told.
+        return (after, result);
+    }
     tracer.note(|| Event::Hook {
         hook: hook.name(),
         action: result.as_ref().ok().and_then(written),

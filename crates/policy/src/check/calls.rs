@@ -118,6 +118,7 @@ impl Walker<'_> {
             Literal::Backend => self.literal(text(0), |w, s, at| w.backend("backend", s, at)),
             Literal::Director => self.literal(text(0), |w, s, at| w.backend("director", s, at)),
             Literal::Either => self.literal(text(0), |w, s, at| w.backend("backend or director", s, at)),
+            Literal::Policy => self.literal(text(0), Self::policy),
             Literal::Duration if args.len() == 1 => self.literal(text(0), |w, s, at| {
                 if time::parse_duration(s).is_none() {
                     w.report(at, time::not_a_duration(s), None);
@@ -158,6 +159,10 @@ impl Walker<'_> {
                 Some((path, at)) => self.file(&path, at),
                 None => self.report(at, "`std::file` takes a literal path: the file is read at load", None),
             },
+            Literal::MayBeFile => match text(0) {
+                Some((path, _)) => self.file_if_there(&path),
+                None => self.report(at, "`std::file_exists` takes a literal path: it looks at load", None),
+            },
             Literal::Geo => {
                 if self.env.geo.is_none() {
                     let help = "write `geoip = \"FILE.mmdb\"` under `[policy]`";
@@ -181,6 +186,14 @@ impl Walker<'_> {
         }
     }
 
+    fn file_if_there(&mut self, path: &str) {
+        if !self.files.contains_key(path)
+            && let Some(Ok(text)) = self.folder.map(|folder| folder.text(path, self.env.limits.string_bytes))
+        {
+            self.files.insert(path.to_owned(), text);
+        }
+    }
+
     fn file(&mut self, path: &str, at: Position) {
         if self.files.contains_key(path) {
             return;
@@ -199,6 +212,14 @@ impl Walker<'_> {
         if !self.env.acls.contains_key(name) {
             let help = did_you_mean(name, self.env.acls.keys().map(String::as_str));
             self.report(at, format!("the configuration has no ACL \"{name}\""), help);
+        }
+    }
+
+    fn policy(&mut self, name: &str, at: Position) {
+        if !self.env.policies.iter().any(|known| known == name) {
+            let help = did_you_mean(name, self.env.policies.iter().map(String::as_str));
+            let help = help.or_else(|| Some(format!("write `{name} = \"FILE.rhai\"` under `[policy.named]`")));
+            self.report(at, format!("the configuration has no policy \"{name}\""), help);
         }
     }
 

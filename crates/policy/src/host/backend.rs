@@ -24,6 +24,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     });
     let env = Arc::clone(env);
     set::<Bereq>(e, "backend", move |s, v| to_backend(&env, "bereq.backend", &v).map(|b| s.bereq_vars.backend = b));
+    get::<Bereq, _>(e, "time", |s| s.bereq_vars.time);
     get::<Bereq, _>(e, "retries", |s| i64::from(s.bereq_vars.retries));
     get::<Bereq, _>(e, "is_bgfetch", |s| s.bereq_vars.is_bgfetch);
     get::<Bereq, _>(e, "is_hitmiss", |s| s.bereq_vars.is_hitmiss);
@@ -48,6 +49,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         |s| &mut s.bereq_vars.between_bytes_timeout,
     );
     optional_span::<Bereq>(e, "total_timeout", |s| s.bereq_vars.total_timeout, |s| &mut s.bereq_vars.total_timeout);
+    optional_span::<Bereq>(e, "task_deadline", |s| s.bereq_vars.task_deadline, |s| &mut s.bereq_vars.task_deadline);
     response(e);
 }
 
@@ -58,6 +60,7 @@ fn response(e: &mut Engine) {
     span(e, "grace", |s| s.beresp_vars.grace, |s| &mut s.beresp_vars.grace);
     span(e, "keep", |s| s.beresp_vars.keep, |s| &mut s.beresp_vars.keep);
     span(e, "stale_if_error", |s| s.beresp_vars.stale_if_error, |s| &mut s.beresp_vars.stale_if_error);
+    get::<Beresp, _>(e, "time", |s| s.bereq_vars.answered);
     get::<Beresp, _>(e, "age", |s| s.beresp_vars.age);
     get::<Beresp, _>(e, "uncacheable", |s| s.beresp_vars.uncacheable);
     set::<Beresp>(e, "uncacheable", |s, v| {

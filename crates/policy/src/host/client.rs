@@ -21,6 +21,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     peer::<Server>(e, |s| &s.server);
     peer::<Local>(e, |s| &s.local);
     peer::<Remote>(e, |s| &s.remote);
+    get::<Local, _>(e, "endpoint", |s| text(&std::net::SocketAddr::new(s.local.ip, s.local.port).to_string()));
     get::<Client, _>(e, "identity", |s| match &s.client.identity {
         Some(identity) => text(identity),
         None => text(&s.client.ip.to_string()),

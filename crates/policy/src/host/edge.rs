@@ -6,10 +6,10 @@ use crate::current::{self, Res};
 use crate::fault::HostError;
 use crate::library::patterns::Patterns;
 use crate::library::query::checked;
-use crate::value::{framing, text};
+use crate::value::{framing, optional, text, text_of};
 use copal_semantics::{Headers, RequestHead, Span};
 use http::Method;
-use rhai::{Array, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine, ImmutableString};
 use std::rc::Rc;
 
 /// What [`harden`] says unless the application has said it. Not Strict-Transport-Security, which binds a host for as long
@@ -108,6 +108,15 @@ pub(crate) fn cors(
 pub(crate) const CHARGED: usize = 512;
 
 fn lines<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
+    let p = Rc::clone(patterns);
+    e.register_fn("find", move |_: Fields<S>, name: &str, re: &str| -> Res<Dynamic> {
+        p.with(re, |regex| {
+            current::read(|s| {
+                let mut lines = S::fields(s).into_iter().flat_map(|h| h.get_all(name));
+                optional(lines.find(|v| regex.is_match(&String::from_utf8_lossy(v))).map(text_of))
+            })
+        })
+    });
     let p = Rc::clone(patterns);
     e.register_fn("remove_lines", move |_: Fields<S>, name: &str, re: &str| -> Res<()> {
         p.with(re, |regex| {

@@ -1,6 +1,6 @@
 //! Header fields in scripts: `req.http["x"]`, `req.http.host`, `.has .remove .remove_matching .append .all .collect`.
 
-use super::{Bereq, Beresp, Handle, Obj, Req, Resp, read_only, writable};
+use super::{Bereq, Beresp, Handle, Obj, Req, Resp, Top, read_only, writable};
 use crate::current::{self, Res};
 use crate::fault::HostError;
 use crate::notes::{self, Did};
@@ -47,6 +47,15 @@ macro_rules! sides {
     )+ };
 }
 sides! { Req req; Bereq bereq; Resp resp; Beresp beresp; }
+
+impl Side for Top {
+    fn fields(s: &Scene) -> Option<&Headers> {
+        Some(&s.req.headers)
+    }
+    fn fields_mut(_: &mut Scene) -> Option<&mut Headers> {
+        None
+    }
+}
 
 impl Side for Obj {
     fn fields(s: &Scene) -> Option<&Headers> {
@@ -247,6 +256,7 @@ pub(crate) fn register(e: &mut Engine) {
     side::<Resp>(e);
     side::<Beresp>(e);
     side::<Obj>(e);
+    side::<Top>(e);
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 
 pub(crate) mod actions;
 pub(crate) mod backend;
+pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod edge;
 pub(crate) mod headers;
 pub(crate) mod key;
 pub(crate) mod object;
+pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod response;
 
@@ -69,6 +71,12 @@ handles! {
     Local = Local;
     /// `remote`
     Remote = Remote;
+    /// `req_top`
+    Top = Top;
+    /// `param`
+    Param = Param;
+    /// `storage`
+    Storage = Storage;
 }
 
 /// Registers the getter of a variable.
@@ -206,6 +214,7 @@ pub(crate) fn register(
     cookies::register(e, patterns);
     edge::register(e, patterns);
     request::register(e, env);
+    process::register(e, env);
     backend::register(e, env);
     response::register(e);
     object::register(e);
@@ -218,6 +227,7 @@ pub(crate) fn register(
         request::tell(e);
         key::tell(e);
     }
+    body::register(e, patterns);
 }
 
 fn named<H: Handle>(e: &mut Engine, name: &str) {
@@ -226,7 +236,7 @@ fn named<H: Handle>(e: &mut Engine, name: &str) {
 
 type Named = (&'static str, fn(&mut Engine, &str));
 /// What `type_of` says.
-const TYPES: [Named; 10] = [
+const TYPES: [Named; 13] = [
     (vars::Type::Req.name(), named::<Req>),
     (vars::Type::Bereq.name(), named::<Bereq>),
     (vars::Type::Resp.name(), named::<Resp>),
@@ -237,6 +247,9 @@ const TYPES: [Named; 10] = [
     (vars::Type::Server.name(), named::<Server>),
     (vars::Type::Local.name(), named::<Local>),
     (vars::Type::Remote.name(), named::<Remote>),
+    (vars::Type::Top.name(), named::<Top>),
+    (vars::Type::Param.name(), named::<Param>),
+    (vars::Type::Storage.name(), named::<Storage>),
 ];
 
 /// Where the headers of a side may be written.

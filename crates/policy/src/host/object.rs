@@ -27,6 +27,7 @@ pub(crate) fn register(e: &mut Engine) {
     var(e, "ttl", |o| Dynamic::from(o.ttl));
     var(e, "grace", |o| Dynamic::from(o.grace));
     var(e, "keep", |o| Dynamic::from(o.keep));
+    get_dynamic::<Obj>(e, "time", |s| object(s).map(|o| Dynamic::from(s.now - o.age)));
     var(e, "age", |o| Dynamic::from(o.age));
     var(e, "hits", |o| i64::try_from(o.hits).unwrap_or(i64::MAX).into());
     var(e, "uncacheable", |o| o.uncacheable.into());

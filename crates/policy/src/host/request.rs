@@ -128,6 +128,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     get::<Req, _>(e, "can_gzip", |s| can_gzip(&s.req.headers));
     flag(e, "hash_always_miss", |s| s.req_vars.hash_always_miss, |s| &mut s.req_vars.hash_always_miss);
     flag(e, "hash_ignore_busy", |s| s.req_vars.hash_ignore_busy, |s| &mut s.req_vars.hash_ignore_busy);
+    get::<Req, _>(e, "time", |s| s.req_vars.time);
     get::<Req, _>(e, "restarts", |s| i64::from(s.req_vars.restarts));
     get::<Req, _>(e, "esi_level", |s| i64::from(s.req_vars.esi_level));
     get::<Req, _>(e, "is_hitmiss", |s| s.req_vars.is_hitmiss);

@@ -54,6 +54,7 @@ pub(crate) fn body<H: Handle>(
 pub(crate) fn register(e: &mut Engine) {
     head::<Resp>(e, |s| Ok(&s.resp), Some(|s| &mut s.resp), ["resp.status", "resp.reason"]);
     body::<Resp>(e, |s| &s.resp_vars.body, |s| &mut s.resp_vars.body);
+    get::<Resp, _>(e, "time", |s| s.now);
     get::<Resp, _>(e, "hits", |s| i64::try_from(s.resp_vars.hits).unwrap_or(i64::MAX));
     get::<Resp, _>(e, "is_streaming", |s| s.resp_vars.is_streaming);
 }

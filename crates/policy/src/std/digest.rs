@@ -51,7 +51,7 @@ fn hex(bytes: &[u8]) -> String {
     out
 }
 
-fn sha256(bytes: &[u8]) -> digest::Digest {
+pub(crate) fn sha256(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
 }
 

@@ -5,7 +5,7 @@ use crate::fault::{FaultKind, HostError};
 use crate::library::time::shown;
 use crate::sources::Sources;
 use rhai::{FuncRegistration, ImmutableString, Module};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Adds to `std::`.
@@ -13,6 +13,8 @@ pub(crate) fn add(m: &mut Module, sources: &Arc<Sources>) {
     // Copied once per thread: a hook then only counts a reference.
     let files: HashMap<String, ImmutableString> =
         sources.files.iter().map(|(path, text)| (path.clone(), text.as_str().into())).collect();
+    let there: HashSet<String> = sources.files.keys().cloned().collect();
+    FuncRegistration::new("file_exists").set_into_module(m, move |path: &str| there.contains(path));
     FuncRegistration::new("file").set_into_module(m, move |path: &str| -> Res<ImmutableString> {
         files.get(path).cloned().ok_or_else(|| {
             let message = format!("the file \"{}\" was not read when the policy was loaded", shown(path));

@@ -3,9 +3,9 @@
 use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::HostError;
-use crate::hooks::HookSet;
+use crate::hooks::{Hook, HookSet};
 use crate::value::to_text;
-use copal_semantics::cache_tags;
+use copal_semantics::{Span, cache_tags};
 use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
 use std::sync::Arc;
 
@@ -36,7 +36,17 @@ fn ban(env: &Environment, expression: &str) -> Res<bool> {
     Ok(done)
 }
 
-/// Gives scripts the module and the functions. They are volatile: the optimiser must not run them when it compiles.
+/// Only where a key has been made and looked up.
+const KEYED: HookSet = HookSet::of(&[Hook::Hit, Hook::Miss]);
+
+fn purge_this(env: &Environment, soft: Option<Span>) -> Res<i64> {
+    let (key, now) = current::write("purge", if soft.is_some() { "soft" } else { "hard" }, KEYED, 0, |scene| {
+        Ok((scene.key.bytes().to_vec(), scene.now))
+    })?;
+    Ok(i64::try_from(env.invalidate.purge_key(&key, soft, now)).unwrap_or(i64::MAX))
+}
+
+/// Gives scripts the modules and the functions. They are volatile: the optimiser must not run them when it compiles.
 pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     let mut m = Module::new();
     for (name, soft) in [("purge", false), ("soft_purge", true)] {
@@ -46,6 +56,18 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
             .set_into_module(&mut m, move |keys: Dynamic| -> Res<i64> { purge(&world, &keys, soft) });
     }
     e.register_static_module("tags", m.into());
+    let mut m = Module::new();
+    let world = Arc::clone(env);
+    FuncRegistration::new("hard").with_volatility(true).set_into_module(&mut m, move || purge_this(&world, None));
+    let world = Arc::clone(env);
+    FuncRegistration::new("soft")
+        .with_volatility(true)
+        .set_into_module(&mut m, move || purge_this(&world, Some(Span::ZERO)));
+    let world = Arc::clone(env);
+    FuncRegistration::new("soft")
+        .with_volatility(true)
+        .set_into_module(&mut m, move |ttl: Span| purge_this(&world, Some(ttl.non_negative())));
+    e.register_static_module("purge", m.into());
     let world = Arc::clone(env);
     FuncRegistration::new("ban")
         .with_volatility(true)

@@ -3,10 +3,11 @@
 use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
+use crate::hooks::HookSet;
 use crate::library::time::{shown, strftime};
 use crate::sources::Sources;
 use crate::value::{Backend, text, type_name};
-use copal_semantics::Time;
+use copal_semantics::{RequestHead, Time};
 use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -71,6 +72,18 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
         }
         Ok(world.health.healthy(name))
     });
+    FuncRegistration::new("rollback").with_volatility(true).set_into_module(&mut m, || -> Res<()> {
+        current::write("std", "rollback", HookSet::CLIENT, 0, |s| {
+            if let Some(original) = &s.original {
+                s.req = RequestHead::clone(original);
+            }
+            Ok(())
+        })
+    });
+    let variable = env.variable;
+    FuncRegistration::new("getenv").with_volatility(true).set_into_module(&mut m, move |name: &str| -> Dynamic {
+        crate::value::optional(variable(name).map(ImmutableString::from))
+    });
     let world = Arc::clone(env);
     FuncRegistration::new("random")
         .set_into_module(&mut m, move |a: Dynamic, b: Dynamic| -> Res<Dynamic> { Ok(random(&world, &a, &b)?) });
@@ -83,6 +96,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     FuncRegistration::new("strftime")
         .set_into_module(&mut m, |t: Time, format: &str| ImmutableString::from(strftime(t, format)));
     FuncRegistration::new("escape_html").set_into_module(&mut m, |t: &str| ImmutableString::from(escape_html(t)));
+    crate::host::body::add(&mut m);
     super::digest::add(&mut m);
     super::text::add(&mut m);
     super::files::add(&mut m, sources);

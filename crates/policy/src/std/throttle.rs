@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Locks that keys are spread over. Each is held for a look-up in a map; 64 keep some dozens of threads apart.
 const SHARDS: usize = 64;
@@ -81,12 +81,8 @@ impl Throttle {
 
     /// What `key` may do at `now`; with `take`, one is taken when it may.
     pub(crate) fn ask(&self, key: &str, rate: Rate, now: Time, take: bool) -> Verdict {
-        // The rate belongs to the key: two rates for one address are two accounts.
-        let id = [&self.seeds[0], &self.seeds[1]].map(|s| s.hash_one((key, rate.interval, rate.burst)));
-        let id = (id[0], id[1]);
-        let shard = &self.shards[usize::try_from(id.0 % SHARDS as u64).unwrap_or(0)];
-        // A thread that panicked here left numbers, and any number is a valid state.
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = self.id(key, rate);
+        let mut shard = self.shard(id);
         let now = now.as_micros();
         let paid = shard.young.get(&id).or_else(|| shard.old.get(&id)).copied().unwrap_or(now).max(now);
         let debt = paid - now;
@@ -103,6 +99,29 @@ impl Throttle {
             self.put(&mut shard, id, paid + rate.interval);
         }
         Verdict { remaining, wait: Span::ZERO }
+    }
+
+    /// Takes one back (`all`: everything) of what has been counted of `key`.
+    fn take_back(&self, key: &str, rate: Rate, now: Time, all: bool) {
+        let id = self.id(key, rate);
+        let mut shard = self.shard(id);
+        let now = now.as_micros();
+        if let Some(paid) = shard.young.get(&id).or_else(|| shard.old.get(&id)).copied() {
+            let paid = if all { now } else { (paid - rate.interval).max(now) };
+            self.put(&mut shard, id, paid);
+        }
+    }
+
+    /// The rate belongs to the key: two rates for one address are two accounts.
+    fn id(&self, key: &str, rate: Rate) -> Key {
+        let id = [&self.seeds[0], &self.seeds[1]].map(|s| s.hash_one((key, rate.interval, rate.burst)));
+        (id[0], id[1])
+    }
+
+    fn shard(&self, id: Key) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[usize::try_from(id.0 % SHARDS as u64).unwrap_or(0)];
+        // A thread that panicked here left numbers, and any number is a valid state.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, shard: &mut Shard, id: Key, paid: i64) {
@@ -169,6 +188,14 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     FuncRegistration::new("wait")
         .with_volatility(true)
         .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.wait));
+    for (name, all) in [("give_back", false), ("forget", true)] {
+        let throttle = Arc::clone(&env.throttle);
+        let take = move |key: &str, per: &str, burst: i64| -> Res<()> {
+            let rate = rate(per, burst)?;
+            current::read(|s| throttle.take_back(key, rate, s.now, all))
+        };
+        FuncRegistration::new(name).with_volatility(true).set_into_module(&mut m, take);
+    }
     e.register_static_module("throttle", m.into());
 }
 
@@ -194,6 +221,19 @@ mod tests {
         assert_eq!(t.ask("b", r, at(9_050), false), Verdict { remaining: 3, wait: Span::ZERO });
         // A clock that steps back locks nobody out for longer than the burst is worth.
         assert!(t.ask("a", r, at(8_000), true).wait <= Span::from_millis(1_300));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (t, r) = (Throttle::new(100), rate("1/h", 2).expect("rate"));
+        let allowed = || t.ask("a", r, at(0), true).remaining > 0;
+        assert_eq!([allowed(), allowed(), allowed()], [true, true, false]);
+        t.take_back("a", r, at(0), false);
+        assert_eq!([allowed(), allowed()], [true, false]);
+        t.take_back("a", r, at(0), true);
+        t.take_back("a", r, at(0), false);
+        assert_eq!([allowed(), allowed(), allowed()], [true, true, false]);
+        t.take_back("nobody", r, at(0), false);
     }
 
     #[test]

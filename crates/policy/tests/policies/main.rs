@@ -21,6 +21,7 @@ fn env() -> Arc<Environment> {
         acls: [("purgers".to_owned(), Acl::parse(["10.0.0.0/8", "!10.0.0.66"]).expect("acl"))].into(),
         backends: vec!["app1".into(), "app2".into()],
         directors: vec!["app".into()],
+        policies: vec!["shop".into()],
         limits: Limits::default(),
         health: Arc::new(Sick),
         random: Arc::new(SeededRandom::new(1)),

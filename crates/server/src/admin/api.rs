@@ -45,7 +45,7 @@ impl Api {
         let core = &self.core;
         crate::stats::collect(
             core,
-            core.policy.load().name(),
+            core.policies.load().main().name(),
             copal_observe::clock::ticks().saturating_duration_since(self.started),
         )
     }

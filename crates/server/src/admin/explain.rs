@@ -64,7 +64,7 @@ pub(super) async fn explain(worker: &Arc<Worker>, house: &House, query: &str) ->
     let mut txn = Txn::new(core, SocketAddr::new(client, 0), listener.local, Arc::clone(&house.hostname));
     txn.obeyed = listener.limits.obeyed;
     parse(&head, &listener.limits, txn.request_mut())?;
-    let policy = core.policy.load_full().name().to_owned();
+    let policy = core.policies.load().for_host(txn.req().headers.get("host")).name().to_owned();
     let question = Question { method, url, listener: listener.name.clone(), policy };
 
     let (tracer, mut noted) = Tracer::on();

@@ -199,6 +199,30 @@ impl<W: Half> ResponseSink for Sink<W> {
         self.close = true;
     }
 
+    fn start_raw(&mut self) {
+        (self.close, self.until_close) = (true, true);
+    }
+
+    async fn write_raw(&mut self, bytes: &[u8]) -> Result<usize, ClientGone> {
+        self.start_raw();
+        let Some(writer) = &mut self.writer else { return Err(ClientGone) };
+        match writer.write(bytes).await {
+            Ok(n) if n > 0 => {
+                self.body_bytes += n as u64;
+                Ok(n)
+            }
+            Ok(_) | Err(_) => {
+                self.writer = None;
+                Err(ClientGone)
+            }
+        }
+    }
+
+    async fn finish_raw(&mut self) -> Result<(), ClientGone> {
+        let Some(writer) = &mut self.writer else { return Err(ClientGone) };
+        writer.shutdown().await.map_err(|_| ClientGone)
+    }
+
     fn body_bytes(&self) -> u64 {
         self.body_bytes
     }

@@ -32,6 +32,8 @@ pub(super) struct Source<'a, R> {
     kind: RequestBody,
     seen: u64,
     trailers: Headers,
+    /// Some of the body was asked for.
+    touched: bool,
     /// The client has closed its side, and may read on.
     half_closed: bool,
     limits: &'a FrontLimits,
@@ -44,7 +46,17 @@ impl<'a, R: AsyncRead + Unpin + Send> Source<'a, R> {
             BodyFraming::Length(n) => (RequestBody::Length(n), Left::Length(n)),
             BodyFraming::Chunked => (RequestBody::Unknown, Left::Chunked(Chunked::default())),
         };
-        Source { reader, buf, left, kind, seen: 0, trailers: Headers::new(), half_closed: false, limits }
+        Source {
+            reader,
+            buf,
+            left,
+            kind,
+            seen: 0,
+            trailers: Headers::new(),
+            touched: false,
+            half_closed: false,
+            limits,
+        }
     }
 
     /// Reads what nobody wanted, up to `max` bytes. Is the body over?
@@ -113,6 +125,7 @@ impl<R: AsyncRead + Unpin + Send> RequestSource for Source<'_, R> {
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, SourceFault>> {
+        self.touched = true;
         let piece = match self.step().await {
             Ok(None) => return None,
             Ok(Some(piece)) => piece,
@@ -133,6 +146,22 @@ impl<R: AsyncRead + Unpin + Send> RequestSource for Source<'_, R> {
     /// has no word for it; `nc -N` and others do it and then read), so it is for the listener's owner to say what it means.
     fn take_trailers(&mut self) -> Headers {
         std::mem::take(&mut self.trailers)
+    }
+
+    fn can_tunnel(&self) -> bool {
+        !self.touched
+    }
+
+    async fn next_raw(&mut self) -> Option<Result<Bytes, SourceFault>> {
+        if self.buf.is_empty() && !self.half_closed {
+            self.buf.reserve(READ_BYTES);
+            match self.reader.read_buf(self.buf).await {
+                Ok(0) => self.half_closed = true,
+                Ok(_) => {}
+                Err(_) => return Some(Err(SourceFault::Gone)),
+            }
+        }
+        if self.buf.is_empty() { None } else { Some(Ok(self.buf.split().freeze())) }
     }
 
     async fn gone(&mut self) {
