@@ -35,6 +35,7 @@ mod slow_start;
 mod stale_on_error_per_path;
 mod static_404;
 mod static_assets;
+mod storages;
 mod wordpress;
 mod wordpress_purge;
 

@@ -185,7 +185,6 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
             max_retries: 2,
             hit_for_miss: Span::from_secs(120),
             coalesce_wait: Duration::from_secs(5),
-            object_size_max: 1 << 20,
             transit_window: 1 << 16,
             purgers: Some(Acl::parse(["127.0.0.0/8"]).expect("an acl")),
             invalidation: crate::Invalidation::default(),

@@ -41,7 +41,9 @@ pub use action::{Action, ActionKind};
 pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
-pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, SeededRandom};
+pub use environment::{
+    AllHealthy, Environment, Health, Invalidate, NothingStored, Random, SeededRandom, StorageUsage, Storages,
+};
 pub use fault::{Fault, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};

@@ -13,10 +13,12 @@ use copal_pipeline::watch::Watch;
 use copal_pipeline::{Core, Invalidation, Jitter, Protocols, Settings};
 use copal_policy::{
     Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policy, Random,
-    Throttle,
+    StorageUsage, Storages, Throttle,
 };
 use copal_semantics::Time;
-use copal_store::{BanError, BanExpr, Preamble, PurgeMode, Store, StoreOptions};
+use copal_store::{
+    BanError, BanExpr, Eviction, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions,
+};
 use copal_wire::WireLimits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +77,9 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         variants_max: config.limits.variants,
         waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
         bans_max: config.limits.bans,
+        markers_max: config.limits.markers,
+        eviction: eviction(config.cache.eviction),
+        storages: config.storages.iter().map(storage).collect(),
         ..StoreOptions::default()
     };
     let store = match &around.preamble {
@@ -114,12 +119,11 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         settings: Settings {
             name: Arc::from(config.name.as_str()),
             via: format!("1.1 {}", config.name).into(),
-            size: config.cache.size,
+            size: config.cache.size + config.storages.iter().map(|storage| storage.size).sum::<u64>(),
             max_restarts: config.policy.max_restarts,
             max_retries: config.policy.max_retries,
             hit_for_miss: config.cache.hit_for_miss,
             coalesce_wait: config.cache.coalesce_wait,
-            object_size_max: config.cache.object_size,
             transit_window: config.limits.transit_size,
             purgers,
             invalidation: invalidation(config),
@@ -131,6 +135,22 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         access_log,
         watch: around.watch.clone(),
     }))
+}
+
+fn eviction(configured: copal_config::Eviction) -> Eviction {
+    match configured {
+        copal_config::Eviction::Lru => Eviction::Lru,
+        copal_config::Eviction::TinyLfu => Eviction::TinyLfu,
+    }
+}
+
+fn storage(storage: &copal_config::Storage) -> StorageOptions {
+    StorageOptions {
+        name: storage.name.clone(),
+        size: storage.size,
+        object_size_max: storage.object_size,
+        eviction: eviction(storage.eviction),
+    }
 }
 
 fn invalidation(config: &Config) -> Invalidation {
@@ -170,6 +190,17 @@ impl Health for BackendHealth {
 
 struct FromStore(Arc<Store>);
 
+impl Storages for FromStore {
+    fn usage(&self, name: &str) -> StorageUsage {
+        let storage = self.0.storages().into_iter().find(|storage| storage.name == name);
+        storage.map_or_else(StorageUsage::default, |storage| StorageUsage {
+            used: storage.used,
+            free: storage.free(),
+            happy: storage.is_happy(),
+        })
+    }
+}
+
 impl Invalidate for FromStore {
     fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64 {
         self.0.purge_tags(tags, if soft { PurgeMode::Soft } else { PurgeMode::Hard }, now)
@@ -197,6 +228,10 @@ pub(crate) fn environment(
         acls,
         backends: config.backends.iter().map(|backend| backend.name.clone()).collect(),
         directors: config.directors.iter().map(|director| director.name.clone()).collect(),
+        storages: std::iter::once(MAIN_STORAGE)
+            .chain(config.storages.iter().map(|storage| storage.name.as_str()))
+            .map(str::to_owned)
+            .collect(),
         // The tunnel and the switch between policies are not in this version; a policy that wants them is told so at load.
         unavailable: vec![ActionKind::Pipe, ActionKind::Policy],
         limits: Limits {
@@ -220,6 +255,7 @@ pub(crate) fn environment(
     if let Some((backends, store)) = running {
         environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
         environment.invalidate = Arc::new(FromStore(Arc::clone(store)));
+        environment.usage = Arc::new(FromStore(Arc::clone(store)));
     }
     Ok(environment)
 }
