@@ -115,8 +115,8 @@ impl Live {
             Some(limit) => {
                 let Some(slowest) = s.slowest() else { return Offer::NoReaders };
                 let ahead = s.len - slowest.min(s.len);
-                let ahead = ahead + s.chunks.len() as u64 * PIECE_BYTES;
-                if ahead > 0 && ahead + data.len() as u64 > limit {
+                let pieces_full = s.chunks.len() as u64 * PIECE_BYTES >= limit.max(CHUNK_BYTES as u64);
+                if pieces_full || ahead > 0 && ahead + data.len() as u64 > limit {
                     return Offer::Wait;
                 }
                 let at = s.len;
