@@ -13,7 +13,7 @@ use copal_pipeline::io::{BodyPlan, ClientGone, RequestBody, RequestSource, Respo
 use copal_pipeline::{Core, Settings, Txn, Worker, serve};
 use copal_policy::{Environment, Hook, KeyParts, Policy};
 use copal_semantics::{Headers, RequestHead, ResponseHead, Rules, Span};
-use copal_store::{KeyBuf, NewObject, Store, StoreOptions, Times};
+use copal_store::{KeyBuf, NewObject, StorageId, Store, StoreOptions, Times};
 use copal_wire::{HeadScan, WireLimits};
 use criterion::{Criterion, criterion_group};
 use std::hint::black_box;
@@ -88,7 +88,6 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
             max_retries: 4,
             hit_for_miss: Span::from_secs(120),
             coalesce_wait: Duration::from_secs(10),
-            object_size_max: 1 << 20,
             transit_window: 1 << 18,
             purgers: None,
             invalidation: copal_pipeline::Invalidation::default(),
@@ -145,6 +144,7 @@ async fn put(worker: &Worker, url: &str) {
         times: Times::fresh(worker.core.clock.now(), Span::from_secs(3600)),
         body_hint: Some(1024),
         tags: &[],
+        storage: StorageId::MAIN,
     });
     writer.push(bytes::Bytes::from(vec![b'x'; 1024])).await.expect("a stored body takes every push");
     writer.finish(None);

@@ -29,6 +29,7 @@ mod revalidation;
 mod signals;
 mod slow_reader;
 mod snapshot;
+mod storages;
 mod uncacheable;
 mod variants;
 mod warm;

@@ -217,3 +217,71 @@ fn a_soft_purge_makes_what_was_asked_for_before_stale() {
     assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "old");
     assert_eq!((proxy.stat("hits_grace"), proxy.stat("hits_fresh")), (1, 0));
 }
+
+#[test]
+fn a_purge_by_tag_and_a_ban_reach_what_is_being_fetched() {
+    for (method, field) in [("PURGE", ("xkey", "b c")), ("BAN", ("X-Ban", "obj.http.x-type == old"))] {
+        let gate = copal_testkit::Gate::closed();
+        let old = OLD.replace("\r\n\r\n", "\r\nxkey: a b\r\nX-Type: old\r\n\r\n");
+        let old = Reply::raw("").wait(&gate).send(old);
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let origin = Origin::start(move |_| {
+            if first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                old.clone()
+            } else {
+                Reply::ok("new").header("Cache-Control", "max-age=60").header("xkey", "a b")
+            }
+        });
+        let proxy = front_with(&origin, &format!("{LOCAL}\nprotocols = [\"xkey\", \"ban\"]"));
+        let mut before = super::crowd(&proxy, 5, "/page");
+        proxy.wait_stat("coalesce_waits", |n| n == 4, super::SOON);
+        origin.wait_for(1, super::SOON);
+        assert_eq!(copal_testkit::client::request(proxy.addr(), method, "/page", &[field], b"").status, 200);
+        let mut after = super::crowd(&proxy, 5, "/page");
+        proxy.wait_stat("coalesce_waits", |n| n == 9, super::SOON);
+        gate.release();
+        if method == "PURGE" {
+            before.iter_mut().for_each(|client| assert_eq!(client.read_response().text(), "old"));
+        } else {
+            // Of a ban nobody knows whether it came before they did: the fetch's own client has it, the others look again.
+            let olds =
+                before.iter_mut().map(|client| client.read_response().text()).filter(|text| text == "old").count();
+            assert_eq!(olds, 1);
+        }
+        after.iter_mut().for_each(|client| assert_eq!(client.read_response().text(), "new", "{method}"));
+        super::settled(&proxy);
+        assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "new");
+        assert_eq!(origin.count(), 2, "{method}");
+    }
+}
+
+/// RFC 9875: groups of the same host go when an answer to an unsafe request says so.
+#[test]
+fn an_unsafe_request_drops_the_groups_that_its_answer_names() {
+    let origin = Origin::start(|seen| match (seen.method.as_str(), seen.path.as_str()) {
+        ("POST", "/vote") => Reply::ok("done").header("Cache-Group-Invalidation", "\"scripts\", \"polls\""),
+        // Safe, so it says nothing.
+        (_, "/sly") => Reply::ok("sly").header("Cache-Group-Invalidation", "\"other\""),
+        (_, url) => {
+            let group = if url.starts_with("/poll") { "\"polls\"" } else { "\"other\"" };
+            Reply::ok(url).header("Cache-Control", "max-age=60").header("Cache-Groups", group)
+        }
+    });
+    let proxy = front(&origin);
+    let ask = |host: &str, path: &str| copal_testkit::get(proxy.addr(), path, &[("Host", host)]).text();
+    let fill = || {
+        for (host, path) in [("a.example", "/poll/1"), ("a.example", "/page"), ("b.example", "/poll/1")] {
+            assert_eq!(ask(host, path), path);
+        }
+    };
+    fill();
+    assert_eq!((origin.count(), proxy.stat("objects")), (3, 3));
+    assert_eq!(ask("a.example", "/sly"), "sly");
+    let vote = copal_testkit::client::request(proxy.addr(), "POST", "/vote", &[("Host", "A.example")], b"1");
+    assert_eq!((vote.status, vote.header("Cache-Group-Invalidation").is_some()), (200, true));
+    super::settled(&proxy);
+    assert_eq!((proxy.stat("objects"), proxy.stat("purged_objects")), (2, 1));
+    let before = origin.count();
+    fill();
+    assert_eq!(origin.count(), before + 1, "only that host's poll was asked for again");
+}

@@ -113,3 +113,44 @@ fn pass_for_a_time_passes_for_that_time() {
     let counted = ["hit_for_pass", "passes", "misses", "objects"].map(|name| proxy.stat(name));
     assert_eq!(counted, [2, 2, 2, 1]);
 }
+
+#[test]
+fn that_one_client_wants_nothing_stored_concerns_nobody_else() {
+    let origin = Origin::start(|_| Reply::ok("x").header("Cache-Control", "max-age=60"));
+    let proxy = front(&origin);
+    let mut client = proxy.client();
+    // On a cold URL it leaves no marker …
+    client.get("/cold", &[("Cache-Control", "no-store")]);
+    super::settled(&proxy);
+    assert_eq!((proxy.stat("markers"), proxy.stat("objects")), (0, 0));
+    client.get("/cold", &[]);
+    assert!(client.get("/cold", &[]).header("Cache-Status").unwrap().contains("hit"));
+    // … and what is stored stays where it is.
+    client.get("/cold", &[("Cache-Control", "no-store, no-cache")]);
+    super::settled(&proxy);
+    assert!(client.get("/cold", &[]).header("Cache-Status").unwrap().contains("hit"));
+    assert_eq!((proxy.stat("hit_for_miss"), proxy.stat("markers")), (0, 0));
+}
+
+#[test]
+fn nobody_waits_for_a_response_that_its_own_request_keeps_from_being_stored() {
+    let gate = copal_testkit::Gate::closed();
+    let slow =
+        Reply::raw("").wait(&gate).send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nCache-Control: max-age=60\r\n\r\nold");
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let origin = Origin::start(move |_| {
+        if first.swap(false, Ordering::SeqCst) {
+            slow.clone()
+        } else {
+            Reply::ok("new").header("Cache-Control", "max-age=60")
+        }
+    });
+    let proxy = front(&origin);
+    let mut private = proxy.client();
+    private.send("GET", "/page", &[("Cache-Control", "no-store")], b"");
+    origin.wait_for(1, super::SOON);
+    assert_eq!(proxy.client().get("/page", &[]).text(), "new");
+    assert_eq!(proxy.stat("coalesce_waits"), 0);
+    gate.release();
+    assert_eq!(private.read_response().text(), "old");
+}

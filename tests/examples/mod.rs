@@ -38,6 +38,7 @@ mod stale_on_error_per_path;
 mod static_404;
 mod static_assets;
 mod wagtail;
+mod storages;
 mod wordpress;
 mod wordpress_purge;
 

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use crate::admin::Admin;
 use crate::backend::Backend;
-use crate::cache::Cache;
+use crate::cache::{Cache, Storage};
 use crate::config::{Config, Metrics};
 use crate::director::Director;
 use crate::keys::{Given, KEYS, Key};
@@ -48,6 +48,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         limits: Limits::assemble(&values.view("limits", "limits")),
         cache: Cache::assemble(&values.view("cache", "cache")),
         snapshot: Snapshot::assemble(&values.view("snapshot", "snapshot")),
+        storages: values.tables("store.*").map(|table| Storage::assemble(table, values)).collect(),
         backends,
         directors,
         default_target: values.target.clone().or(first),

@@ -7,13 +7,53 @@ use copal_semantics::negotiation::Offered;
 use copal_semantics::rules::{Rules, SetCookie};
 use copal_semantics::vary::Normalise;
 
-use crate::values::View;
+use crate::values::{Table, Values, View};
 
 /// As written in the file, in the order of `SetCookie`.
 pub(crate) const SET_COOKIE: &[&str] = &["pass", "store", "strip"];
 
 /// As written in the file; the second is [`Cache::vary_language_as_set`].
 pub(crate) const VARY_LANGUAGE: &[&str] = &["ordered", "set"];
+
+/// As written in the file; the second is [`Eviction::TinyLfu`].
+pub(crate) const EVICTIONS: &[&str] = &["lru", "tiny_lfu"];
+
+/// What goes when room is needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Eviction {
+    /// What was not asked for the longest.
+    Lru,
+    /// What is asked for least often.
+    TinyLfu,
+}
+
+impl Eviction {
+    fn read(view: &View<'_>) -> Eviction {
+        if view.word("eviction") == "tiny_lfu" { Eviction::TinyLfu } else { Eviction::Lru }
+    }
+}
+
+/// `[store.NAME]`: a storage beside the main one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Storage {
+    /// Its name; not `main`.
+    pub name: String,
+    /// The whole of it, in bytes.
+    pub size: u64,
+    /// Largest object that is stored there, in bytes; at most half of `size`.
+    pub object_size: u64,
+    /// What goes when room is needed.
+    pub eviction: Eviction,
+}
+
+impl Storage {
+    pub(crate) fn assemble(table: &Table, values: &Values) -> Storage {
+        let view = values.view("store.*", &table.path);
+        let size = view.size("size");
+        let object_size = if view.is_set("object_size") { view.size("object_size") } else { Cache::object_share(size) };
+        Storage { name: table.name.clone(), size, object_size, eviction: Eviction::read(&view) }
+    }
+}
 
 /// `[cache]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +92,8 @@ pub struct Cache {
     pub tag_fields_hidden: Vec<String>,
     /// Percent of its lifetime by which an object may expire earlier.
     pub jitter: u32,
+    /// What goes when room is needed.
+    pub eviction: Eviction,
 }
 
 impl Cache {
@@ -86,6 +128,7 @@ impl Cache {
             tag_fields: view.texts("tag_fields"),
             tag_fields_hidden: view.texts("tag_fields_hidden"),
             jitter: view.count("jitter"),
+            eviction: Eviction::read(view),
         }
     }
 

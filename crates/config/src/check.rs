@@ -22,6 +22,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     addresses_twice(values, &mut errors);
     crate::check_directors::all(values, &mut errors);
     purge(values, &mut errors);
+    storages(values, &mut errors);
     files(values, &mut errors);
     admin(values, &mut errors);
     sizes(values, &mut errors);
@@ -54,6 +55,24 @@ fn names_twice(values: &Values, errors: &mut Vec<Diagnostic>) {
             let fault = Fault::new(format!("`{}` is the name of a backend and of a director", director.name))
                 .help(Some("policies choose both by name: rename one of them".to_owned()));
             errors.push(later.place.clash(fault, &first.place));
+        }
+    }
+}
+
+/// Storages beside the main one. The store's own bound: each costs every lookup a look.
+const STORAGES_MAX: usize = 15;
+
+fn storages(values: &Values, errors: &mut Vec<Diagnostic>) {
+    for (n, table) in values.tables("store.*").enumerate() {
+        if table.name == "main" {
+            let fault = Fault::new("`main` is the name of the storage that `[cache]` describes");
+            errors.push(table.place.error(fault.help(Some("give this one another name".to_owned()))));
+        }
+        if n == STORAGES_MAX {
+            let fault = Fault::new(format!("more than {STORAGES_MAX} storages"));
+            errors.push(
+                table.place.error(fault.help(Some("each costs every lookup a look; put some together".to_owned()))),
+            );
         }
     }
 }

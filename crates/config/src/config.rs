@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::admin::Admin;
 use crate::assemble;
 use crate::backend::Backend;
-use crate::cache::Cache;
+use crate::cache::{Cache, Storage};
 use crate::check;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::director::Director;
@@ -54,6 +54,8 @@ pub struct Config {
     pub cache: Cache,
     /// `[snapshot]`.
     pub snapshot: Snapshot,
+    /// Storages beside the main one, in the order of the file.
+    pub storages: Vec<Storage>,
     /// In the order of the file.
     pub backends: Vec<Backend>,
     /// In the order of the file.

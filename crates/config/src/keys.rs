@@ -5,7 +5,7 @@
 use copal_semantics::Span;
 
 use crate::backend::{HTTP2, PROBES, PROXY_PROTOCOL, TLS_VERSIONS};
-use crate::cache::{SET_COOKIE, VARY_LANGUAGE};
+use crate::cache::{EVICTIONS, SET_COOKIE, VARY_LANGUAGE};
 use crate::director::KINDS;
 use crate::kind::Kind;
 use crate::listen::REQUEST_DIRECTIVES;
@@ -96,6 +96,8 @@ pub const KEYS: &[Key] = &[
         "Most requests that wait for one fetch; those beyond fetch for themselves without storing."),
     key("limits.variants", Kind::Count(1, 100_000), Is("128"), "languages, encodings and devices make fewer; more mean that `Vary` names a field that is different for everyone",
         "Most stored variants of one URL; the least used goes when one more comes."),
+    key("limits.markers", Kind::Count(1, 100_000_000), Is("25000"), "17 MB at most, and more such URLs than are asked for while a marker lives",
+        "Markers at a time of URLs whose responses cannot be stored (`cache.hit_for_miss`); the oldest goes when one more comes. They count in `cache.size`."),
     key("limits.bans", Kind::Count(1, 10_000_000), Is("100000"), "the lurker works off thousands a second: more are a purger that never stops",
         "Most bans in force at a time; one more is refused (503)."),
     key("limits.transit_size", Kind::Size(16 * KIB, 1024 * MIB), Is("1MiB"), "keeps an origin busy while a client reads, and 1000 slow downloads below a gigabyte",
@@ -147,6 +149,15 @@ pub const KEYS: &[Key] = &[
         "Whether it is written when the process ends in order (SIGTERM, SIGINT), after what ran is finished. `copal snapshot` writes it at any time."),
     key("snapshot.rate", Kind::Size(64 * KIB, TIB), Is("200MiB"), "half of what a cheap solid-state disk does, a gigabyte in five seconds",
         "Bytes a second that writing and loading may take. Give the process manager time: a store of 10 GiB takes 51 s to write at 200MiB."),
+    key("cache.eviction", Kind::Word(EVICTIONS, &[]), Is("lru"), "as good for pages and better where fashions change; docs/decisions/eviction.md has the figures",
+        "What goes when room is needed. `lru`: what was not asked for the longest. `tiny_lfu`: what is asked for least often, so that a crawl through pages that nobody else reads does not wash out the others; a large object then hardly gets in where small ones are asked for."),
+
+    key("store.*.size", Kind::Size(MIB, 1024 * TIB), Required, "only the owner knows",
+        "The whole of this storage, beside `cache.size`: the bodies, heads and indexes of what the policy puts there."),
+    key("store.*.object_size", Kind::Size(KIB, 1024 * TIB), Unset("a quarter of its `size`"), "one object must not push out all others",
+        "Largest object that is stored there, at most half of its `size`; larger ones stream through without being stored."),
+    key("store.*.eviction", Kind::Word(EVICTIONS, &[]), Is("lru"), "as `cache.eviction`",
+        "What goes when room is needed there, as in `cache.eviction`."),
 
     key("backend.*.address", Kind::BackendAddress, Required, "only the owner knows",
         "`IP:port`, `host:port` (names are resolved again when they expire), `https://host` or `https://host:port` (TLS; see `tls`), `srv:_http._tcp.NAME` (hosts, ports, priorities and weights from the DNS, RFC 2782), `unix:PATH`."),
@@ -340,6 +351,9 @@ pub fn section_doc(section: &str) -> &'static str {
         "limits" => "What one client, response or script may use at most. Each limit has a counter.",
         "cache" => "How much is stored, and for how long.",
         "snapshot" => "The store on file, for a warm restart.",
+        "store.*" => {
+            "One table `[store.NAME]` per storage beside the one that `[cache]` describes, at most 15. `beresp.storage = \"NAME\"` in the policy puts a response there; what fills a storage pushes nothing out of another."
+        }
         "backend.*" => {
             "One table `[backend.NAME]` per origin server. When several are declared and neither a director nor the policy chooses, the first one in the file serves."
         }

@@ -55,7 +55,7 @@ pub use address::Address;
 pub use admin::{Admin, default_admin_socket};
 pub use backend::{Backend, BackendTls, Eject, Http2, HttpProbe, Probe, ProxyProtocol};
 pub use by::{By, When};
-pub use cache::Cache;
+pub use cache::{Cache, Eviction, Storage};
 pub use config::{Config, Metrics};
 pub use copal_semantics::rules::SetCookie;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

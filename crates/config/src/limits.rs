@@ -21,6 +21,8 @@ pub struct Limits {
     pub waiters: usize,
     /// Variants of one URL; the least used goes.
     pub variants: usize,
+    /// Markers of URLs that cannot be stored, at a time; the oldest goes.
+    pub markers: usize,
     /// Bans in force at a time; further ones are refused.
     pub bans: usize,
     /// How far a response that is not stored may be read ahead of its client.
@@ -42,6 +44,7 @@ impl Limits {
             connections: count("connections"),
             waiters: count("waiters"),
             variants: count("variants"),
+            markers: count("markers"),
             bans: count("bans"),
             transit_size: size("transit_size"),
             log_queue: count("log_queue"),

@@ -31,6 +31,8 @@ pub fn reference_markdown() -> String {
         // Sub-tables are shown with the section that they belong to.
         let top = if table.starts_with("backend.*") {
             "backend.*"
+        } else if table.starts_with("store.*") {
+            "store.*"
         } else if table.starts_with("director.*") {
             "director.*"
         } else if table.starts_with("log") {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use copal_config::{
-    AccessFormat, AccessPath, Address, By, Config, Diagnostics, DirectorKind, Given, Http2, KEYS, Origin, Overrides,
-    ProxyProtocol, PurgeProtocol, SetCookie, When, unknown_variables,
+    AccessFormat, AccessPath, Address, By, Config, Diagnostics, DirectorKind, Eviction, Given, Http2, KEYS, Origin,
+    Overrides, ProxyProtocol, PurgeProtocol, SetCookie, When, unknown_variables,
 };
 
 const FULL: &str = r#"
@@ -36,6 +36,7 @@ ranges = 5
 connections = 500
 waiters = 300
 variants = 20
+markers = 26
 bans = 99
 log_queue = 100
 
@@ -57,6 +58,7 @@ coalesce_wait = "3s"
 targeted = []
 tag_fields = ["xkey"]
 tag_fields_hidden = ["X-A"]
+eviction = "tiny_lfu"
 jitter = 20
 
 [snapshot]
@@ -90,6 +92,11 @@ address = "https://[::1]:8001"
 [backend.app1b]
 address = "[::1]:8002"
 probe = { request = ["GET / HTTP/1.0"] }
+
+[store.images]
+size = "64MiB"
+object_size = "1MiB"
+eviction = "tiny_lfu"
 
 [director.app]
 kind = "round_robin"
@@ -230,6 +237,9 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.policy.file, Some(file().with_file_name("layers.rs")));
     assert_eq!(config.policy.geoip, Some(file().with_file_name("messages.rs")));
     assert_eq!(config.policy.limits.throttle_keys, 1000);
+    let images = &config.storages[0];
+    assert_eq!((images.name.as_str(), images.size, images.object_size), ("images", 64 << 20, 1 << 20));
+    assert_eq!((images.eviction, config.cache.eviction), (Eviction::TinyLfu, Eviction::TinyLfu));
     assert_eq!(config.admin.listen, tcp("127.0.0.1:6082"));
     assert_eq!(config.metrics.as_ref().unwrap().listen, tcp("127.0.0.1:9090"));
     let access = config.log.access.as_ref().unwrap();

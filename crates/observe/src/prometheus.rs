@@ -2,7 +2,7 @@
 
 use crate::counter::{Counter, Kind};
 use crate::histogram::HistogramSnapshot;
-use crate::stats::{BackendRow, Stats};
+use crate::stats::{BackendRow, Stats, StorageRow};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -36,6 +36,7 @@ impl Collector for Scrape {
             .encode_gauge(&stats.uptime_secs)?;
         descriptor(&mut encoder, "store_bytes_max", "The configured size of the store.", MetricType::Gauge)?
             .encode_gauge(&(i64::try_from(stats.store.bytes_max).unwrap_or(i64::MAX)))?;
+        storages(&stats.store.storages, &mut encoder)?;
         counters(stats, &mut encoder)?;
         latencies(stats, &mut encoder)?;
         backends(&stats.backends, &mut encoder)
@@ -114,6 +115,33 @@ fn backends(rows: &[BackendRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             let labels = [("backend", row.name.as_str())];
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value(row), None)?;
         }
+    }
+    Ok(())
+}
+
+/// Nothing where there is one storage only: the figures of the store are its own.
+fn storages(rows: &[StorageRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    type Column = (&'static str, &'static str, fn(&StorageRow) -> u64);
+    let columns: [Column; 3] = [
+        ("storage_bytes", "Bytes that the storage holds.", |row| row.bytes),
+        ("storage_bytes_max", "The configured size of the storage.", |row| row.bytes_max),
+        ("storage_objects", "Objects in the storage.", |row| row.objects),
+    ];
+    for (name, help, value) in columns {
+        let mut family = descriptor(encoder, name, help, MetricType::Gauge)?;
+        for row in rows {
+            let value = i64::try_from(value(row)).unwrap_or(i64::MAX);
+            family.encode_family(&[("storage", row.name.as_str())])?.encode_gauge(&value)?;
+        }
+    }
+    let help = "Objects evicted from the storage to make room.";
+    let mut family = descriptor(encoder, "storage_evictions", help, MetricType::Counter)?;
+    for row in rows {
+        let labels = [("storage", row.name.as_str())];
+        family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&row.evictions, None)?;
     }
     Ok(())
 }

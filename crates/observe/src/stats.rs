@@ -35,8 +35,26 @@ pub struct StoreRow {
     pub objects: i64,
     /// All bytes held.
     pub bytes: i64,
+    /// The configured size, of all storages together.
+    pub bytes_max: u64,
+    /// The storages, the main one first; empty when there is no other.
+    pub storages: Vec<StorageRow>,
+}
+
+/// How full one storage is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageRow {
+    /// Its name in the configuration; `main` is that of `[cache]`.
+    pub name: String,
+    /// Objects; each variant is one.
+    pub objects: u64,
+    /// All bytes held.
+    pub bytes: u64,
     /// The configured size.
     pub bytes_max: u64,
+    /// Objects evicted to make room.
+    pub evictions: u64,
 }
 
 /// One backend.
@@ -109,7 +127,12 @@ impl Stats {
             policy: policy.to_owned(),
             hit_ratio: counters.hit_ratio(),
             latency: latencies.snapshot(),
-            store: StoreRow { objects: counters.get(Counter::Objects), bytes: counters.get(Counter::Bytes), bytes_max },
+            store: StoreRow {
+                objects: counters.get(Counter::Objects),
+                bytes: counters.get(Counter::Bytes),
+                bytes_max,
+                storages: Vec::new(),
+            },
             counters,
             backends,
         }

@@ -1,14 +1,20 @@
 //! Statistics as text for people: what `copal stat -1` prints.
 
 use crate::counter::{Counter, Kind};
-use crate::stats::{BackendRow, Stats};
+use crate::stats::{BackendRow, Stats, StorageRow};
 use std::time::Duration;
 
 impl Stats {
     /// Hit ratio and store on top, then latencies, backends and all counters with their doc text. Ends with a newline.
     #[must_use]
     pub fn render_text(&self) -> String {
-        let blocks = [self.summary(), self.latencies(), backends(&self.backends), self.counter_table()];
+        let blocks = [
+            self.summary(),
+            storages(&self.store.storages),
+            self.latencies(),
+            backends(&self.backends),
+            self.counter_table(),
+        ];
         let blocks: Vec<String> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
         blocks.join("\n")
     }
@@ -64,6 +70,23 @@ impl Stats {
         }
         table(&rows, [Left, Right, Right, Left])
     }
+}
+
+fn storages(rows: &[StorageRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![["storage", "bytes", "of", "objects", "evictions"].map(str::to_owned)];
+    for row in rows {
+        lines.push([
+            row.name.clone(),
+            size(row.bytes),
+            size(row.bytes_max),
+            row.objects.to_string(),
+            row.evictions.to_string(),
+        ]);
+    }
+    table(&lines, [Left, Right, Right, Right, Right])
 }
 
 fn backends(backends: &[BackendRow]) -> String {

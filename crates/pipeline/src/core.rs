@@ -26,6 +26,13 @@ pub struct Invalidation {
     pub hidden_fields: Vec<String>,
 }
 
+impl Invalidation {
+    /// Are responses tagged with their groups (RFC 9875)?
+    pub(crate) fn has_groups(&self) -> bool {
+        self.tag_fields.iter().any(|name| name.eq_ignore_ascii_case("cache-groups"))
+    }
+}
+
 /// Tunnels: which requests become one without a word of the policy, and what one may use.
 #[derive(Clone, Debug)]
 pub struct Pipes {
@@ -52,7 +59,7 @@ pub struct Settings {
     pub name: Arc<str>,
     /// The same as an entry of Via: "1.1 NAME".
     pub via: Arc<str>,
-    /// The ceiling on everything the store holds, in bytes; for the figures.
+    /// The ceiling on everything the storages hold together, in bytes; for the figures.
     pub size: u64,
     /// How often a request may start over. Beyond: 503.
     pub max_restarts: u32,
@@ -62,8 +69,6 @@ pub struct Settings {
     pub hit_for_miss: Span,
     /// How long a request waits for another one's fetch before it fetches by itself.
     pub coalesce_wait: Duration,
-    /// The largest body that is stored, in bytes. Larger ones stream through.
-    pub object_size_max: u64,
     /// How many body bytes of a response that is not stored may be ahead of the client.
     pub transit_window: usize,
     /// Who may PURGE; `None`: nobody, PURGE is off.

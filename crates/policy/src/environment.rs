@@ -26,6 +26,23 @@ pub trait Random: Send + Sync {
     fn next(&self) -> u64;
 }
 
+/// Tells how full storages are; what scripts reach with `storage::…`.
+pub trait Storages: Send + Sync {
+    /// How full the storage of that name is.
+    fn usage(&self, name: &str) -> StorageUsage;
+}
+
+/// How full a storage is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StorageUsage {
+    /// Bytes that it holds, overhead included.
+    pub used: u64,
+    /// Bytes up to its size.
+    pub free: u64,
+    /// Is it within its size?
+    pub happy: bool,
+}
+
 /// Drops what is stored; what scripts reach with `tags::…` and `ban(…)`.
 pub trait Invalidate: Send + Sync {
     /// Purges what carries any of these tags, or makes it stale; how many objects there were.
@@ -60,6 +77,8 @@ pub struct Environment {
     pub directors: Vec<String>,
     /// The names of the policies that `policy(..)` can go on with.
     pub policies: Vec<String>,
+    /// The names of the storages, `main` among them.
+    pub storages: Vec<String>,
     /// Actions that the host cannot carry out: a policy that uses one is refused at load.
     pub unavailable: Vec<ActionKind>,
     /// What one hook may do.
@@ -86,6 +105,8 @@ pub struct Environment {
     pub params: BTreeMap<&'static str, ScriptValue>,
     /// The environment variables of the process.
     pub variable: fn(&str) -> Option<String>,
+    /// How full the storages are.
+    pub usage: Arc<dyn Storages>,
 }
 
 impl Default for Environment {
@@ -95,6 +116,7 @@ impl Default for Environment {
             backends: Vec::new(),
             directors: Vec::new(),
             policies: Vec::new(),
+            storages: vec!["main".to_owned()],
             unavailable: Vec::new(),
             limits: Limits::default(),
             health: Arc::new(AllHealthy),
@@ -109,6 +131,7 @@ impl Default for Environment {
             room: Arc::new(NothingStored),
             params: BTreeMap::new(),
             variable: |_| None,
+            usage: Arc::new(NothingStored),
         }
     }
 }
@@ -145,6 +168,12 @@ impl Health for AllHealthy {
 /// Has nothing that could be dropped.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NothingStored;
+
+impl Storages for NothingStored {
+    fn usage(&self, _name: &str) -> StorageUsage {
+        StorageUsage { used: 0, free: 1 << 30, happy: true }
+    }
+}
 
 impl Invalidate for NothingStored {
     fn purge_tags(&self, _tags: &[&[u8]], _soft: bool, _now: Time) -> u64 {

@@ -44,7 +44,9 @@ pub use action::{Action, ActionKind};
 pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
-pub use environment::{AllHealthy, Environment, Health, Invalidate, NothingStored, Random, Room, SeededRandom};
+pub use environment::{
+    AllHealthy, Environment, Health, Invalidate, NothingStored, Random, Room, SeededRandom, StorageUsage, Storages,
+};
 pub use fault::{Fault, FaultCount, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};

@@ -165,6 +165,8 @@ pub struct BackendResponseVars {
     pub backend: String,
     /// Made from a 304 and the stale object.
     pub was_304: bool,
+    /// The storage that it is put in; `None` is the main one.
+    pub storage: Option<String>,
 }
 
 /// A stored object, read-only.

@@ -240,6 +240,7 @@ pub const VARS: &[Var] = &[
     rw("beresp", "uncacheable", Type::Bool, BR, "It is not stored. Can be set, not cleared."),
     Var { object: "beresp", name: "body", ty: Type::Text, optional: true, read: BR, write: HookSet::of(&[Hook::BackendError]), doc: "The body of the error page." },
     ro("beresp", "backend", Type::Backend, BR, "The backend that answered."),
+    rw("beresp", "storage", Type::Text, BR, "The storage that it is put in: `main`, or one of the configuration's `[store.NAME]`. A 304 leaves an object where it is."),
     ro("beresp", "was_304", Type::Bool, BR, "Made from a 304 and the stale object."),
 
     rw("resp", "status", Type::Int, R, "The status; 1000 and more is sent modulo 1000. Setting it sets the reason phrase, too."),

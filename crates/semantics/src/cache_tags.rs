@@ -25,7 +25,7 @@ pub fn of<'a, N: AsRef<str>>(headers: &'a Headers, fields: &[N]) -> Vec<Cow<'a, 
     for name in fields {
         let name = name.as_ref();
         if name.eq_ignore_ascii_case("cache-groups") {
-            tags.extend(groups(headers));
+            tags.extend(groups(headers, name).into_iter().map(Cow::Owned));
         } else {
             tags.extend(headers.get_all(name).flat_map(split).map(Cow::Borrowed));
         }
@@ -38,12 +38,26 @@ pub fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| matches!(b, b' ' | b'\t' | b',' | b'|')).filter(|key| !key.is_empty())
 }
 
-/// RFC 9875 §2. A field that is no list has no groups.
-fn groups(headers: &Headers) -> Vec<Cow<'_, [u8]>> {
-    let list = headers.combined("cache-groups").and_then(|value| Parser::new(&*value).parse::<List>().ok());
+/// A group as a key that only responses of that origin carry: RFC 9875 §2.1, two responses are in one group when they share
+/// its name and their origin. `host` is the Host field of the request, in lower case. No key of another field is like it.
+///
+/// ```
+/// use copal_semantics::cache_tags::of_origin;
+/// assert_ne!(of_origin("a.example", b"news"), of_origin("b.example", b"news"));
+/// ```
+#[must_use]
+pub fn of_origin(host: &str, group: &[u8]) -> Vec<u8> {
+    [b"\0", host.as_bytes(), b"\0", group].concat()
+}
+
+/// RFC 9875 §2 and §3: the groups in `Cache-Groups`, or those that `Cache-Group-Invalidation` names. A field that is no list
+/// has none.
+#[must_use]
+pub fn groups(headers: &Headers, field: &str) -> Vec<Vec<u8>> {
+    let list = headers.combined(field).and_then(|value| Parser::new(&*value).parse::<List>().ok());
     let text = |entry: ListEntry| match entry {
         ListEntry::Item(item) => match item.bare_item {
-            BareItem::String(text) => Some(Cow::Owned(text.as_str().as_bytes().to_vec())),
+            BareItem::String(text) => Some(text.as_str().as_bytes().to_vec()),
             _ => None,
         },
         ListEntry::InnerList(_) => None,

@@ -13,10 +13,12 @@ use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Settings};
 use copal_policy::{
     Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random, Room,
-    ScriptValue, Throttle,
+    ScriptValue, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
-use copal_store::{BanError, BanExpr, KeyBuf, Preamble, PurgeMode, Store, StoreOptions};
+use copal_store::{
+    BanError, BanExpr, Eviction, KeyBuf, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions,
+};
 use copal_wire::WireLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,9 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         variants_max: config.limits.variants,
         waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
         bans_max: config.limits.bans,
+        markers_max: config.limits.markers,
+        eviction: eviction(config.cache.eviction),
+        storages: config.storages.iter().map(storage).collect(),
         ..StoreOptions::default()
     };
     let store = match &around.preamble {
@@ -116,12 +121,11 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         settings: Settings {
             name: Arc::from(config.name.as_str()),
             via: format!("1.1 {}", config.name).into(),
-            size: config.cache.size,
+            size: config.cache.size + config.storages.iter().map(|storage| storage.size).sum::<u64>(),
             max_restarts: config.policy.max_restarts,
             max_retries: config.policy.max_retries,
             hit_for_miss: config.cache.hit_for_miss,
             coalesce_wait: config.cache.coalesce_wait,
-            object_size_max: config.cache.object_size,
             transit_window: config.limits.transit_size,
             purgers,
             invalidation: invalidation(config),
@@ -139,6 +143,22 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         access_log,
         witness: around.witness.clone(),
     }))
+}
+
+fn eviction(configured: copal_config::Eviction) -> Eviction {
+    match configured {
+        copal_config::Eviction::Lru => Eviction::Lru,
+        copal_config::Eviction::TinyLfu => Eviction::TinyLfu,
+    }
+}
+
+fn storage(storage: &copal_config::Storage) -> StorageOptions {
+    StorageOptions {
+        name: storage.name.clone(),
+        size: storage.size,
+        object_size_max: storage.object_size,
+        eviction: eviction(storage.eviction),
+    }
 }
 
 fn invalidation(config: &Config) -> Invalidation {
@@ -178,6 +198,17 @@ impl Health for BackendHealth {
 
 /// The store, and how many bytes it may hold.
 struct FromStore(Arc<Store>, u64);
+
+impl Storages for FromStore {
+    fn usage(&self, name: &str) -> StorageUsage {
+        let storage = self.0.storages().into_iter().find(|storage| storage.name == name);
+        storage.map_or_else(StorageUsage::default, |storage| StorageUsage {
+            used: storage.used,
+            free: storage.free(),
+            happy: storage.is_happy(),
+        })
+    }
+}
 
 impl Invalidate for FromStore {
     fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64 {
@@ -249,6 +280,10 @@ pub(crate) fn environment(
         backends: config.backends.iter().map(|backend| backend.name.clone()).collect(),
         directors: config.directors.iter().map(|director| director.name.clone()).collect(),
         policies: config.policy.named.keys().cloned().collect(),
+        storages: std::iter::once(MAIN_STORAGE)
+            .chain(config.storages.iter().map(|storage| storage.name.as_str()))
+            .map(str::to_owned)
+            .collect(),
         limits: Limits {
             operations: limits.operations,
             call_depth: limits.call_depth,
@@ -273,6 +308,7 @@ pub(crate) fn environment(
         environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
         environment.invalidate = Arc::new(FromStore(Arc::clone(store), config.cache.size));
         environment.room = Arc::new(FromStore(Arc::clone(store), config.cache.size));
+        environment.usage = Arc::new(FromStore(Arc::clone(store), config.cache.size));
         environment.variable = |name| std::env::var(name).ok();
     }
     Ok(environment)

@@ -2,8 +2,9 @@
 
 use crate::admin::backend_row;
 use copal_observe::counters::Counter;
-use copal_observe::stats::Stats;
+use copal_observe::stats::{Stats, StorageRow};
 use copal_pipeline::Core;
+use copal_store::StorageStats;
 use std::time::Duration;
 
 /// The figures of a process that has been up for `uptime`.
@@ -32,6 +33,7 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
         (Counter::BannedObjects, store.banned),
         (Counter::Bans, store.bans),
         (Counter::Tags, store.tags),
+        (Counter::Markers, store.markers),
         (Counter::BackendConnectionsOpen, open),
         (Counter::BackendConnectionsOpened, opened),
         (Counter::Probes, probes),
@@ -40,6 +42,17 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
         (Counter::ThrottleKeysForgotten, core.policies.load().throttle().forgotten()),
     ] {
         stats.set(counter, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    let storages = core.store.storages();
+    if storages.len() > 1 {
+        let row = |s: StorageStats| StorageRow {
+            name: s.name,
+            objects: s.objects,
+            bytes: s.used,
+            bytes_max: s.size,
+            evictions: s.evictions,
+        };
+        stats.store.storages = storages.into_iter().map(row).collect();
     }
     stats
 }

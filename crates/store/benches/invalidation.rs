@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use copal_semantics::time::{Span, Time};
 use copal_semantics::{RequestHead, ResponseHead};
-use copal_store::{NewObject, PurgeMode, Store, StoreOptions, Times};
+use copal_store::{NewObject, PurgeMode, StorageId, Store, StoreOptions, Times};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -30,6 +30,7 @@ fn put(store: &Arc<Store>, key: &str, lang: Option<&str>, tags: &[Cow<'_, [u8]>]
         times: Times::fresh(NOW, Span::from_secs(3600)),
         body_hint: None,
         tags,
+        storage: StorageId::MAIN,
     });
     {
         // A stored body takes what comes at once.
@@ -49,6 +50,13 @@ fn ban(store: &Store, n: usize) {
             _ => format!("req.url ~ ^/a[0-9]+/{i}$"),
         };
         store.ban(expression.parse().expect("valid"), NOW).expect("room");
+    }
+}
+
+/// Bans that no index can tell apart.
+fn ban_by_parts(store: &Store, n: usize) {
+    for i in 0..n {
+        store.ban(format!("req.url ~ part-{i}-").parse().expect("valid"), NOW).expect("room");
     }
 }
 
@@ -85,12 +93,35 @@ fn lookups(c: &mut Criterion) {
     group.finish();
 }
 
+/// Pages in random order, as visitors ask for them: what grows is how much of the memory caches they miss.
+fn among_many(c: &mut Criterion) {
+    let request = RequestHead::get("/page", [("Host", "www.example")]);
+    let mut group = c.benchmark_group("lookup, so many objects stored");
+    group.sample_size(50);
+    for objects in [1_000, 1_000_000] {
+        let store = store();
+        let keys: Vec<String> = (0..objects).map(|n| format!("/page/{n}")).collect();
+        keys.iter().for_each(|key| put(&store, key, None, &[]));
+        let mut n = 0usize;
+        group.bench_function(BenchmarkId::from_parameter(objects), |b| {
+            b.iter(|| {
+                n = (n + 611_953) % objects;
+                assert!(lookup(&store, &keys[n], store.hash(keys[n].as_bytes()), "", &request));
+            });
+        });
+    }
+    group.finish();
+}
+
 fn first_checks(c: &mut Criterion) {
     let request = RequestHead::get("/page", [("Host", "www.example")]);
     let mut group = c.benchmark_group("first lookup after so many bans");
     group.sample_size(10);
-    for bans in [1, 100, 10_000] {
-        group.bench_function(BenchmarkId::from_parameter(bans), |b| {
+    type Kind = (&'static str, fn(&Store, usize));
+    let kinds: [Kind; 2] = [("found by an index", ban), ("tried one by one", ban_by_parts)];
+    for (kind, bans) in kinds.into_iter().flat_map(|kind| [1, 100, 10_000].map(|bans| (kind, bans))) {
+        let (name, ban) = kind;
+        group.bench_function(BenchmarkId::new(name, bans), |b| {
             let ready = || {
                 let store = store();
                 put(&store, "/page", None, &[]);
@@ -129,7 +160,22 @@ fn tags(c: &mut Criterion) {
         });
     }
     group.finish();
+    let mut group = c.benchmark_group("purge of one URL among so many tagged objects");
+    for objects in [1_000, 100_000] {
+        let store = store();
+        for n in 0..objects {
+            put(&store, &format!("/page/{n}"), None, &[Cow::from(&b"all"[..])]);
+        }
+        group.bench_function(BenchmarkId::from_parameter(objects), |b| {
+            b.iter_batched_ref(
+                || put(&store, "/page/1", None, &[Cow::from(&b"all"[..])]),
+                |()| assert_eq!(store.purge(b"/page/1", store.hash(b"/page/1"), PurgeMode::Hard, NOW), 1),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
 }
 
-criterion_group!(benches, lookups, first_checks, tags);
+criterion_group!(benches, lookups, among_many, first_checks, tags);
 criterion_main!(benches);

@@ -1,12 +1,14 @@
-//! Measures the memory per stored object: `cargo run --release -p copal-store --example rss [objects] [--hit]`.
+//! Measures the memory per stored object: `cargo run --release -p copal-store --example rss [objects] [--hit] [--tags]`.
 //!
 //! Bodies of 1 KB, typical heads of 300 bytes, keys of about 50. Prints resident bytes per object beyond the body, what the
-//! store's own ledger says, and the time per insert and lookup. `--hit` reads each object once before measuring.
+//! store's own ledger says, and the time per insert and lookup. `--hit` reads each object once before measuring. `--tags`
+//! gives each object ten tags, nine of five thousand and one of its own, and purges by them at the end.
 
 use bytes::Bytes;
 use copal_semantics::ResponseHead;
 use copal_semantics::time::{Span, Time};
-use copal_store::{KeyBuf, NewObject, Store, StoreOptions, Times};
+use copal_store::{KeyBuf, NewObject, PurgeMode, StorageId, Store, StoreOptions, Times};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 const BODY: usize = 1024;
@@ -21,11 +23,12 @@ pub(crate) async fn main() {
     let (head, received) = head();
     let now = Time::from_secs(1_700_000_000);
     let mut keys = 0;
-    fill(&store, &mut key, &head, now, u64::MAX).await;
+    let tagged = args.iter().any(|a| a == "--tags");
+    fill(&store, &mut key, &head, now, u64::MAX, tagged).await;
     let before = resident();
     let start = std::time::Instant::now();
     for n in 0..count {
-        keys += fill(&store, &mut key, &head, now, n).await;
+        keys += fill(&store, &mut key, &head, now, n, tagged).await;
     }
     let insert = start.elapsed().as_nanos() as u64 / count;
     store.run_expiry(now);
@@ -56,8 +59,22 @@ pub(crate) async fn main() {
     );
     println!("the ledger charges for that:        {} bytes", copal_store::OBJECT_OVERHEAD_BYTES);
     let beyond = per_object as usize - BODY - packed - key_bytes as usize;
-    assert!(beyond as u64 <= copal_store::OBJECT_OVERHEAD_BYTES, "the ledger charges too little");
+    assert!(tagged || beyond as u64 <= copal_store::OBJECT_OVERHEAD_BYTES, "the ledger charges too little");
     println!("ledger in all: {} bytes per object; insert {insert} ns, lookup {lookup} ns", store.stats().bytes / count);
+    if tagged {
+        let start = std::time::Instant::now();
+        let (one, some) =
+            (store.purge_tags(&["own-77"], PurgeMode::Hard, now), store.purge_tags(&["tag-7"], PurgeMode::Hard, now));
+        println!("{} tags; purged {one} + {some} in {:?}", store.stats().tags, start.elapsed());
+        let start = std::time::Instant::now();
+        let all = (0..5000).map(|n| store.purge_tags(&[format!("tag-{n}")], PurgeMode::Hard, now)).sum::<u64>();
+        println!(
+            "purged {all} in {:?}; {} tags and {} bytes are left",
+            start.elapsed(),
+            store.stats().tags,
+            store.stats().bytes
+        );
+    }
 }
 
 /// A head as application servers send it, packed, and its length as received.
@@ -86,7 +103,13 @@ fn name(key: &mut KeyBuf, n: u64) {
     key.add(format!("/articles/{n:08}/index.html").as_bytes());
 }
 
-async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u64) -> u64 {
+async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u64, tagged: bool) -> u64 {
+    let tags: Vec<Cow<'_, [u8]>> = if tagged {
+        let of_many = (0..9).map(|t| format!("tag-{}", (n.wrapping_mul(7) + t * 541) % 5000));
+        of_many.chain([format!("own-{n}")]).map(|tag| tag.into_bytes().into()).collect()
+    } else {
+        Vec::new()
+    };
     name(key, n);
     let times = Times { keep: Span::from_secs(3600), ..Times::fresh(now, Span::from_secs(120)) };
     let (_, mut writer) = store.insert_streaming(NewObject {
@@ -97,7 +120,8 @@ async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u
         head,
         times,
         body_hint: Some(BODY as u64),
-        tags: &[],
+        tags: &tags,
+        storage: StorageId::MAIN,
     });
     writer.push(Bytes::from(vec![b'b'; BODY])).await.expect("stored bodies never stop");
     writer.finish(None);

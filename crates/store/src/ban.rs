@@ -7,33 +7,41 @@
 //! ```
 //!
 //! An object is checked against the bans after its own stamp and nothing else; its stamp is then the newest. Without any
-//! new ban a hit costs one relaxed load and a comparison.
+//! new ban a hit costs one relaxed load and a comparison. Which of the newer bans could be about an object is looked up
+//! (`ban_index`), so ten thousand of them are not tried one by one.
 //!
-//! Invariants: an object stored before a ban is not offered after it without a check; stamps are compared by their
-//! distance, so numbers may wrap; the lock of the list is held to take a few bans out, never while one is evaluated; a
-//! ban is forgotten only when every stored object has been checked against it or is newer (see `lurker`).
+//! Invariants: an object stored before a ban, or asked for before it, is not offered after it without a check; stamps are
+//! compared by their distance, so numbers may wrap; the lock of the list is held to take a few bans out, never while one is
+//! evaluated; a ban is forgotten only when every stored object has been checked against it or is newer, and every request
+//! under way too (see `lurker`).
 
 use crate::ban_expr::{BanError, BanExpr, View};
+use crate::ban_index::{BanIndex, Place, sources};
 use crate::memory::Ledger;
 use crate::object::Object;
 use crate::snapshot::{Invalidation, SavedBan};
 use crate::store::Store;
 use copal_semantics::RequestHead;
 use copal_semantics::time::Time;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bans taken from the list at a time.
 const BATCH: usize = 32;
-/// Bytes of one ban beyond its expression: list, map, reference counts.
-const BAN_BYTES: u64 = 192;
+/// Bytes of one ban beyond its expression: list, maps, index, reference counts.
+const BAN_BYTES: u64 = 448;
 
 /// One ban in force.
 #[derive(Debug)]
 pub(crate) struct Ban {
-    pub(crate) number: u32,
-    pub(crate) expr: BanExpr,
+    /// What objects are stamped with: the low half of `serial`.
+    number: u32,
+    /// Counts up with every ban and never wraps.
+    pub(crate) serial: u64,
+    expr: BanExpr,
+    /// Where in the index it stands.
+    pub(crate) place: Place,
     at: Time,
     tests: AtomicU64,
     dropped: AtomicU64,
@@ -79,12 +87,25 @@ pub(crate) struct Bans {
 
 #[derive(Debug, Default)]
 struct List {
-    /// Those that the lurker can work off; by number, oldest first.
-    plain: Vec<Arc<Ban>>,
-    /// Those that need a request; the same order.
-    needing: Vec<Arc<Ban>>,
-    by_text: HashMap<Box<str>, u32>,
+    /// Those that the lurker can work off.
+    plain: Lane,
+    /// Those that need a request.
+    needing: Lane,
+    /// Serials by expression.
+    by_text: HashMap<Box<str>, u64>,
+    /// The serial of the newest ban.
+    newest: u64,
+    /// Every object was checked once against the plain ones up to this.
+    lurked: u64,
     charged: u64,
+}
+
+/// Bans of one kind.
+#[derive(Debug, Default)]
+struct Lane {
+    /// By serial: oldest first.
+    all: BTreeMap<u64, Arc<Ban>>,
+    index: BanIndex,
 }
 
 /// What a check came to.
@@ -133,20 +154,22 @@ impl Bans {
         if earlier.is_none() && list.len() >= max {
             return Err(BanError::TooMany(max));
         }
-        let List { plain, needing, charged, .. } = &mut *list;
-        let bans = if expr.needs_request() { needing } else { plain };
-        if let Some(at) = earlier.and_then(|number| bans.iter().position(|b| b.number == number)) {
+        let List { plain, needing, by_text, newest, charged, .. } = &mut *list;
+        let lane = if expr.needs_request() { needing } else { plain };
+        if let Some(same) = earlier.and_then(|serial| lane.remove(serial)) {
             // Whatever is older than that one is older than this one too.
-            let same = bans.remove(at);
             *charged -= same.bytes();
             self.completed.fetch_add(1, Ordering::Relaxed);
         }
-        let number = self.newest().wrapping_add(1);
-        let text = expr.as_str().into();
-        let ban = Ban { number, expr, at: now, tests: AtomicU64::new(0), dropped: AtomicU64::new(0) };
+        *newest += 1;
+        let (serial, number) = (*newest, self.newest().wrapping_add(1));
+        by_text.insert(expr.as_str().into(), serial);
+        let place = lane.index.place_for(&expr);
+        let (tests, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+        let ban = Arc::new(Ban { number, serial, expr, place, at: now, tests, dropped });
         *charged += ban.bytes();
-        bans.push(Arc::new(ban));
-        list.by_text.insert(text, number);
+        lane.index.enter(Arc::clone(&ban));
+        lane.all.insert(serial, ban);
         self.ledger.adjust(before, list.charged);
         self.added.fetch_add(1, Ordering::Relaxed);
         // Under the lock: whoever sees the number finds the ban.
@@ -158,15 +181,20 @@ impl Bans {
     pub(crate) fn revive(&self, newest: u32, bans: &[SavedBan]) {
         let mut list = self.write();
         let before = list.charged;
-        let List { plain, needing, by_text, charged } = &mut *list;
+        // Whatever has been numbered before is older, also where numbers have wrapped.
+        list.newest = u64::from(newest) + (1 << 32);
         for saved in bans {
             let Ok(expr) = saved.text.parse::<BanExpr>() else { continue };
-            by_text.insert(expr.as_str().into(), saved.number);
-            let bans = if expr.needs_request() { &mut *needing } else { &mut *plain };
+            let (number, serial) = (saved.number, list.serial_of(saved.number, newest));
+            let List { plain, needing, by_text, charged, .. } = &mut *list;
+            by_text.insert(expr.as_str().into(), serial);
+            let lane = if expr.needs_request() { needing } else { plain };
+            let place = lane.index.place_for(&expr);
             let (tests, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
-            let ban = Ban { number: saved.number, expr, at: Time::from_micros(saved.at), tests, dropped };
+            let ban = Arc::new(Ban { number, serial, expr, place, at: Time::from_micros(saved.at), tests, dropped });
             *charged += ban.bytes();
-            bans.push(Arc::new(ban));
+            lane.index.enter(Arc::clone(&ban));
+            lane.all.insert(serial, ban);
         }
         self.ledger.adjust(before, list.charged);
         self.newest.store(newest, Ordering::Release);
@@ -176,8 +204,8 @@ impl Bans {
     pub(crate) fn saved(&self) -> (u32, Vec<SavedBan>) {
         let list = self.read();
         let newest = self.newest();
-        let mut bans: Vec<_> = list.plain.iter().chain(&list.needing).collect();
-        bans.sort_by_key(|ban| std::cmp::Reverse(newest.wrapping_sub(ban.number)));
+        let mut bans: Vec<_> = list.plain.all.values().chain(list.needing.all.values()).collect();
+        bans.sort_by_key(|ban| ban.serial);
         let save = |ban: &&Arc<Ban>| SavedBan {
             number: ban.number,
             at: ban.at.as_micros(),
@@ -193,27 +221,33 @@ impl Bans {
         let view = View::new(object);
         let mut tests = 0;
         for needing in [false, true] {
-            let mut from = stamp;
-            loop {
-                let batch: Vec<Arc<Ban>> = {
-                    let list = self.read();
-                    let bans = if needing { &list.needing } else { &list.plain };
-                    let first = bans.partition_point(|b| not_newer(b.number, from));
-                    if needing && request.is_none() {
-                        let Some(open) = bans.get(first) else { break };
-                        object.set_ban_stamp(open.number.wrapping_sub(1));
-                        return (Verdict::Unknown, tests);
+            let (after, probes) = {
+                let list = self.read();
+                let after = list.serial_of(stamp, self.newest());
+                let lane = list.lane(needing);
+                let Some((_, open)) = lane.all.range(after + 1..).next() else { continue };
+                if needing && request.is_none() {
+                    object.set_ban_stamp(open.number.wrapping_sub(1));
+                    return (Verdict::Unknown, tests);
+                }
+                (after, lane.index.probes())
+            };
+            for source in sources(&probes, &view, request) {
+                let mut after = after;
+                loop {
+                    let batch = self.read().lane(needing).index.newer(source, after, BATCH);
+                    let Some(last) = batch.last() else { break };
+                    after = last.serial;
+                    for ban in &batch {
+                        tests += 1;
+                        ban.tests.fetch_add(1, Ordering::Relaxed);
+                        if ban.expr.matches(&view, request, ban.at) {
+                            ban.dropped.fetch_add(1, Ordering::Relaxed);
+                            return (Verdict::Banned, tests);
+                        }
                     }
-                    bans[first..].iter().take(BATCH).cloned().collect()
-                };
-                let Some(last) = batch.last() else { break };
-                from = last.number;
-                for ban in &batch {
-                    tests += 1;
-                    ban.tests.fetch_add(1, Ordering::Relaxed);
-                    if ban.expr.matches(&view, request, ban.at) {
-                        ban.dropped.fetch_add(1, Ordering::Relaxed);
-                        return (Verdict::Banned, tests);
+                    if batch.len() < BATCH {
+                        break;
                     }
                 }
             }
@@ -222,26 +256,33 @@ impl Bans {
         (Verdict::Free, tests)
     }
 
-    /// Is there a ban that the lurker can work off, and is there any that only requests can?
-    pub(crate) fn waiting(&self) -> (bool, bool) {
+    /// Is there a ban that a round of the lurker would get on with, and is there any that only requests can?
+    /// `under_way`: the newest ban when the oldest request under way was sent, if there is one.
+    pub(crate) fn waiting(&self, under_way: Option<u32>) -> (bool, bool) {
         let list = self.read();
-        (!list.plain.is_empty(), !list.needing.is_empty())
+        let oldest = under_way.map_or(list.newest, |number| list.serial_of(number, self.newest()));
+        let unseen = list.plain.all.last_key_value().is_some_and(|(serial, _)| *serial > list.lurked);
+        let can_go = list.plain.all.first_key_value().is_some_and(|(serial, _)| *serial <= oldest);
+        (unseen || can_go, !list.needing.all.is_empty())
     }
 
     /// All stored objects have been checked against the bans up to `lurked` that need no request, and none is stamped
-    /// older than `stamped`.
-    pub(crate) fn complete(&self, lurked: u32, stamped: u32) {
+    /// older than `stamped`. Neither is what is going to be stored older than `under_way`.
+    pub(crate) fn complete(&self, lurked: u32, stamped: u32, under_way: Option<u32>) {
         let mut list = self.write();
+        let newest = self.newest();
+        let serial = |number| list.serial_of(number, newest);
+        let oldest = under_way.map_or(u64::MAX, serial);
+        let (lurked, stamped) = (serial(lurked), serial(stamped));
         let (count, before) = (list.len(), list.charged);
-        let List { plain, needing, by_text, charged } = &mut *list;
-        for (bans, upto) in [(plain, lurked), (needing, stamped)] {
-            let done = bans.partition_point(|ban| not_newer(ban.number, upto));
-            for ban in bans.drain(..done) {
+        list.lurked = lurked;
+        let List { plain, needing, by_text, charged, .. } = &mut *list;
+        for (lane, upto) in [(plain, lurked), (needing, stamped)] {
+            let left = lane.all.split_off(&(upto.min(oldest) + 1));
+            for ban in std::mem::replace(&mut lane.all, left).into_values() {
+                lane.index.remove(&ban);
                 by_text.remove(ban.expr.as_str());
                 *charged -= ban.bytes();
-            }
-            if bans.capacity() > 64 && bans.len() < bans.capacity() / 4 {
-                bans.shrink_to(bans.len() * 2);
             }
         }
         if by_text.capacity() > 64 && by_text.len() < by_text.capacity() / 8 {
@@ -257,13 +298,11 @@ impl Bans {
     }
 
     pub(crate) fn rows(&self) -> Vec<BanRow> {
-        let mut bans = {
+        let mut bans: Vec<Arc<Ban>> = {
             let list = self.read();
-            [&list.plain[..], &list.needing[..]].concat()
+            list.plain.all.values().chain(list.needing.all.values()).cloned().collect()
         };
-        // Oldest first, also where the numbers have wrapped.
-        let newest = self.newest();
-        bans.sort_by_key(|ban| std::cmp::Reverse(newest.wrapping_sub(ban.number)));
+        bans.sort_by_key(|ban| ban.serial);
         let row = |ban: &Arc<Ban>| BanRow {
             number: ban.number,
             expression: ban.expr.as_str().to_owned(),
@@ -278,7 +317,24 @@ impl Bans {
 
 impl List {
     fn len(&self) -> usize {
-        self.plain.len() + self.needing.len()
+        self.plain.all.len() + self.needing.all.len()
+    }
+
+    fn lane(&self, needing: bool) -> &Lane {
+        if needing { &self.needing } else { &self.plain }
+    }
+
+    /// The serial of a number that is not newer than `newest`, which is that of the newest ban.
+    fn serial_of(&self, number: u32, newest: u32) -> u64 {
+        self.newest.saturating_sub(u64::from(newest.wrapping_sub(number)))
+    }
+}
+
+impl Lane {
+    fn remove(&mut self, serial: u64) -> Option<Arc<Ban>> {
+        let ban = self.all.remove(&serial)?;
+        self.index.remove(&ban);
+        Some(ban)
     }
 }
 
@@ -297,8 +353,8 @@ impl Ban {
 impl Store {
     /// Bans what the expression is about: no object that is stored now is offered again without having been checked.
     ///
-    /// As with a purge, a fetch whose head has not come yet is not touched. The same expression made again takes the place
-    /// of the earlier one.
+    /// A response that was asked for before the ban and comes after it counts as stored before it, if it is stored under a
+    /// [`PurgeWatch`](crate::PurgeWatch). The same expression made again takes the place of the earlier one.
     ///
     /// # Errors
     /// [`BanError::TooMany`] when as many are in force as the options allow.
@@ -306,6 +362,7 @@ impl Store {
         let text = expr.as_str().to_owned();
         self.bans().add(expr, self.options().bans_max, now)?;
         self.since().note(|| Invalidation::Ban { text, at: now.as_micros() });
+        self.sent().turn();
         self.make_room();
         Ok(())
     }

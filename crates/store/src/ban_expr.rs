@@ -13,6 +13,7 @@
 //! at: `obj.ttl` is what was left of its freshness then, `obj.age` how old it was, `obj.last_hit` how long ago it had
 //! been delivered, or stored when it never was.
 
+use crate::ban_index::{Part, Probe};
 use crate::object::Object;
 use crate::pattern::Pattern;
 use copal_semantics::time::{Span, Time};
@@ -56,8 +57,9 @@ struct Test {
     check: Check,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
+/// What a test looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
     Url,
     RequestField(Box<str>),
     ObjectField(Box<str>),
@@ -170,6 +172,24 @@ impl BanExpr {
         2 * self.text.len() as u64 + (self.tests.len() * size_of::<Test>()) as u64 + patterns.sum::<u64>()
     }
 
+    /// What an object's values must be for the expression to hold, as far as an index can tell.
+    pub(crate) fn probes(&self) -> impl Iterator<Item = (Probe, Cow<'_, [u8]>)> {
+        self.tests.iter().filter_map(|test| {
+            let (part, value) = match &test.check {
+                Check::Equals(value, true) => (Part::Whole, Cow::Borrowed(&**value)),
+                Check::Matches(pattern, true) => {
+                    let (part, value) = pattern.sure()?;
+                    (part, Cow::Borrowed(value))
+                }
+                Check::Number(Relation::Equal, n) if test.subject == Subject::Status => {
+                    (Part::Whole, Cow::Owned(n.to_string().into_bytes()))
+                }
+                Check::Equals(_, false) | Check::Matches(_, false) | Check::Number(..) => return None,
+            };
+            Some((Probe { subject: test.subject.clone(), part }, value))
+        })
+    }
+
     /// Do all tests hold? `at` is when the ban was made. Tests on a request that is not there do not hold.
     pub(crate) fn matches(&self, view: &View<'_>, request: Option<&RequestHead>, at: Time) -> bool {
         self.tests.iter().all(|t| t.holds(view, request, at))
@@ -237,6 +257,17 @@ impl Subject {
             Subject::Keep => "obj.keep",
             Subject::LastHit => "obj.last_hit",
         })
+    }
+
+    /// Its value as text; `None` where there is none, and for durations.
+    pub(crate) fn text<'v>(&self, view: &'v View<'_>, request: Option<&'v RequestHead>) -> Option<Cow<'v, [u8]>> {
+        match self {
+            Subject::Url => Some(Cow::Borrowed(request?.url.as_bytes())),
+            Subject::RequestField(name) => request?.headers.combined(name),
+            Subject::ObjectField(name) => view.head().headers.combined(name),
+            Subject::Status => Some(Cow::Owned(ResponseHead::status_of(view.object.head()).to_string().into_bytes())),
+            Subject::Ttl | Subject::Age | Subject::Grace | Subject::Keep | Subject::LastHit => None,
+        }
     }
 
     fn is_text(&self) -> bool {

@@ -12,7 +12,7 @@
 
 use crate::memory::FLIGHT_OVERHEAD_BYTES;
 use crate::object::Object;
-use crate::overtaken::PurgeWatch;
+use crate::overtaken::KeyWatch;
 use crate::purge::PurgeMode;
 use crate::shelf::Found;
 use crate::store::{Store, VaryFn};
@@ -48,6 +48,9 @@ pub enum Released {
     Stale(Arc<Object>),
     /// The response is of no use to others.
     Uncacheable,
+    /// There is a response that is not stored, and there was a purge by tag or a ban before this one came to wait: it may
+    /// be what was purged. The waiter looks again.
+    Overtaken,
     /// There is no response.
     Failed,
 }
@@ -67,7 +70,9 @@ pub(crate) struct Busy {
 struct Flight {
     key: Box<[u8]>,
     /// Of the purges since the fetch began: whoever comes after one does not wait for what was asked before it.
-    watch: PurgeWatch,
+    watch: KeyWatch,
+    /// When it began, in turns of [`crate::sent::Sent`].
+    turn: u64,
     waiters: AtomicU32,
     outcome: OnceLock<Released>,
     landed: Notify,
@@ -100,7 +105,7 @@ impl Store {
         seen: Option<&Arc<Object>>,
         now: Time,
     ) -> Claim {
-        let hash_of_flight = match self.shelf().get(hash) {
+        let hash_of_flight = match self.shelf().peek(hash) {
             Some(Found::Index(index)) if index.is_for(hash, key) => {
                 index.specs().first().map_or(hash, |spec| self.hasher().secondary(hash, spec, vary))
             }
@@ -118,10 +123,12 @@ impl Store {
                 }
                 flight.waiters.fetch_add(1, Ordering::Relaxed);
                 self.busy().waiting.fetch_add(1, Ordering::Relaxed);
-                return Claim::Wait(Waiter { flight: Arc::clone(flight), store: Arc::clone(self) });
+                let later = self.sent().now() != flight.turn;
+                return Claim::Wait(Waiter { flight: Arc::clone(flight), later, store: Arc::clone(self) });
             }
             let (waiters, outcome, landed) = (AtomicU32::new(0), OnceLock::new(), Notify::new());
-            let flight = Arc::new(Flight { key: key.into(), watch: self.watch_purges(hash), waiters, outcome, landed });
+            let (watch, turn) = (self.watch_key(hash), self.sent().now());
+            let flight = Arc::new(Flight { key: key.into(), watch, turn, waiters, outcome, landed });
             shard.insert(hash_of_flight, Arc::clone(&flight));
             flight
         };
@@ -129,7 +136,7 @@ impl Store {
         self.busy().flights.fetch_add(1, Ordering::Relaxed);
         let guard = FetchGuard { flight, hash: hash_of_flight, store: Arc::clone(self) };
         // The fetch before may have landed after the caller had looked; its flight was gone when the lock was taken.
-        match self.lookup(key, hash, vary, now) {
+        match self.look_again(key, hash, vary, now) {
             Some(object) if !seen.is_some_and(|s| Arc::ptr_eq(s, &object)) => {
                 guard.land(Released::Stored(Arc::clone(&object)));
                 Claim::Appeared(object)
@@ -199,6 +206,8 @@ impl Drop for FetchGuard {
 #[derive(Debug)]
 pub struct Waiter {
     flight: Arc<Flight>,
+    /// Something was purged by tag or banned between the fetch's beginning and this.
+    later: bool,
     store: Arc<Store>,
 }
 
@@ -208,11 +217,13 @@ impl Waiter {
         let mut landed = pin!(self.flight.landed.notified());
         // Enabled before looking, so that a landing in between is not missed.
         landed.as_mut().enable();
-        if let Some(outcome) = self.flight.outcome.get() {
-            return outcome.clone();
+        if self.flight.outcome.get().is_none() {
+            landed.await;
         }
-        landed.await;
-        self.flight.outcome.get().cloned().unwrap_or(Released::Failed)
+        match self.flight.outcome.get().cloned().unwrap_or(Released::Failed) {
+            Released::Stored(object) if self.later && !object.is_stored() => Released::Overtaken,
+            outcome => outcome,
+        }
     }
 }
 

@@ -68,9 +68,9 @@ impl Wheel {
         Wheel { state: Mutex::default(), newest_ban }
     }
 
-    /// Enters a new object by the moment it dies. It is newer than every ban so far; a renewed one is as old as its body.
-    pub(crate) fn enter(&self, object: &Arc<Object>, renewed: bool) {
-        self.put_in(object, !renewed);
+    /// Enters a new object by the moment it dies. It is newer than every ban so far, unless it is stamped already.
+    pub(crate) fn enter(&self, object: &Arc<Object>, stamped: bool) {
+        self.put_in(object, !stamped);
     }
 
     /// Moves an object to where it belongs now.

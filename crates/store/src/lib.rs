@@ -1,7 +1,7 @@
 //! The objects that Copal keeps in memory: looked up by key, streamed while they are fetched, bounded in bytes.
 //!
 //! ```text
-//!  key ─hash─▶ shelf (moka, LRU by bytes) ─▶ Object ── times, key and head in one block
+//!  key ─hash─▶ shelf (moka, by bytes, a rack for each storage) ─▶ Object ── times, key and head in one block
 //!                 │                            └──▶ Body ── chunks, readable while they are written
 //!                 └─▶ VaryIndex ─hash of the request's values─▶ shelf ─▶ Object
 //!                 └──▶ parts of a body, when that is all that came (Kind::Partial)
@@ -15,6 +15,7 @@
 
 mod ban;
 mod ban_expr;
+mod ban_index;
 mod body;
 mod busy;
 mod expiry;
@@ -30,8 +31,10 @@ mod peek;
 mod place;
 mod purge;
 mod reader;
+mod sent;
 mod shelf;
 mod snapshot;
+mod storage;
 mod store;
 mod sync;
 mod tags;
@@ -55,6 +58,7 @@ pub use place::NewObject;
 pub use purge::PurgeMode;
 pub use reader::Reader;
 pub use snapshot::{FORMAT, Journal, Loaded, Loading, Preamble, Saved, Saving, SnapshotFault, SnapshotReader};
+pub use storage::{Eviction, MAIN_STORAGE, STORAGES_MAX, StorageId, StorageOptions, StorageStats};
 pub use store::{Store, StoreOptions, StoreStats, VaryFn};
 pub use times::Times;
 pub use writer::{BodyWriter, NoReaders};

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Bans that need a request are done when no stored object is stamped older than they are: after every round the oldest
-//! stamp is known.
+//! stamp is known. No ban is done while a request is under way that was sent before it: what is answered may be what the
+//! ban is about.
 //!
 //! Invariants: a round visits every object that is stored from its beginning to its end (the wheel hands over those that
 //! move meanwhile); a slice is bounded by its work; expiry and the lurker never run at the same time.
@@ -52,7 +53,7 @@ impl Store {
         let mut lurker = locked(self.upkeep());
         let wheel = &self.shelf().books().wheel;
         if lurker.round.is_none() {
-            let (can_work, only_requests) = self.bans().waiting();
+            let (can_work, only_requests) = self.bans().waiting(self.sent().oldest());
             let rested = lurker.began.is_none_or(|began| now >= began + PATIENCE || now < began);
             if !(can_work || only_requests && rested) {
                 return false;
@@ -66,14 +67,17 @@ impl Store {
         let mut left = work;
         while left > 0 {
             if round.pending.is_empty() {
+                // Asked before the round is known to be over: what was under way then and is stored now has been visited,
+                // or holds its bans back.
+                let under_way = self.sent().oldest();
                 let Some(objects) = wheel.next_of_round(VISIT_BATCH) else {
                     let (target, behind) = (round.target, round.behind);
                     // What is still being loaded is as old as the oldest of them.
                     if !self.since().is_loading() {
-                        self.bans().complete(target, target.wrapping_sub(behind));
+                        self.bans().complete(target, target.wrapping_sub(behind), under_way);
                     }
                     lurker.round = None;
-                    return self.bans().waiting().0 && !self.since().is_loading();
+                    return self.bans().waiting(under_way).0 && !self.since().is_loading();
                 };
                 round.pending = objects;
             }

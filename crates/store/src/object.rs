@@ -13,12 +13,13 @@
 use crate::body::Body;
 use crate::memory::OBJECT_OVERHEAD_BYTES;
 use crate::shelf::low;
+use crate::storage::StorageId;
 use crate::tags::TagSet;
 use crate::times::{Times, pack, unpack};
 use crate::variants::VarySpec;
 use copal_semantics::time::Time;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,8 @@ pub struct Object {
     pub(crate) wheel_position: AtomicU32,
     /// Bucket of the expiry wheel; read and written under the wheel's lock.
     pub(crate) wheel_bucket: AtomicU16,
-    purged: AtomicBool,
+    /// Its storage, and `PURGED`.
+    marks: AtomicU8,
     traits: u8,
 }
 
@@ -80,6 +82,8 @@ const HIT_FOR_MISS: u8 = 4;
 const HIT_FOR_PASS: u8 = 8;
 const PARTIAL: u8 = 16;
 const TAGGED: u8 = 32;
+/// Among the marks.
+const PURGED: u8 = 128;
 
 /// Bytes at the end of a tagged object's block: how many tags, and the slot.
 const TAGS_END: usize = 8;
@@ -98,6 +102,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) tags: Option<TagSet>,
     /// What it was checked against; the shelf sets it anew for what is not a renewal.
     pub(crate) ban_stamp: u32,
+    pub(crate) storage: StorageId,
 }
 
 impl Object {
@@ -140,7 +145,7 @@ impl Object {
             ban_stamp: AtomicU32::new(p.ban_stamp),
             wheel_position: AtomicU32::new(0),
             wheel_bucket: AtomicU16::new(crate::expiry::NOWHERE),
-            purged: AtomicBool::new(false),
+            marks: AtomicU8::new(p.storage.as_u8() & !PURGED),
             traits,
         };
         object.body.ledger().charge(object.own_bytes());
@@ -266,11 +271,17 @@ impl Object {
     /// Was it dropped by a hard purge or a ban?
     #[must_use]
     pub fn is_purged(&self) -> bool {
-        self.purged.load(Ordering::Acquire)
+        self.marks.load(Ordering::Acquire) & PURGED != 0
     }
 
     pub(crate) fn mark_purged(&self) {
-        self.purged.store(true, Ordering::Release);
+        self.marks.fetch_or(PURGED, Ordering::Release);
+    }
+
+    /// Where it is stored.
+    #[must_use]
+    pub fn storage(&self) -> StorageId {
+        StorageId::from_u8(self.marks.load(Ordering::Relaxed) & !PURGED)
     }
 
     /// Stale from `now` on; grace, stale_if_error and keep count from there. Never makes it fresh for longer.
@@ -351,6 +362,10 @@ impl Standing {
     pub(crate) fn is_on_shelf(&self) -> bool {
         let now = self.0.load(Ordering::Acquire);
         now & OFF == 0 && now > 0
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.0.load(Ordering::Acquire) & OFF != 0
     }
 
     pub(crate) fn units(&self) -> u32 {

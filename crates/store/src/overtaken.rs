@@ -4,11 +4,16 @@
 //!  watch ──▶ request sent … purge of the key … response ──▶ seen() = Hard: not stored; Soft: stored stale
 //! ```
 //!
+//! Purges by tag and bans are about whatever carries the tag or matches: those are noted in [`crate::sent`], and looked for
+//! when the response's tags are known; a ban finds what was asked for before it when that is looked up, as everything else.
+//!
 //! Invariants: a purge marks under the lock of the key, and storing looks under the same lock, so a response is either
 //! stored before the purge (and dropped by it) or knows of it; a key that nobody watches costs a purge one look.
 
 use crate::memory::WATCH_OVERHEAD_BYTES;
+use crate::object::Object;
 use crate::purge::PurgeMode;
+use crate::sent::Moment;
 use crate::store::Store;
 use crate::sync::{AtomicU32, Mutex, locked};
 use std::collections::HashMap;
@@ -55,9 +60,9 @@ impl Watched {
     }
 }
 
-/// Knows of the purges of one key since it was made. To be made before the request is sent.
+/// Knows of the purges of one key since it was made.
 #[derive(Debug)]
-pub struct PurgeWatch {
+pub(crate) struct KeyWatch {
     purges: Arc<Purges>,
     hard: u32,
     soft: u32,
@@ -65,10 +70,22 @@ pub struct PurgeWatch {
     store: Arc<Store>,
 }
 
+/// Knows of the purges and bans that may be about the answer to one request, however they are made. To be made before the
+/// request is sent, and dropped when its response is stored or not going to be: bans are not forgotten before that.
+#[derive(Debug)]
+pub struct PurgeWatch {
+    key: KeyWatch,
+    moment: Moment,
+}
+
 impl Store {
-    /// Watches for purges of the key with that [`Store::hash`] from now on.
+    /// Watches for what may be about the answer to a request for the key with that [`Store::hash`], from now on.
     #[must_use]
     pub fn watch_purges(self: &Arc<Self>, hash: u128) -> PurgeWatch {
+        PurgeWatch { key: self.watch_key(hash), moment: self.sent().send() }
+    }
+
+    pub(crate) fn watch_key(self: &Arc<Self>, hash: u128) -> KeyWatch {
         let purges = {
             let mut shard = locked(self.watched().shard(hash));
             let (purges, watchers) = shard.entry(hash).or_default();
@@ -77,14 +94,43 @@ impl Store {
         };
         self.ledger().charge(WATCH_OVERHEAD_BYTES);
         let (hard, soft) = (purges.hard.load(Ordering::Acquire), purges.soft.load(Ordering::Acquire));
-        PurgeWatch { purges, hard, soft, hash, store: Arc::clone(self) }
+        KeyWatch { purges, hard, soft, hash, store: Arc::clone(self) }
     }
 }
 
 impl PurgeWatch {
-    /// The purge that has come since, the harder of them.
+    /// The purge of the key that has come since, the harder of them.
     #[must_use]
     pub fn seen(&self) -> Option<PurgeMode> {
+        self.key.seen()
+    }
+
+    /// The purge by one of the object's tags that has come since, the harder of them. The object has been entered by them.
+    pub(crate) fn seen_by_tags(&self, object: &Object) -> Option<PurgeMode> {
+        let store = &self.key.store;
+        object.tag_slot()?;
+        if store.sent().is_quiet_since(self.moment) {
+            return None;
+        }
+        let names = store.tags().known_names_of(object);
+        store.sent().purged_since(self.moment, names.iter().map(|name| store.hasher().primary(name)))
+    }
+
+    /// The newest ban when the request was sent.
+    pub(crate) fn ban_stamp(&self) -> u32 {
+        self.moment.ban
+    }
+}
+
+impl Drop for PurgeWatch {
+    fn drop(&mut self) {
+        self.key.store.sent().answered(self.moment);
+    }
+}
+
+impl KeyWatch {
+    /// The purge that has come since, the harder of them.
+    pub(crate) fn seen(&self) -> Option<PurgeMode> {
         if self.purges.hard.load(Ordering::Acquire) != self.hard {
             return Some(PurgeMode::Hard);
         }
@@ -92,7 +138,7 @@ impl PurgeWatch {
     }
 }
 
-impl Drop for PurgeWatch {
+impl Drop for KeyWatch {
     fn drop(&mut self) {
         let mut shard = locked(self.store.watched().shard(self.hash));
         if let Some((_, watchers)) = shard.get_mut(&self.hash) {

@@ -6,8 +6,12 @@
 //!
 //! A compiled expression takes ten kilobytes and more, a literal its own length; ten thousand bans are normal.
 
+use crate::ban_index::Part;
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Look;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
 
 /// Memory that one compiled expression may take: what came in a request must not cost megabytes.
 const COMPILED_BYTES: usize = 256 << 10;
@@ -24,7 +28,14 @@ pub(crate) enum Pattern {
     Begins(Box<[u8]>),
     Ends(Box<[u8]>),
     Has(Box<memmem::Finder<'static>>),
-    Regex(Box<Regex>),
+    Regex(Box<Machine>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    regex: Regex,
+    /// What every value that matches begins or ends with, if the expression is tied to that end.
+    sure: Option<(Part, Box<[u8]>)>,
 }
 
 impl Pattern {
@@ -43,7 +54,7 @@ impl Pattern {
             .nest_limit(NESTING)
             .build();
         match compiled {
-            Ok(regex) => Ok(Pattern::Regex(Box::new(regex))),
+            Ok(regex) => Ok(Pattern::Regex(Box::new(Machine { regex, sure: sure(text) }))),
             Err(regex::Error::CompiledTooBig(_)) => {
                 Err("the regular expression takes too much memory: use smaller repetitions".to_owned())
             }
@@ -61,8 +72,20 @@ impl Pattern {
             Pattern::Begins(text) => value.starts_with(text),
             Pattern::Ends(text) => value.ends_with(text),
             Pattern::Has(text) => text.find(value).is_some(),
-            Pattern::Regex(regex) => regex.is_match(value),
+            Pattern::Regex(machine) => machine.regex.is_match(value),
         }
+    }
+
+    /// A part of every value that matches, if that is known.
+    pub(crate) fn sure(&self) -> Option<(Part, &[u8])> {
+        let (part, text) = match self {
+            Pattern::Is(text) => (Part::Whole, text),
+            Pattern::Begins(text) => (Part::First(text.len()), text),
+            Pattern::Ends(text) => (Part::Last(text.len()), text),
+            Pattern::Has(_) => return None,
+            Pattern::Regex(machine) => machine.sure.as_ref().map(|(part, text)| (*part, text))?,
+        };
+        (part == Part::Whole || !text.is_empty()).then_some((part, text))
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -97,6 +120,24 @@ fn simple(text: &str) -> Option<Pattern> {
         (false, true) => Pattern::Ends(literal),
         (false, false) => Pattern::Has(Box::new(memmem::Finder::new(&*literal).into_owned())),
     })
+}
+
+/// The longer of what all that matches begins with and ends with.
+fn sure(text: &str) -> Option<(Part, Box<[u8]>)> {
+    let hir = ParserBuilder::new().unicode(false).utf8(false).nest_limit(NESTING).build().parse(text).ok()?;
+    let looks = hir.properties();
+    let mut first: &[u8] = &[];
+    let mut last: &[u8] = &[];
+    let (firsts, lasts) = (Extractor::new().extract(&hir), Extractor::new().kind(ExtractKind::Suffix).extract(&hir));
+    if looks.look_set_prefix().contains(Look::Start) {
+        first = firsts.longest_common_prefix().unwrap_or_default();
+    }
+    if looks.look_set_suffix().contains(Look::End) {
+        last = lasts.longest_common_suffix().unwrap_or_default();
+    }
+    let (part, text) =
+        if first.len() >= last.len() { (Part::First(first.len()), first) } else { (Part::Last(last.len()), last) };
+    (!text.is_empty()).then(|| (part, text.into()))
 }
 
 fn ends_in_escape(text: &str) -> bool {
@@ -135,6 +176,44 @@ mod tests {
         }
         assert!(Pattern::new("a{1000}{1000}").is_err_and(|e| e.contains("memory")));
         assert!(Pattern::new("(a").is_err_and(|e| e.contains("unclosed")));
+    }
+
+    #[test]
+    fn what_is_sure_of_an_expression_is_known() {
+        let sure = |text: &str| {
+            let pattern = Pattern::new(text).expect("valid");
+            pattern.sure().map(|(part, text)| (part, String::from_utf8_lossy(text).into_owned()))
+        };
+        for (text, part, value) in [
+            ("^/a$", Part::Whole, "/a"),
+            ("^/news/", Part::First(6), "/news/"),
+            ("\\.css$", Part::Last(4), ".css"),
+            ("^/news/[0-9]+", Part::First(6), "/news/"),
+            ("^/news/([0-9]+|archive)/$", Part::First(6), "/news/"),
+            ("^/(news|new)/", Part::First(4), "/new"),
+            ("[0-9]\\.jpe?g\\?x$", Part::Last(3), "g?x"),
+            ("^/a[0-9]+/12345$", Part::Last(6), "/12345"),
+        ] {
+            assert_eq!(sure(text), Some((part, value.to_owned())), "{text}");
+        }
+        for text in ["news", ".*", "", "a|^b", "^/?", "^(a|b)", "(?i)^News", "^a*", "(?m)^/a.", "[ab]"] {
+            assert_eq!(sure(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn what_matches_has_what_is_sure(text in r"[\^]?[ab/.*+?()|$^]{0,8}[$]?", value in "[ab/]{0,6}") {
+            let Ok(pattern) = Pattern::new(&text) else { return Ok(()) };
+            if let (Some((part, sure)), true) = (pattern.sure(), pattern.matches(value.as_bytes())) {
+                prop_assert!(match part {
+                    Part::Whole => value.as_bytes() == sure,
+                    Part::First(_) => value.as_bytes().starts_with(sure),
+                    Part::Last(_) => value.as_bytes().ends_with(sure),
+                }, "{part:?} {sure:?}");
+            }
+        }
     }
 
     proptest! {

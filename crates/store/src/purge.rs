@@ -30,7 +30,7 @@ impl Store {
             let _lock = self.lock(hash);
             self.watched().purged(hash, mode);
             self.since().note_key(hash, mode, now);
-            match self.shelf().get(hash) {
+            match self.shelf().peek(hash) {
                 Some(Found::Object(o)) if o.key() == key => self.purge_all(&[o], mode, now),
                 Some(Found::Index(index)) if index.is_for(hash, key) => {
                     let all = match mode {

@@ -13,16 +13,19 @@ use crate::memory::{Held, Ledger, locked};
 use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
+use crate::sent::Sent;
 use crate::shelf::{Found, Shelf};
 use crate::snapshot::{Preamble, Since};
+use crate::storage::{Eviction, MAIN_STORAGE, STORAGES_MAX, StorageId, StorageOptions};
 use crate::sync;
 use crate::tags::Tags;
 use crate::variants::SharedNames;
 use crate::writer::BodyWriter;
 use copal_semantics::RequestHead;
 use copal_semantics::time::Time;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Feeds, for a list of lower-case field names, the request's values of these in canonical form, one call per name.
 pub type VaryFn<'a> = &'a dyn Fn(&[Box<str>], &mut dyn FnMut(&[u8]));
@@ -43,6 +46,13 @@ pub struct StoreOptions {
     /// Bans in force at a time; more are refused. 100,000: the lurker works off thousands a second, so that many are a
     /// purger that never stops, and every one costs every object a test.
     pub bans_max: usize,
+    /// Markers at a time; the oldest goes when one more comes. 25,000: some 17 MB at most, and more URLs that cannot be stored
+    /// than are asked for within the minutes that a marker lives.
+    pub markers_max: usize,
+    /// What goes from the main storage when room is needed. The least recently used: `docs/decisions/eviction.md`.
+    pub eviction: Eviction,
+    /// Storages beside the main one, at most [`STORAGES_MAX`](crate::STORAGES_MAX) together with it; more are left out.
+    pub storages: Vec<StorageOptions>,
 }
 
 impl Default for StoreOptions {
@@ -54,6 +64,9 @@ impl Default for StoreOptions {
             waiters_max: 10_000,
             window: 1 << 20,
             bans_max: 100_000,
+            markers_max: 25_000,
+            eviction: Eviction::default(),
+            storages: Vec::new(),
         }
     }
 }
@@ -61,7 +74,7 @@ impl Default for StoreOptions {
 /// Figures at one moment; the counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Objects that a lookup can find, markers not counted.
+    /// Objects that a lookup can find, markers not counted. All figures are of all storages together.
     pub objects: u64,
     /// Hit-for-miss and hit-for-pass markers.
     pub markers: u64,
@@ -104,14 +117,20 @@ pub struct Store {
     options: StoreOptions,
     hasher: KeyHasher,
     shelf: Shelf,
-    ledger: Arc<Ledger>,
+    /// By storage.
+    ledgers: Box<[Arc<Ledger>]>,
+    /// By storage, the main one with its part of `options`.
+    storages: Box<[StorageOptions]>,
     busy: Busy,
     watched: Watched,
+    sent: Sent,
     locks: Box<[sync::Mutex<()>]>,
     pub(crate) empty: Arc<Body>,
     pub(crate) salts: AtomicU64,
     pub(crate) names: SharedNames,
     pub(crate) purged: AtomicU64,
+    /// In the order in which they were made; some have left.
+    pub(crate) markers: Mutex<VecDeque<Weak<Object>>>,
     bans: Bans,
     since: Since,
     upkeep: Mutex<Lurker>,
@@ -143,12 +162,19 @@ impl Store {
     }
 
     fn with_hasher(options: StoreOptions, hasher: KeyHasher, first_salt: u64) -> Arc<Self> {
-        let ledger = Arc::new(Ledger::default());
+        let StoreOptions { size, object_size_max, eviction, .. } = options;
+        let main = StorageOptions { name: MAIN_STORAGE.to_owned(), size, object_size_max, eviction };
+        let storages: Box<[_]> =
+            std::iter::once(main).chain(options.storages.iter().cloned()).take(STORAGES_MAX).collect();
+        let ledgers: Box<[_]> = storages.iter().map(|_| Arc::new(Ledger::default())).collect();
+        let ledger = Arc::clone(&ledgers[0]);
         let bans = Bans::new(Arc::clone(&ledger));
+        let racks: Vec<_> = storages.iter().map(|storage| (storage.size, storage.eviction)).collect();
         Arc::new(Store {
             hasher,
             since: Since::new(Arc::clone(&ledger)),
-            shelf: Shelf::new(options.size, Tags::new(Arc::clone(&ledger)), bans.newest_shared()),
+            shelf: Shelf::new(&racks, Tags::new(Arc::clone(&ledger)), bans.newest_shared()),
+            sent: Sent::new(Arc::clone(&ledger), bans.newest_shared()),
             bans,
             upkeep: Mutex::default(),
             busy: Busy::default(),
@@ -158,9 +184,11 @@ impl Store {
             salts: AtomicU64::new(first_salt),
             names: SharedNames::default(),
             purged: AtomicU64::new(0),
+            markers: Mutex::default(),
             expiries: AtomicU64::new(0),
             outgrown: AtomicU64::new(0),
-            ledger,
+            ledgers,
+            storages,
             options,
         })
     }
@@ -177,7 +205,7 @@ impl Store {
     /// Where a ban needs the request to be judged, the object is not found: see [`Store::lookup_for`].
     #[must_use]
     pub fn lookup(&self, key: &[u8], hash: u128, vary: VaryFn<'_>, now: Time) -> Option<Arc<Object>> {
-        self.find(key, hash, vary, None, now)
+        self.find(key, hash, vary, None, now, Shelf::get)
     }
 
     /// The same for a request by which bans on `req.…` are judged.
@@ -190,7 +218,12 @@ impl Store {
         request: &RequestHead,
         now: Time,
     ) -> Option<Arc<Object>> {
-        self.find(key, hash, vary, Some(request), now)
+        self.find(key, hash, vary, Some(request), now, Shelf::get)
+    }
+
+    /// The same for those who have looked before: it counts as no use.
+    pub(crate) fn look_again(&self, key: &[u8], hash: u128, vary: VaryFn<'_>, now: Time) -> Option<Arc<Object>> {
+        self.find(key, hash, vary, None, now, Shelf::peek)
     }
 
     fn find(
@@ -200,13 +233,14 @@ impl Store {
         vary: VaryFn<'_>,
         request: Option<&RequestHead>,
         now: Time,
+        get: fn(&Shelf, u128) -> Option<Found>,
     ) -> Option<Arc<Object>> {
         let usable = |o: &Arc<Object>| o.is_stored() && now < o.times().dies_at() && self.passes_bans(o, request);
-        let found = |slot: u128| match self.shelf.get(slot) {
+        let found = |slot: u128| match get(&self.shelf, slot) {
             Some(Found::Object(o)) if o.slot() == slot && o.key() == key && usable(&o) => Some(o),
             Some(Found::Object(_) | Found::Index(_)) | None => None,
         };
-        match self.shelf.get(hash)? {
+        match get(&self.shelf, hash)? {
             Found::Object(o) if self.selects(&o, key, hash, vary) && usable(&o) => Some(o),
             Found::Index(index) if index.is_for(hash, key) => {
                 index.specs().iter().find_map(|spec| found(self.hasher.secondary(hash, spec, vary)))
@@ -227,7 +261,7 @@ impl Store {
     #[must_use]
     pub fn transit_body(self: &Arc<Self>, window: u64) -> (Reader, BodyWriter) {
         let live = Arc::new(Live::new(Some(window), None));
-        let body = Body::streaming(Arc::clone(&self.ledger), Arc::clone(&live));
+        let body = Body::streaming(Arc::clone(self.ledger()), Arc::clone(&live));
         let id = live.attach(0).unwrap_or(0);
         let reader = Reader::of_live(Arc::clone(&body), Arc::clone(&live), id, 0);
         (reader, BodyWriter::new(body, live, Arc::clone(self), None))
@@ -262,8 +296,10 @@ impl Store {
             }
             self.drop_index_after(hash, &object);
         }
-        self.shelf.set_ballast(self.beside_the_shelf());
-        self.shelf.run_pending();
+        for storage in self.storage_ids() {
+            self.shelf.set_ballast(storage, self.beside_the_shelf(storage));
+            self.shelf.run_pending(storage);
+        }
         self.take_orphans_off();
         self.make_room();
     }
@@ -274,13 +310,13 @@ impl Store {
         let books = self.shelf.books();
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
         StoreStats {
-            objects: read(&books.objects),
+            objects: books.objects(),
             markers: read(&books.markers),
-            bytes: self.ledger.used(),
-            in_flight_bytes: self.ledger.in_flight(),
+            bytes: self.ledgers.iter().map(|ledger| ledger.used()).sum(),
+            in_flight_bytes: self.ledgers.iter().map(|ledger| ledger.in_flight()).sum(),
             flights: self.busy.flights.load(Ordering::Relaxed),
             waiting: self.busy.waiting.load(Ordering::Relaxed),
-            evictions: read(&books.evictions),
+            evictions: books.evictions(),
             expiries: read(&self.expiries),
             purged: read(&self.purged),
             outgrown: read(&self.outgrown),
@@ -291,26 +327,33 @@ impl Store {
         }
     }
 
-    /// Evicts until the ledger is within `size`, or nothing is left that could go. Refuses nothing and never waits.
+    /// Evicts until every ledger is within its size, or nothing is left that could go. Refuses nothing and never waits.
     pub(crate) fn make_room(&self) {
+        for storage in self.storage_ids() {
+            self.make_room_in(storage);
+        }
+    }
+
+    fn make_room_in(&self, storage: StorageId) {
+        let (size, ledger) = (self.storages[storage.index()].size, self.ledger_of(storage));
         for _ in 0..MAKE_ROOM_ROUNDS {
-            if self.ledger.used() <= self.options.size {
+            if ledger.used() <= size {
                 return;
             }
             self.take_orphans_off();
-            if self.shelf.shelved_bytes() == 0 {
+            if self.shelf.shelved_bytes(storage) == 0 {
                 return;
             }
             // A little more than is needed, so that the next objects find room without another round.
-            let headroom = (self.options.size / 256).min(1 << 20);
-            self.shelf.set_ballast(self.beside_the_shelf() + headroom);
-            self.shelf.run_pending();
+            let headroom = (size / 256).min(1 << 20);
+            self.shelf.set_ballast(storage, self.beside_the_shelf(storage) + headroom);
+            self.shelf.run_pending(storage);
         }
     }
 
     /// Bytes held that are not on the shelf: what readers still hold of evicted objects, bodies in flight, flights.
-    fn beside_the_shelf(&self) -> u64 {
-        self.ledger.used().saturating_sub(self.shelf.shelved_bytes())
+    fn beside_the_shelf(&self, storage: StorageId) -> u64 {
+        self.ledger_of(storage).used().saturating_sub(self.shelf.shelved_bytes(storage))
     }
 
     /// Removes the variants of indexes that moka has evicted. No lock is needed: nobody can find them any more.
@@ -330,7 +373,7 @@ impl Store {
     pub(crate) fn drop_index_after(&self, hash: u128, object: &Object) {
         if object.spec().is_some()
             && !object.is_lone()
-            && let Some(Found::Index(index)) = self.shelf.get(hash)
+            && let Some(Found::Index(index)) = self.shelf.peek(hash)
             && index.is_for(hash, object.key())
             && index.variants().is_empty()
         {
@@ -347,8 +390,8 @@ impl Store {
         &self.options
     }
 
-    pub(crate) fn object_size_max(&self) -> u64 {
-        self.options.object_size_max.min(self.options.size / 2)
+    pub(crate) fn storage_options(&self) -> &[StorageOptions] {
+        &self.storages
     }
 
     pub(crate) fn window(&self) -> u64 {
@@ -371,12 +414,21 @@ impl Store {
         &self.shelf
     }
 
+    /// Of the main storage.
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
+        &self.ledgers[0]
+    }
+
+    pub(crate) fn ledger_of(&self, storage: StorageId) -> &Arc<Ledger> {
+        &self.ledgers[storage.index()]
     }
 
     pub(crate) fn watched(&self) -> &Watched {
         &self.watched
+    }
+
+    pub(crate) fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     pub(crate) fn tags(&self) -> &Tags {

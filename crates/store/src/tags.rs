@@ -170,6 +170,13 @@ impl Tags {
         locked(&self.state).ids.len()
     }
 
+    /// The names of the tags of an object that is in the index.
+    pub(crate) fn known_names_of(&self, object: &Object) -> Vec<Arc<[u8]>> {
+        let s = locked(&self.state);
+        let name = |id: u32| s.tags.get(id as usize)?.as_ref().map(|tag| Arc::clone(&tag.name));
+        object.tag_ids().filter_map(name).collect()
+    }
+
     fn holders<N: AsRef<[u8]>>(&self, names: &[N]) -> Holders {
         let s = locked(&self.state);
         let mut tags: Vec<(u32, u64)> = Vec::new();
@@ -296,10 +303,13 @@ impl Store {
     /// Purges every object that carries any of these tags, all variants; how many there were, each counted once, those dead
     /// at `now` not counted.
     ///
-    /// As with [`Store::purge`], a fetch whose head has not come yet is not touched. Takes time in proportion to the objects
-    /// that carry the tags; lookups go on meanwhile.
+    /// What was asked for before and turns out to carry one is not stored either, or stored stale after a soft purge, if it
+    /// is stored under a [`PurgeWatch`](crate::PurgeWatch). Takes time in proportion to the objects that carry the tags;
+    /// lookups go on meanwhile.
     pub fn purge_tags<N: AsRef<[u8]>>(&self, tags: &[N], mode: PurgeMode, now: Time) -> u64 {
         self.note_tags(tags, mode, now);
+        // Before looking for them: who enters after this sees it there.
+        self.sent().purge(tags.iter().map(|tag| self.hasher().primary(tag.as_ref())), mode);
         let mut holders = self.tags().holders(tags);
         let mut count = 0;
         while let Some(objects) = self.tags().next_of(&mut holders, PURGE_BATCH) {

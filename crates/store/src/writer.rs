@@ -129,7 +129,7 @@ impl BodyWriter {
 
     fn leave_the_shelf_if_due(&mut self, more: u64) {
         let Some(object) = &self.object else { return };
-        let outgrown = self.live.len() + more > self.store.object_size_max();
+        let outgrown = self.live.len() + more > self.store.object_size_max(object.storage());
         if outgrown {
             self.store.count_outgrown();
         }

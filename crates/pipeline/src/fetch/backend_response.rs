@@ -15,7 +15,8 @@ use copal_semantics::rules::{Effective, SetCookie};
 use copal_semantics::storability::{Storability, storability, strip_unstorable};
 use copal_semantics::vary::Vary;
 use copal_semantics::{Headers, ResponseHead, Span, cache_tags};
-use copal_store::{BodyWriter, Kind, NewObject, Object, PurgeMode, PurgeWatch};
+use copal_store::{BodyWriter, Kind, NewObject, Object, PurgeMode, StorageId};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
@@ -88,7 +89,9 @@ impl Decision {
     fn note(&self, ttl: Span, fresh: &Freshness, cacheable: bool) -> Note {
         let (stored, reason, marker) = match self {
             Decision::Store { reason, .. } => (true, *reason, None),
-            Decision::Pass { ttl, reason, .. } => (false, *reason, cacheable.then_some(*ttl)),
+            Decision::Pass { ttl, reason, .. } => {
+                (false, *reason, (cacheable && *reason != Reason::RequestNoStore).then_some(*ttl))
+            }
         };
         Note::Storing(Storing { stored, reason, ttl, ttl_by_policy: ttl != fresh.ttl, marker })
     }
@@ -144,18 +147,14 @@ fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decisi
     say_where(job, &mut head);
     let (object, stored, reason) = match decision {
         Decision::Store { reason, times } => {
-            let mut times = jittered(job, times);
-            if job.watch.as_ref().and_then(PurgeWatch::seen) == Some(PurgeMode::Soft) {
-                // What the origin confirmed before the purge is as stale as the purge has made it.
-                times.ttl = times.ttl.min(times.initial_age);
-            }
-            let tags = cache_tags::of(&head.headers, &job.worker.core.settings.invalidation.tag_fields);
+            let times = jittered(job, times);
+            let tags = tags(job, &head.headers);
             let store = &job.worker.core.store;
             let object = if tags.is_empty() {
                 // A policy may have left the fields out: what could be purged stays so.
-                store.refresh(stale, &head.encode(), times)
+                store.refresh(stale, &head.encode(), times, job.watch.as_ref())
             } else {
-                store.refresh_tagged(stale, &head.encode(), times, &tags)
+                store.refresh_tagged(stale, &head.encode(), times, &tags, job.watch.as_ref())
             };
             (object, true, reason)
         }
@@ -163,7 +162,7 @@ fn renew(job: &mut Job, stale: &Arc<Object>, fresh: &Freshness, decision: Decisi
             // It may be used for this request but not kept: a successor that is stale from its birth, off the shelf.
             let mut times = to_store(&job.scene().beresp_vars, fresh, false, job.response_time);
             times.no_cache = true;
-            let object = job.worker.core.store.refresh(stale, &head.encode(), times);
+            let object = job.worker.core.store.refresh(stale, &head.encode(), times, None);
             job.worker.core.store.unstore(&object);
             (object, false, reason)
         }
@@ -200,7 +199,9 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
     };
     let bodiless = exchange.framing == BodyFraming::None;
     match decision {
-        Decision::Store { reason, times } if length.is_none_or(|n| n <= job.worker.core.settings.object_size_max) => {
+        Decision::Store { reason, times }
+            if length.is_none_or(|n| n <= job.worker.core.store.object_size_max(storage(job))) =>
+        {
             if job.worker.core.rules.set_cookie == SetCookie::Strip {
                 job.scene_mut().beresp.headers.remove("set-cookie");
             }
@@ -239,6 +240,24 @@ fn take(job: &mut Job, exchange: Box<Exchange>, decision: Decision) -> Next {
     }
 }
 
+/// What a response with these fields can be purged by; of groups also as those of its origin (RFC 9875 §2.1).
+fn tags<'a>(job: &Job, headers: &'a Headers) -> Vec<Cow<'a, [u8]>> {
+    let set = &job.worker.core.settings.invalidation;
+    let mut tags = cache_tags::of(headers, &set.tag_fields);
+    if set.has_groups() && headers.contains("cache-groups") {
+        let host = crate::protocols::host(&job.scene().req);
+        let groups = cache_tags::groups(headers, "cache-groups");
+        tags.extend(groups.iter().map(|group| Cow::Owned(cache_tags::of_origin(&host, group))));
+    }
+    tags
+}
+
+/// Where the policy has it stored. Names were checked when they were set.
+pub(super) fn storage(job: &Job) -> StorageId {
+    let name = job.scene().beresp_vars.storage.as_deref();
+    name.and_then(|name| job.worker.core.store.storage(name)).unwrap_or(StorageId::MAIN)
+}
+
 fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> ((Arc<Object>, BodyWriter), Headers) {
     let head = &job.scene().beresp;
     let store = &job.worker.core.store;
@@ -260,7 +279,7 @@ pub(super) fn place<T>(
     let vary = selecting::values(&job.worker.core, &job.scene().req.headers);
     let mut stored = head.clone();
     let withheld = withhold(&mut stored.headers, &job.worker.core.rules.directives(head), job);
-    let tags = cache_tags::of(&head.headers, &job.worker.core.settings.invalidation.tag_fields);
+    let tags = tags(job, &head.headers);
     say_where(job, &mut stored);
     let placed = insert(NewObject {
         key: job.key.as_bytes(),
@@ -271,6 +290,7 @@ pub(super) fn place<T>(
         times: jittered(job, times),
         body_hint: length,
         tags: &tags,
+        storage: storage(job),
     });
     (placed, withheld)
 }
@@ -332,7 +352,8 @@ fn pass_through(
 ) -> Next {
     if job.cacheable {
         job.count(Counter::FetchesUncacheable);
-        if !job.plan.is_about_the_range(reason) {
+        // A marker says something of the response; that one client wants nothing stored does not concern the next.
+        if !job.plan.is_about_the_range(reason) && reason != Reason::RequestNoStore {
             leave_marker(job, kind, ttl);
         }
         if let Some(guard) = job.guard.take() {
@@ -364,6 +385,7 @@ fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
         times: copal_store::Times::fresh(job.response_time, ttl),
         body_hint: None,
         tags: &[],
+        storage: StorageId::MAIN,
     };
     job.worker.core.store.insert_marker(marker, kind);
 }

@@ -10,6 +10,8 @@ use std::pin::pin;
 
 pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
     let Transfer { from, mut to, object } = transfer;
+    // What purges can reach is in the store now, or never will be.
+    job.watch = None;
     let mut exchange = match from {
         From::Page(page) => {
             if page.is_empty() || to.push(page).await.is_ok() {

@@ -40,7 +40,7 @@ pub(super) fn run(job: &Job, fresh: &Freshness) {
             }
             let effective = rules.directives(&head);
             strip_unstorable(&mut head.headers, &effective, rules);
-            let _renewed = store.refresh(&object, &head.encode(), times);
+            let _renewed = store.refresh(&object, &head.encode(), times, None);
             job.count(Counter::HeadUpdates);
         }
         HeadUpdate::Invalidate(_) => {

@@ -43,7 +43,7 @@ use copal_policy::{Action, Hook, Policy, Scene};
 use copal_semantics::Time;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
-use copal_semantics::{Headers, ResponseHead};
+use copal_semantics::{Headers, ResponseHead, cache_tags};
 use copal_store::{BodyWriter, FetchGuard, KeyBuf, Object, PurgeWatch, Reader};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -394,12 +394,26 @@ fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Uploa
     Step::Deliver(Delivery { body, upload })
 }
 
+/// RFC 9875 §3: an answer to an unsafe method drops what is stored of the groups that it names, of the same origin alone.
+fn invalidate_groups(worker: &Worker, txn: &Txn) {
+    let core = &worker.core;
+    let groups = cache_tags::groups(&txn.scene().resp.headers, "cache-group-invalidation");
+    if groups.is_empty() || !core.settings.invalidation.has_groups() {
+        return;
+    }
+    let host = crate::protocols::host(txn.req());
+    let keys: Vec<_> = groups.iter().map(|group| cache_tags::of_origin(&host, group)).collect();
+    let count = core.store.purge_tags(&keys, copal_store::PurgeMode::Hard, txn.now);
+    core.counters.add(Counter::PurgedObjects, count);
+}
+
 /// RFC 9111 §4.4: a non-error answer to an unsafe method drops what is stored under the same URL, and under the URLs that
 /// it names. False when the policy's hash hook failed on the way.
 fn invalidate(worker: &Worker, txn: &mut Txn) -> bool {
     if txn.req().method.is_safe() || txn.verdict.outcome != Outcome::Pass {
         return true;
     }
+    invalidate_groups(worker, txn);
     let targets = copal_semantics::invalidation::targets(txn.req(), &txn.scene().resp);
     let url = txn.req().url.clone();
     let mut ok = true;

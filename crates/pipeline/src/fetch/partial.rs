@@ -222,7 +222,8 @@ fn as_whole(head: &mut ResponseHead) {
 /// A part that may be stored. `Err`: not here; the exchange comes back, with the reason.
 pub(super) fn take(job: &mut Job, exchange: Box<Exchange>, times: Times) -> Result<Next, (Box<Exchange>, Reason)> {
     let Some(part) = job.plan.part else { return Err((exchange, Reason::PartialUnusable)) };
-    if part.len() > job.worker.core.settings.object_size_max {
+    let storage = super::backend_response::storage(job);
+    if part.len() > job.worker.core.store.object_size_max(storage) {
         return Err((exchange, Reason::TooLarge));
     }
     let stored = combinable(job, part);

@@ -203,6 +203,13 @@ fn claim(worker: &Worker, txn: &Txn, seen: Option<&Arc<Object>>) -> Claim {
     worker.core.store.claim(txn.key.as_bytes(), txn.hash, &vary, seen, txn.now)
 }
 
+fn refuses_storing(worker: &Worker, txn: &Txn) -> bool {
+    let headers = &txn.req().headers;
+    worker.core.rules.honour_request_no_store
+        && headers.contains("cache-control")
+        && RequestDirectives::parse(headers).no_store
+}
+
 enum Waited {
     Go(Step),
     LookAgain,
@@ -221,6 +228,8 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
         return alone(stale);
     }
     let waiter = match claim(worker, txn, stale.as_ref()) {
+        // Nobody is made to wait for a response that its own request keeps from being stored (RFC 9111 §5.2.1.5).
+        Claim::Fetch(_) if refuses_storing(worker, txn) => return alone(stale),
         Claim::Fetch(guard) => {
             return Waited::Go(Step::Miss(Missing { guard: Some(guard), stale, hit_for_miss: false }));
         }
@@ -257,12 +266,14 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
             Released::Stored(_) => "it brought a response",
             Released::Stale(_) => "it failed, and a stale object stands in",
             Released::Uncacheable => "what it brought is not shared",
+            Released::Overtaken => "what it brought may have been purged meanwhile",
             Released::Failed => "it failed",
         })
     });
     match released {
         Released::Stored(object) => collapsed(worker, txn, object, Came::Fetched),
         Released::Stale(object) => collapsed(worker, txn, object, Came::InPlace),
+        Released::Overtaken => Waited::LookAgain,
         // The outcome is known and of no use to this one: it goes on by itself, and so does everybody else at once.
         Released::Uncacheable => {
             worker.count(Counter::HitForMiss);
@@ -294,7 +305,8 @@ fn collapsed(worker: &Worker, txn: &mut Txn, object: Arc<Object>, came: Came) ->
         let vary = selecting::values(&worker.core, &txn.req().headers);
         worker.core.store.selects(&object, txn.key.as_bytes(), txn.hash, &vary)
     };
-    if !mine || object.kind() != Kind::Cacheable || object.is_purged() {
+    let store = &worker.core.store;
+    if !mine || object.kind() != Kind::Cacheable || object.is_purged() || !store.passes_bans(&object, Some(txn.req())) {
         return Waited::LookAgain;
     }
     let times = object.times();

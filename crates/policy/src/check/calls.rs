@@ -117,6 +117,7 @@ impl Walker<'_> {
             Literal::Acl => self.literal(text(0), |w, s, at| w.acl(s, at)),
             Literal::Backend => self.literal(text(0), |w, s, at| w.backend("backend", s, at)),
             Literal::Director => self.literal(text(0), |w, s, at| w.backend("director", s, at)),
+            Literal::Storage => self.literal(text(0), |w, s, at| w.storage(s, at)),
             Literal::Either => self.literal(text(0), |w, s, at| w.backend("backend or director", s, at)),
             Literal::Policy => self.literal(text(0), Self::policy),
             Literal::Duration if args.len() == 1 => self.literal(text(0), |w, s, at| {
@@ -220,6 +221,14 @@ impl Walker<'_> {
             let help = did_you_mean(name, self.env.policies.iter().map(String::as_str));
             let help = help.or_else(|| Some(format!("write `{name} = \"FILE.rhai\"` under `[policy.named]`")));
             self.report(at, format!("the configuration has no policy \"{name}\""), help);
+        }
+    }
+
+    pub(super) fn storage(&mut self, name: &str, at: Position) {
+        if !self.env.storages.iter().any(|known| known == name) {
+            let help = did_you_mean(name, self.env.storages.iter().map(String::as_str));
+            let help = help.or_else(|| Some(format!("write `[store.{name}]` and its `size` into the configuration")));
+            self.report(at, format!("the configuration has no storage \"{name}\""), help);
         }
     }
 

@@ -153,6 +153,9 @@ impl Walker<'_> {
         if let (Type::Backend, Expr::StringConstant(name, at)) = (var.ty, value) {
             return self.backend("backend or director", name, *at);
         }
+        if let ("beresp", "storage", Expr::StringConstant(name, at)) = (var.object, var.name, value) {
+            return self.storage(name, *at);
+        }
         let fits = ty == Type::Any
             || ty == var.ty
             || (ty == Type::Unit && var.optional)

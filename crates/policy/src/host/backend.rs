@@ -6,7 +6,7 @@ use super::{Bereq, Beresp, get, get_dynamic, set};
 use crate::environment::Environment;
 use crate::fault::HostError;
 use crate::scene::Scene;
-use crate::value::{Backend, optional, text, to_bool, to_span};
+use crate::value::{Backend, optional, text, to_bool, to_span, to_text};
 use copal_semantics::Span;
 use rhai::{Dynamic, Engine};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     get_dynamic::<Bereq>(e, "backend", |s| {
         Ok(optional(s.bereq_vars.backend.as_deref().map(|n| Dynamic::from(Backend(text(n))))))
     });
+    let world = Arc::clone(env);
     let env = Arc::clone(env);
     set::<Bereq>(e, "backend", move |s, v| to_backend(&env, "bereq.backend", &v).map(|b| s.bereq_vars.backend = b));
     get::<Bereq, _>(e, "time", |s| s.bereq_vars.time);
@@ -51,6 +52,26 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     optional_span::<Bereq>(e, "total_timeout", |s| s.bereq_vars.total_timeout, |s| &mut s.bereq_vars.total_timeout);
     optional_span::<Bereq>(e, "task_deadline", |s| s.bereq_vars.task_deadline, |s| &mut s.bereq_vars.task_deadline);
     response(e);
+    storage(e, &world);
+}
+
+fn storage(e: &mut Engine, env: &Arc<Environment>) {
+    get::<Beresp, _>(e, "storage", |s| text(s.beresp_vars.storage.as_deref().unwrap_or("main")));
+    let env = Arc::clone(env);
+    set::<Beresp>(e, "storage", move |s, v| {
+        let name = to_text("beresp.storage", &v)?;
+        check_storage(&env, &name)?;
+        s.beresp_vars.storage = Some(name.to_string());
+        Ok(())
+    });
+}
+
+/// Is there a storage of that name?
+pub(crate) fn check_storage(env: &Environment, name: &str) -> Result<(), HostError> {
+    if env.storages.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(HostError::value(format!("the configuration has no storage \"{name}\"")))
 }
 
 fn response(e: &mut Engine) {

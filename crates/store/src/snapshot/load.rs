@@ -16,6 +16,7 @@ use crate::live::Live;
 use crate::memory::OBJECT_OVERHEAD_BYTES;
 use crate::object::{Kind as ObjectKind, Object, Parts};
 use crate::shelf::{Found, low};
+use crate::storage::StorageId;
 use crate::store::Store;
 use crate::times::Times;
 use crate::variants::{VaryIndex, VarySpec};
@@ -77,6 +78,7 @@ struct Meta {
     ban_stamp: u32,
     variant: Option<SavedVariant>,
     tags: Vec<Box<[u8]>>,
+    storage: StorageId,
 }
 
 /// Why an object is not put on the shelf.
@@ -102,9 +104,9 @@ impl Store {
     }
 
     /// Bytes that loading may fill: a little is left for what is fetched meanwhile, so that nothing is evicted for it.
-    fn room_for_loading(&self) -> u64 {
-        let size = self.options().size;
-        (size - size / 32).saturating_sub(self.ledger().used())
+    fn room_for_loading(&self, storage: StorageId) -> u64 {
+        let size = self.storage_options()[storage.index()].size;
+        (size - size / 32).saturating_sub(self.ledger_of(storage).used())
     }
 }
 
@@ -207,10 +209,13 @@ impl Loading {
 
     fn begin(&mut self, saved: &SavedObject<'_>, now: Time) {
         let times = saved.times.times();
+        // What was in a storage that is not configured any more goes into the main one.
+        let storage = self.store.storage(saved.class).unwrap_or(StorageId::MAIN);
         let weight = saved.body_len + (saved.key.len() + saved.head.len()) as u64 + OBJECT_OVERHEAD_BYTES;
         if now >= times.dies_at() {
             self.left(&Left::Expired);
-        } else if weight > self.store.room_for_loading() || saved.body_len > self.store.object_size_max() {
+        } else if weight > self.store.room_for_loading(storage) || saved.body_len > self.store.object_size_max(storage)
+        {
             self.left(&Left::NoRoom);
         } else {
             let mut trailers = Headers::new();
@@ -230,10 +235,11 @@ impl Loading {
                     rank: v.rank,
                     slot: v.slot,
                 }),
+                storage,
                 tags: saved.tags.iter().map(|tag| Box::from(*tag)).collect(),
             };
             let live = Arc::new(Live::new(None, Some(saved.body_len)));
-            let body = Body::streaming(Arc::clone(self.store.ledger()), Arc::clone(&live));
+            let body = Body::streaming(Arc::clone(self.store.ledger_of(storage)), Arc::clone(&live));
             self.current = Some(Current { meta, live, body, owed: saved.body_len });
             if saved.body_len == 0 {
                 self.put(now);
@@ -278,13 +284,14 @@ impl Loading {
     fn put_in_order(&self) {
         const BATCH: usize = 32;
         // What moka has not yet taken in cannot be touched.
-        self.store.shelf().run_pending();
+        let settle = || self.store.storage_ids().for_each(|storage| self.store.shelf().run_pending(storage));
+        settle();
         for some in self.store.by_use().chunks(BATCH) {
             for object in some.iter().filter_map(std::sync::Weak::upgrade) {
                 self.store.shelf().touch(&object);
             }
             // moka keeps a few uses in mind at a time, and forgets those beyond.
-            self.store.shelf().run_pending();
+            settle();
         }
     }
 }
@@ -303,14 +310,14 @@ impl Store {
         }
         let hash = self.hasher().primary(&meta.key);
         let _lock = self.lock(hash);
-        let standing = self.shelf().get(hash);
+        let standing = self.shelf().peek(hash);
         let Some(saved) = &meta.variant else {
             // Anything there is newer, or another key's with half of the hash in common.
             if standing.is_some() {
                 return Err(Left::Newer);
             }
             let object = self.make_loaded(meta, body, hash, low(hash), None)?;
-            self.shelf().put_renewed(&object);
+            self.shelf().put_stamped(&object, 0);
             return Ok(());
         };
         let slot = whole(saved.slot);
@@ -318,7 +325,7 @@ impl Store {
         let index = match standing {
             None => {
                 let object = self.make_loaded(meta, body, slot, low(hash), Some(spec()))?;
-                self.shelf().put_renewed(&object);
+                self.shelf().put_stamped(&object, 0);
                 return Ok(());
             }
             Some(Found::Index(index)) if index.is_for(hash, &meta.key) && index.standing.is_on_shelf() => index,
@@ -334,12 +341,12 @@ impl Store {
             }
             Some(_) => return Err(Left::Newer),
         };
-        if index.variants().len() >= self.options().variants_max || self.shelf().get(slot).is_some() {
+        if index.variants().len() >= self.options().variants_max || self.shelf().peek(slot).is_some() {
             return Err(Left::Newer);
         }
         let spec = index.spec_loaded(&saved.names, saved.salt, spec).ok_or(Left::Newer)?;
         let object = self.make_loaded(meta, body, slot, low(slot), Some(spec))?;
-        self.shelf().put_renewed(&object);
+        self.shelf().put_stamped(&object, 0);
         self.enter(&index, &object);
         Ok(())
     }
@@ -365,6 +372,7 @@ impl Store {
             body,
             tags,
             ban_stamp: meta.ban_stamp,
+            storage: meta.storage,
         }));
         object.set_use(meta.hits, meta.last_hit_secs);
         self.tags().bind(&object);

@@ -112,7 +112,7 @@ pub(crate) struct SavedObject<'a> {
     pub(crate) variant: Option<SavedVariant>,
     #[serde(borrow)]
     pub(crate) tags: Vec<&'a [u8]>,
-    /// The storage class, empty for the only one there is.
+    /// The storage, empty for the main one.
     #[serde(borrow)]
     pub(crate) class: &'a str,
 }

@@ -8,6 +8,7 @@ use super::record::{End, Invalidation, Preamble, SavedObject, SavedTimes, SavedV
 use crate::body::{Large, Sealed};
 use crate::object::{Kind as ObjectKind, Object};
 use crate::shelf::Found;
+use crate::storage::StorageId;
 use crate::store::Store;
 use crate::variants::VarySpec;
 use copal_semantics::time::Time;
@@ -94,7 +95,7 @@ impl Store {
     /// How many lists of fields of that variant's key are newer than its own.
     fn rank_of(&self, object: &Object, spec: &Arc<VarySpec>) -> u8 {
         let hash = self.hasher().primary(object.key());
-        let newer = match self.shelf().get(hash) {
+        let newer = match self.shelf().peek(hash) {
             Some(Found::Index(index)) if index.is_for(hash, object.key()) => {
                 index.specs().iter().position(|s| Arc::ptr_eq(s, spec))
             }
@@ -155,7 +156,7 @@ impl Saving {
             ban_stamp: object.ban_stamp(),
             variant,
             tags: tags.iter().map(|tag| &**tag).collect(),
-            class: "",
+            class: if object.storage() == StorageId::MAIN { "" } else { self.store.storage_name(object.storage()) },
         };
         let payload = postcard::to_stdvec(&saved).map_err(wrong)?;
         if payload.len() > RECORD_MAX {

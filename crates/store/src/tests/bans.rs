@@ -150,15 +150,49 @@ async fn checked_bans_are_not_checked_again() {
     let store = store(1 << 20);
     put(&store, "a", &[("X-A", "1")]).await;
     for n in 0..100 {
-        ban(&store, &format!("obj.http.x-a == no-{n}"));
+        ban(&store, &format!("obj.http.x-a ~ no-{n}"));
     }
     for _ in 0..10 {
         assert!(find(&store, "a", NOW).is_some());
     }
-    ban(&store, "obj.http.x-a == no-more");
+    ban(&store, "obj.http.x-a ~ no-more");
     assert!(find(&store, "a", NOW).is_some());
     let tests: Vec<u64> = store.ban_list().bans.iter().map(|b| b.tests).collect();
     assert_eq!(tests, [1; 101]);
+}
+
+#[tokio::test]
+async fn bans_that_cannot_be_about_an_object_are_not_tried() {
+    let store = store(512 << 20);
+    put(&store, "a", &[("X-A", "1"), ("X-B", "2")]).await;
+    for n in 0..2000 {
+        ban(&store, &format!("obj.http.x-a == no-{n}"));
+        ban(&store, &format!("obj.http.x-b == 2 && obj.http.x-a == other-{n}"));
+        ban(&store, &format!("req.url ~ ^/section-{n}/[0-9]+$"));
+        ban(&store, &format!("req.http.host == site-{n} && req.url ~ page"));
+        ban(&store, &format!("obj.status == {}", 1000 + n));
+        ban(&store, &format!("req.url ~ [0-9]/{n}\\.css$"));
+    }
+    let request = RequestHead::get("/section-7/x", [("Host", "site-7")]);
+    assert!(ask(&store, "a", &request));
+    let tried: Vec<_> = store.ban_list().bans.into_iter().filter(|b| b.tests > 0).map(|b| b.expression).collect();
+    assert!(tried.len() <= 3 && tried.contains(&"req.http.host == site-7 && req.url ~ page".to_owned()), "{tried:?}");
+    // And those that are about it are found among them, wherever they stand.
+    for (dropped_by, key) in [
+        ("obj.http.x-a == 1", "b"),
+        ("obj.http.x-b == 2 && obj.http.x-a ~ 1", "c"),
+        ("req.url ~ ^/section-7/x", "d"),
+        ("req.url ~ /[x-z]$", "e"),
+        ("req.http.host != a && obj.age < 1h", "f"),
+    ] {
+        put(&store, key, &[("X-A", "1"), ("X-B", "2")]).await;
+        assert!(ask(&store, key, &request));
+        ban(&store, dropped_by);
+        assert!(!ask(&store, key, &request), "{dropped_by}");
+    }
+    lurk(&store, at(100));
+    lurk(&store, at(200));
+    assert_eq!((store.stats().bans, store.stats().bytes < 1 << 20), (0, true), "{:?}", store.stats());
 }
 
 #[tokio::test]
@@ -225,7 +259,7 @@ async fn a_ban_holds_for_markers_variants_and_renewed_objects() {
     ban(&store, "obj.http.x-a == 1");
     ban(&store, "req.url == /m");
     // The 304 that was under way when the ban came brings back the same body.
-    let new = store.refresh(&old, old.head(), ttl(100));
+    let new = store.refresh(&old, old.head(), ttl(100), None);
     assert!(new.is_stored() && find(&store, "r", NOW).is_none() && !new.is_stored());
     let has = |lang: &str| {
         let request = RequestHead::get("/", []);
@@ -257,7 +291,8 @@ async fn a_round_misses_nobody_who_moves_or_is_renewed_meanwhile() {
             n += 97;
             let old = &objects[n % 4000];
             if old.is_stored() {
-                let renewed = store.refresh(old, old.head(), Times { response_time: at(now), ..ttl(100_000_000) });
+                let renewed =
+                    store.refresh(old, old.head(), Times { response_time: at(now), ..ttl(100_000_000) }, None);
                 objects[n % 4000] = renewed;
             }
         }

@@ -9,11 +9,12 @@ mod overtaken;
 mod parts;
 #[cfg(feature = "shuttle")]
 mod shuttle;
+mod storages;
 mod tags;
 mod variants;
 mod waiting;
 
-use crate::{NewObject, Object, Store, StoreOptions, Times};
+use crate::{NewObject, Object, StorageId, Store, StoreOptions, Times};
 use bytes::Bytes;
 use copal_semantics::time::{Span, Time};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(crate) fn new<'a>(store: &Store, key: &'a [u8], times: Times) -> NewObject<'
         times,
         body_hint: None,
         tags: &[],
+        storage: StorageId::MAIN,
     }
 }
 

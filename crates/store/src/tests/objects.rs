@@ -40,14 +40,14 @@ async fn a_refreshed_object_has_new_head_and_times_and_the_same_body() {
     let old = put(&store, "a", b"body", ttl(10)).await;
     let times = Times { response_time: at(20), ..ttl(30) };
     assert!(find(&store, "a", at(20)).is_none(), "dead without grace and keep");
-    let new = store.refresh(&old, b"new head", times);
+    let new = store.refresh(&old, b"new head", times, None);
     let found = find(&store, "a", at(49)).expect("renewed");
     assert!(Arc::ptr_eq(&found, &new) && Arc::ptr_eq(found.body(), old.body()));
     assert_eq!((found.head(), found.key(), found.times()), (&b"new head"[..], &b"a"[..], times));
     assert_eq!(store.stats().objects, 1);
 
     assert_eq!(store.purge(b"a", store.hash(b"a"), PurgeMode::Hard, at(21)), 1);
-    let orphan = store.refresh(&new, b"x", times);
+    let orphan = store.refresh(&new, b"x", times, None);
     assert!(!orphan.is_stored(), "a 304 does not bring back what was purged");
     assert!(find(&store, "a", at(21)).is_none());
 }
@@ -109,7 +109,7 @@ async fn the_wheel_holds_one_entry_per_stored_object_whatever_happens() {
     let mut object = put(&store, "a", b"x", ttl(1000)).await;
     let wheel = |store: &Store| store.shelf().books().wheel.len();
     for _ in 0..1000 {
-        object = store.refresh(&object, b"head", ttl(5000));
+        object = store.refresh(&object, b"head", ttl(5000), None);
     }
     assert_eq!(wheel(&store), 1);
     for n in 0..5000 {
@@ -164,7 +164,7 @@ async fn all_bytes_come_back_when_all_is_gone() {
     for _ in 0..50 {
         store.run_expiry(at(2000));
     }
-    assert_eq!((store.stats().bytes, store.shelf().shelved_bytes()), (0, 0));
+    assert_eq!((store.stats().bytes, store.shelf().shelved_bytes(crate::StorageId::MAIN)), (0, 0));
 }
 
 #[derive(Clone, Debug)]
@@ -221,7 +221,7 @@ proptest! {
                 }
                 Op::Refresh(k, ttl) => {
                     if let Some(old) = find(&store, &name(k), at(now)) {
-                        let _new = store.refresh(&old, b"h", times(ttl, 7));
+                        let _new = store.refresh(&old, b"h", times(ttl, 7), None);
                         if let Some(m) = model.get_mut(&k) {
                             (m.1, m.2) = (now + ttl, 7);
                         }
@@ -237,4 +237,23 @@ proptest! {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn markers_are_bounded_and_the_oldest_goes() {
+    let store = Store::new(StoreOptions { markers_max: 10, ..StoreOptions::default() });
+    put(&store, "page", b"x", ttl(100)).await;
+    let key = |n: usize| format!("m-{n}");
+    for n in 0..100 {
+        store.insert_marker(new(&store, key(n).as_bytes(), ttl(10)), Kind::HitForMiss);
+        // Some are replaced by what can be stored.
+        if n % 3 == 0 {
+            put(&store, &key(n), b"x", ttl(100)).await;
+        }
+        assert!(store.stats().markers <= 10, "{n} {:?}", store.stats());
+    }
+    let marked: Vec<usize> =
+        (0..100).filter(|n| find(&store, &key(*n), NOW).is_some_and(|o| !o.kind().is_response())).collect();
+    assert!(marked.len() >= 6 && marked.iter().all(|n| *n > 80), "{marked:?}");
+    assert_eq!(store.stats().objects, 1 + 34, "objects are none of its business");
 }

@@ -165,7 +165,7 @@ async fn one_part_too_many_is_refused_and_nothing_is_changed() {
 async fn a_renewed_part_is_still_a_part_and_a_soft_purge_makes_it_stale() {
     let store = store(1 << 20);
     let part = add(&store, 0, 99, None).await;
-    let renewed = store.refresh(&part, b"head 2", ttl(120));
+    let renewed = store.refresh(&part, b"head 2", ttl(120), None);
     assert_eq!((renewed.kind(), renewed.head()), (Kind::Partial, &b"head 2"[..]));
     assert_eq!(read(&renewed, 10, 20).await, Some(bytes_of(10, 20)));
     assert_eq!(store.purge(b"k", store.hash(b"k"), PurgeMode::Soft, NOW), 1);

@@ -75,14 +75,14 @@ async fn every_variant_has_its_own_tags_and_a_marker_may_have_some() {
 async fn a_304_keeps_the_tags_or_brings_new_ones() {
     let store = store(1 << 20);
     let first = tagged(&store, "a", &["x"]).await;
-    let second = store.refresh(&first, b"new head", ttl(50));
+    let second = store.refresh(&first, b"new head", ttl(50), None);
     assert_eq!((second.head(), second.tag_ids().count()), (&b"new head"[..], 1));
-    let third = store.refresh_tagged(&second, b"h", ttl(60), &[Cow::from(&b"y"[..])]);
+    let third = store.refresh_tagged(&second, b"h", ttl(60), &[Cow::from(&b"y"[..])], None);
     assert_eq!((store.stats().tags, purge(&store, &["x"], PurgeMode::Hard)), (1, 0));
     assert_eq!(purge(&store, &["y"], PurgeMode::Hard), 1);
     // What has left stays out, and leaves nothing in the index.
-    let orphan = store.refresh(&third, b"h", ttl(60));
-    let other = store.refresh_tagged(&third, b"h", ttl(60), &[Cow::from(&b"y"[..])]);
+    let orphan = store.refresh(&third, b"h", ttl(60), None);
+    let other = store.refresh_tagged(&third, b"h", ttl(60), &[Cow::from(&b"y"[..])], None);
     assert!(!orphan.is_stored() && !other.is_stored());
     assert_eq!(store.stats().tags, 0);
 }

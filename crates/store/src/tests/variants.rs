@@ -148,7 +148,7 @@ async fn a_refreshed_variant_stays_a_variant_and_the_index_goes_with_the_last_on
     let store = store(1 << 20);
     let old = put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo", ttl(10)).await;
     put_variant(&store, "k", &["lang"], &asks(&[("lang", "en")]), "hello", ttl(15)).await;
-    let renewed = store.refresh(&old, b"h2", ttl(20));
+    let renewed = store.refresh(&old, b"h2", ttl(20), None);
     assert_eq!(body(&store, &asks(&[("lang", "de")])).as_deref(), Some("hallo"));
     assert_eq!(renewed.vary_names(), [Box::from("lang")]);
     let hash = store.hash(b"k");
@@ -185,7 +185,7 @@ async fn a_lone_variant_needs_no_index_and_answers_only_its_own_requests() {
     let again = put_variant(&store, "k", &["lang"], &asks(&[("lang", "de")]), "hallo 2", ttl(10)).await;
     assert!(index_of(&store).is_none(), "the same variant takes its place");
     assert_eq!(store.stats().objects, 1);
-    let renewed = store.refresh(&again, b"h2", ttl(20));
+    let renewed = store.refresh(&again, b"h2", ttl(20), None);
     assert!(renewed.is_stored() && index_of(&store).is_none());
     assert_eq!(body(&store, &asks(&[("lang", "de")])).as_deref(), Some("hallo 2"));
     assert_eq!(body(&store, &asks(&[("lang", "en")])), None);
@@ -216,7 +216,7 @@ async fn a_lone_variant_moves_aside_for_the_second_and_keeps_its_hits_and_its_wr
     assert_eq!(body(&store, &asks(&[("lang", "en")])).as_deref(), Some("hello"));
     assert_eq!(purge(&store, PurgeMode::Hard), 1);
     let left = store.stats();
-    assert_eq!((left.objects, store.shelf().shelved_bytes()), (0, 0));
+    assert_eq!((left.objects, store.shelf().shelved_bytes(crate::StorageId::MAIN)), (0, 0));
 }
 
 #[tokio::test]

@@ -1,0 +1,55 @@
+//! Storages beside the main one: chosen by the policy, full by themselves, shown to everybody.
+
+use super::{COPAL, builder};
+use copal_testkit::{Origin, Reply};
+use std::process::Command;
+
+const POLICY: &str = "fn backend_response(bereq, beresp) {\n\
+    if bereq.url.starts_with(\"/img/\") { beresp.storage = \"images\"; }\n\
+    beresp.http[\"X-Storage\"] = beresp.storage;\n\
+}\n\
+fn deliver(req, resp) {\n\
+    resp.http[\"X-Used\"] = `${storage::used_space(\"images\") > 0} ${storage::free_space(\"images\") > 0} ${storage::is_happy(\"images\")}`;\n\
+}\n";
+
+#[test]
+fn the_policy_chooses_a_storage_and_what_fills_it_pushes_out_nothing_else() {
+    let origin = Origin::start(|seen| {
+        let size = if seen.path.starts_with("/img/") { 100_000 } else { 1000 };
+        Reply::ok("x".repeat(size)).header("Cache-Control", "max-age=60")
+    });
+    let config = "[cache]\nsize = \"4MiB\"\n[store.images]\nsize = \"1MiB\"\neviction = \"tiny_lfu\"";
+    let proxy = builder(&origin, config).policy(POLICY).start();
+    let mut client = proxy.client();
+    for n in 0..20 {
+        assert_eq!(client.get(&format!("/page/{n}"), &[]).header("X-Storage"), Some("main"));
+    }
+    for n in 0..50 {
+        let image = client.get(&format!("/img/{n}"), &[]);
+        assert_eq!((image.header("X-Storage"), image.body.len()), (Some("images"), 100_000));
+        assert_eq!(image.header("X-Used"), Some("true true true"));
+    }
+    for n in 0..20 {
+        assert!(client.get(&format!("/page/{n}"), &[]).header("Cache-Status").unwrap().contains("hit"), "{n}");
+    }
+    assert_eq!(origin.count(), 70);
+    let admin = format!("unix:{}", proxy.admin().display());
+    let output = Command::new(COPAL).args(["stat", "-1", "--admin", &admin]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("images") && text.contains("main"), "{text}");
+    let row = text.lines().find(|line| line.starts_with("images")).unwrap();
+    assert!(row.contains("1.0 MiB"), "{row}");
+}
+
+#[test]
+fn a_storage_that_is_not_there_is_refused_at_load() {
+    let origin = Origin::start(|_| Reply::ok("x"));
+    let refused = builder(&origin, "[store.images]\nsize = \"1MiB\"")
+        .policy("fn backend_response(bereq, beresp) {\n    beresp.storage = \"image\";\n}\n")
+        .try_start()
+        .map(drop)
+        .unwrap_err()
+        .stderr;
+    assert!(refused.contains("the configuration has no storage \"image\""), "{refused}");
+    assert!(refused.contains("images"), "{refused}");
+}
