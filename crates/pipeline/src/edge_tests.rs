@@ -183,6 +183,8 @@ fn worker(origin: SocketAddr, clock: Clock) -> Arc<Worker> {
             size: 1 << 20,
             max_restarts: 2,
             max_retries: 2,
+            retry: crate::Retrying::default(),
+            shadow: crate::Shadowing::default(),
             hit_for_miss: Span::from_secs(120),
             coalesce_wait: Duration::from_secs(5),
             object_size_max: 1 << 20,

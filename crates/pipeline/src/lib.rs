@@ -8,6 +8,7 @@
 //!
 //! Not one type of the HTTP front is named here: see [`io`] for the seam.
 
+mod bound;
 pub mod core;
 mod driver;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod partial;
 mod protocols;
 mod purge;
 mod selecting;
+mod shadow;
 pub mod step;
 mod steps;
 mod times;
@@ -28,10 +30,11 @@ mod txn;
 pub mod watch;
 mod words;
 
-pub use crate::core::{Core, Invalidation, Settings, Worker};
+pub use crate::core::{Core, Invalidation, Retrying, Settings, Worker};
 pub use driver::serve;
 pub use jitter::Jitter;
 pub use protocols::Protocols;
 pub use purge::{ban, purge_tags, purge_url};
+pub use shadow::Shadowing;
 pub use tracer::{Noted, Tracer};
 pub use txn::{Txn, Verdict};

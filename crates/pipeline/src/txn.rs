@@ -3,7 +3,7 @@
 use crate::core::{Core, Worker};
 use crate::tracer::{Tracer, traced_call};
 use crate::watch::{Event, Watched};
-use copal_observe::access_log::Outcome;
+use copal_observe::access_log::{FaultWords, Outcome};
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
 use copal_policy::{Action, Fault, FaultKind, Hook, Policy, RequestVars, ResponseVars, Scene};
@@ -36,6 +36,8 @@ pub struct Verdict {
     pub ttl: Option<Span>,
     /// The fault because of which Copal made the response itself (RFC 9209).
     pub fault: Option<ProxyError>,
+    /// What may be told of it to everybody.
+    pub details: Option<&'static str>,
 }
 
 impl Default for Verdict {
@@ -49,6 +51,7 @@ impl Default for Verdict {
             reason: None,
             ttl: None,
             fault: None,
+            details: None,
         }
     }
 }
@@ -76,6 +79,12 @@ pub struct Txn {
     pub backend: String,
     /// What went wrong, for the log.
     pub error: Option<String>,
+    /// The same in the words that log, metrics and Proxy-Status share.
+    pub(crate) fault: Option<FaultWords>,
+    /// How often it was sent to an origin again.
+    pub(crate) retries: u32,
+    /// The cookies of directors that it came with.
+    pub(crate) bound: Vec<u8>,
     /// When the response head was ready.
     pub head_at: Option<Instant>,
     /// The status that was sent.
@@ -128,6 +137,9 @@ impl Txn {
             verdict: Verdict::default(),
             backend: String::new(),
             error: None,
+            fault: None,
+            retries: 0,
+            bound: Vec::new(),
             head_at: None,
             status: 0,
             obeyed: Obeyed::default(),
@@ -166,6 +178,7 @@ impl Txn {
         self.key.clear();
         self.backend.clear();
         self.error = None;
+        (self.fault, self.retries) = (None, 0);
         self.head_at = None;
         self.status = 0;
         self.close = false;
@@ -178,6 +191,9 @@ impl Txn {
         self.purge_mode = PurgeMode::Hard;
         let now = self.now;
         let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
+        if !core.backends.cookies().is_empty() {
+            crate::bound::take(&mut scene.req.headers, core.backends.cookies(), &mut self.bound);
+        }
         scene.now = now;
         let mut xid = std::mem::take(&mut scene.req_vars.xid);
         xid.clear();

@@ -93,6 +93,8 @@ pub struct ResponseVars {
 pub struct BackendRequestVars {
     /// Name of the backend or director chosen.
     pub backend: Option<String>,
+    /// Name of the backend or director that gets a copy; none is what the configuration says.
+    pub shadow: Option<String>,
     /// How often it was retried.
     pub retries: u32,
     /// No client waits: a refresh in the background.

@@ -197,6 +197,7 @@ pub const VARS: &[Var] = &[
     ro("bereq", "http", Type::Headers, B, "The header fields; Content-Length and Transfer-Encoding can only be read."),
     ro("bereq", "cookie", Type::Cookies, B, "The cookies, a view of the Cookie header."),
     opt("bereq", "backend", Type::Backend, B, "The backend or director to ask."),
+    opt("bereq", "shadow", Type::Backend, B, "The backend or director that gets a copy of the request, whose answer is thrown away; `()` is what `[shadow]` says."),
     ro("bereq", "retries", Type::Int, B, "How often the fetch was retried."),
     ro("bereq", "is_bgfetch", Type::Bool, B, "No client waits: a refresh in the background."),
     ro("bereq", "is_hitmiss", Type::Bool, B, "A hit-for-miss marker caused it."),

@@ -8,7 +8,7 @@
 //! sent counts; nothing is ever refused here, making room is the shelf's work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes charged for each object beyond its key, head and body: structures, the moka entry, the expiry wheel and
 /// malloc's own. Measured by `examples/rss.rs` with the system allocator.
@@ -55,6 +55,31 @@ impl Ledger {
 
     pub(crate) fn adjust_in_flight(&self, old: u64, new: u64) {
         move_by(&self.in_flight, old, new);
+    }
+}
+
+/// Bytes that somebody else holds and that count as the store's: the ceiling is over both. Released when it is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    ledger: Arc<Ledger>,
+    bytes: u64,
+}
+
+impl Charge {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        Charge { ledger, bytes: 0 }
+    }
+
+    /// So many bytes are held now.
+    pub fn set(&mut self, bytes: u64) {
+        self.ledger.adjust(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.ledger.release(self.bytes);
     }
 }
 

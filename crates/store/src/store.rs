@@ -9,7 +9,7 @@ use crate::busy::Busy;
 use crate::key::KeyHasher;
 use crate::live::Live;
 use crate::lurker::Lurker;
-use crate::memory::{Ledger, locked};
+use crate::memory::{Charge, Ledger, locked};
 use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
@@ -220,6 +220,12 @@ impl Store {
     #[must_use]
     pub fn selects(&self, object: &Object, key: &[u8], hash: u128, vary: VaryFn<'_>) -> bool {
         object.key() == key && object.slot() == object.spec().map_or(hash, |s| self.hasher.secondary(hash, s, vary))
+    }
+
+    /// An account of bytes that are held outside of the store and count as its own; empty at first.
+    #[must_use]
+    pub fn charge(&self) -> Charge {
+        Charge::new(Arc::clone(&self.ledger))
     }
 
     /// A body that is not stored: at most `window` bytes are held ahead of the slowest reader. The reader comes with it,
