@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench soak herd churn interleavings fuzz compare tools
+.PHONY: help demo test lint docs bench outage soak herd churn interleavings fuzz compare tools
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -38,6 +38,10 @@ bench: tools ## micro benches, then the same load against Copal and its installe
 	$(CARGO) bench --bench hit
 	$(CARGO) build --release --quiet
 	benches/peers/run.sh
+
+outage: tools ## the same outages of an origin behind Copal, HAProxy and nginx: what clients see
+	$(CARGO) build --release --quiet
+	benches/outage/outage.py
 
 soak: tools ## 1,000 connections for a minute while the origin dies and returns (not part of test)
 	$(CARGO) build --release --quiet

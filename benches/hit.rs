@@ -86,6 +86,8 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
             size: 64 << 20,
             max_restarts: 4,
             max_retries: 4,
+            retry: copal_pipeline::Retrying::default(),
+            shadow: copal_pipeline::Shadowing::default(),
             hit_for_miss: Span::from_secs(120),
             coalesce_wait: Duration::from_secs(10),
             transit_window: 1 << 18,

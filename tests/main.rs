@@ -6,5 +6,6 @@ mod compare;
 mod django;
 mod examples;
 mod fuzz;
+mod outage;
 mod soak;
 mod wire;

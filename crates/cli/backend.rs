@@ -23,7 +23,8 @@ fn list(reach: &Reach) -> Result<(), Failed> {
         return Ok(());
     }
     let mut rows = vec![
-        ["backend", "address", "state", "set", "requests", "failures", "probes", "names", "why"].map(str::to_owned),
+        ["backend", "address", "state", "set", "running", "requests", "failures", "probes", "names", "why"]
+            .map(str::to_owned),
     ];
     rows.extend(backends.iter().map(|row| {
         let state = match row["share_permille"].as_u64() {
@@ -35,6 +36,7 @@ fn list(reach: &Reach) -> Result<(), Failed> {
             text(&row["address"]),
             state,
             text(&row["admin"]),
+            format!("{}/{}", text(&row["connections_in_use"]), text(&row["limit"])),
             text(&row["requests"]),
             text(&row["failures"]),
             text(&row["probe_history"]),

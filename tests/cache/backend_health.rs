@@ -59,6 +59,7 @@ fn a_backend_that_fails_requests_is_ejected_and_comes_back_after_its_time() {
     assert_eq!((&of_a["state"], &of_a["healthy"], &of_a["ejections"]), (&"ejected".into(), &false.into(), &1.into()));
     assert!(of_a["state_reason"].as_str().unwrap().ends_with("3 faults in a row"), "{of_a}");
     ill.store(false, Ordering::SeqCst);
+    assert!(proxy.wait_log("backend is no longer ejected").contains("backend=\"a\""));
     wait::until(SOON, "a serves again", || asked(&proxy, 2, "/").contains('a'));
     assert_eq!(row(&proxy, "a")["state"], "healthy");
 }
@@ -148,6 +149,73 @@ fn who_waits_too_long_gets_503() {
     assert_eq!((proxy.stat("fetch_failed_limit"), origin.count()), (1, 1));
     held.release();
     assert_eq!(first.read_response().status, 200);
+}
+
+/// /page is stale at once, and may be served so.
+fn page(control: &'static str) -> Origin {
+    Origin::start(move |seen| match seen.path.as_str() {
+        "/page" => Reply::ok("page").header("Cache-Control", control),
+        _ => Reply::ok("a").header("Cache-Control", "no-store"),
+    })
+}
+
+#[test]
+fn what_a_full_backend_cannot_renew_is_served_stale() {
+    let origin = page("max-age=0, stale-if-error=3600");
+    let proxy = before(&[("a", &origin)], "max_connections = 1", "").start();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "page");
+    let held = origin.hold("/slow");
+    let mut first = proxy.client();
+    first.send("POST", "/slow", &[], b"");
+    origin.wait_for(2, SOON);
+    let stale = copal_testkit::get(proxy.addr(), "/page", &[]);
+    assert_eq!((stale.status, stale.text(), proxy.stat("hits_stale_error")), (200, "page".into(), 1));
+    let busy = copal_testkit::get(proxy.addr(), "/other", &[]);
+    assert_eq!((busy.status, busy.header("Retry-After")), (503, Some("5")));
+    held.release();
+    assert_eq!((first.read_response().status, origin.count()), (200, 2));
+}
+
+#[test]
+fn a_refresh_in_the_background_gives_its_place_to_a_client() {
+    let origin = page("max-age=0, stale-while-revalidate=3600");
+    let settings = "max_connections = 1\nwait_limit = 1\nwait_timeout = \"1h\"";
+    let proxy = before(&[("a", &origin)], settings, "").start();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "page");
+    let held = origin.hold("/slow");
+    let mut first = proxy.client();
+    first.send("POST", "/slow", &[], b"");
+    origin.wait_for(2, SOON);
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "page");
+    wait::until(SOON, "its refresh waits", || row(&proxy, "a")["waiting"] == 1);
+    let mut second = proxy.client();
+    second.send("POST", "/next", &[], b"");
+    proxy.wait_stat("fetch_failed_limit", |n| n == 1, SOON);
+    wait::until(SOON, "the client waits in its place", || row(&proxy, "a")["waiting"] == 1);
+    held.release();
+    assert_eq!((first.read_response().text(), second.read_response().text()), ("a".into(), "a".into()));
+    assert_eq!(origin.count_of("/page"), 1, "the refresh was not made");
+    // With room again the next one is.
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "page");
+    wait::until(SOON, "it is refreshed", || origin.count_of("/page") == 2);
+}
+
+#[test]
+fn an_adaptive_limit_comes_down_for_faults_and_is_seen() {
+    let ill = Arc::new(AtomicBool::new(true));
+    let a = sickly("a", &ill);
+    let rest = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
+    let proxy = before(&[("a", &a)], "adaptive = { min = 2, initial = 10 }", rest).start();
+    assert_eq!(row(&proxy, "a")["limit"], 10);
+    asked(&proxy, 30, "/");
+    assert_eq!(row(&proxy, "a")["limit"], 2);
+    let line = proxy.wait_log("/metrics");
+    let at = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let text = copal_testkit::get(at, "/metrics", &[]).text();
+    assert!(text.contains("copal_backend_limit{backend=\"a\"} "), "{text}");
+    assert!(text.contains("copal_backend_cause{backend=\"a\",cause=\"unwatched\"} 1"), "{text}");
+    let listed = String::from_utf8(backend(&proxy, &["list"]).stdout).unwrap();
+    assert!(listed.contains("running") && listed.contains("0/"), "{listed}");
 }
 
 #[test]

@@ -248,6 +248,54 @@ fn what_is_cached_never_carries_the_cookie_that_binds_one_visitor() {
 }
 
 #[test]
+fn the_cookie_that_binds_a_visitor_is_copals_own_business() {
+    let echo = || {
+        Origin::start(|seen| {
+            let cookies = seen.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+            let got: Vec<&str> = cookies.map(|(_, value)| value.as_str()).collect();
+            let reply = Reply::ok(format!("{got:?}"));
+            match seen.path.as_str() {
+                "/page" => reply.header("Cache-Control", "max-age=60").header("Vary", "Cookie"),
+                _ => reply.header("Cache-Control", "no-store"),
+            }
+        })
+    };
+    let (a, b) = (echo(), echo());
+    let rest = "[director.app]\nbackends = [\"a\", \"b\"]\ncookie = { name = \"route\" }\n";
+    let policy = "fn recv(req) { if req.cookie.has(\"route\") { return synth(500); }\n\
+        if req.http.cookie == () && req.url == \"/bare\" { return synth(204); } }";
+    let proxy = before(&[("a", &a), ("b", &b)], "", rest).policy(policy).start();
+    let get = |path: &str, cookie: &str| copal_testkit::get(proxy.addr(), path, &[("Cookie", cookie)]);
+    assert_eq!(get("/", "route=x; sessionid=1;route=y").text(), "[\"sessionid=1\"]");
+    assert_eq!(get("/", "route=x").text(), "[]");
+    assert_eq!(get("/bare", "route=x").status, 204, "the policy does not see it either");
+    assert_eq!(get("/page", "route=x").text(), "[]");
+    let hit = get("/page", "route=another");
+    assert!(
+        hit.header("Cache-Status").unwrap().contains("copal; hit"),
+        "visitors share what varies by cookie: {hit:?}"
+    );
+}
+
+#[test]
+fn a_request_that_is_passed_goes_where_the_same_url_goes_when_it_is_not() {
+    for (policy, kind) in [("", "hash"), ("", "shard"), ("fn hash(req, key) { key.add(\"x\"); }", "hash")] {
+        let site = {
+            let origins = vec![named("a"), named("b"), named("c")];
+            let all = [("a", &origins[0]), ("b", &origins[1]), ("c", &origins[2])];
+            let rest = format!("[director.app]\nkind = \"{kind}\"\nbackends = [\"a\", \"b\", \"c\"]\n");
+            Site { proxy: before(&all, "", &rest).policy(policy).start(), origins }
+        };
+        let mut client = site.proxy.client();
+        for i in 0..20 {
+            let url = format!("/{i}");
+            assert_eq!(client.get(&url, &[]).text(), client.request("POST", &url, &[], b"x").text(), "{kind} {url}");
+        }
+        assert!(site.origins.iter().all(|origin| origin.count() > 0));
+    }
+}
+
+#[test]
 fn a_secret_that_is_too_short_keeps_the_proxy_from_starting() {
     let origin = named("a");
     let rest = "[director.app]\nbackends = [\"a\"]\ncookie = { secret_file = \"{dir}/secret\" }\n";

@@ -88,7 +88,7 @@ fn a_fetch_may_be_retried_and_only_so_often() {
 fn an_upload_that_is_spent_is_not_retried() {
     let origin = failing(1);
     let policy = "fn backend_response(bereq, beresp) { if beresp.status == 503 { return retry(); } }";
-    let proxy = builder(&origin, "").policy(policy).start();
+    let proxy = builder(&origin, "[retry]\nbody_size = \"0B\"").policy(policy).start();
     let response = copal_testkit::client::request(proxy.addr(), "POST", "/up", &[], b"once");
     assert_eq!((response.status, origin.count()), (503, 1));
 }

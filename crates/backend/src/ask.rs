@@ -17,8 +17,10 @@ pub struct Ask<'a> {
     pub key: &'a [u8],
     /// Who asks.
     pub client: IpAddr,
-    /// How often this request was tried before: hashing directors then take the next backend in their order.
-    pub attempt: u32,
+    /// The cookies of directors that the request came with, `name=value; name=value`: they are no part of `head`.
+    pub bound: &'a [u8],
+    /// The origins (by [`crate::Picked::index`]) that this request was sent to before: others are taken while there are any.
+    pub tried: &'a [usize],
 }
 
 /// What of a request decides where a hashing director sends it.
@@ -63,12 +65,19 @@ impl Ask<'_> {
 
     /// The value of a cookie; the first one of that name.
     pub(crate) fn cookie(&self, name: &str) -> Option<&[u8]> {
-        let pairs = self.head.headers.get_all("cookie").flat_map(|line| line.split(|b| *b == b';'));
-        pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
-            let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some(value)
-        })
+        self.head.headers.get_all("cookie").find_map(|line| value_of(line, name))
     }
+
+    /// The value of a director's cookie.
+    pub(crate) fn bound(&self, name: &str) -> Option<&[u8]> {
+        value_of(self.bound, name)
+    }
+}
+
+/// The value of the first pair of that name in a line of cookies.
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pairs = line.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    pairs.into_iter().find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Host and url of a request as one digest.
@@ -124,7 +133,7 @@ impl When {
 #[cfg(test)]
 pub(crate) fn tests_ask() -> Ask<'static> {
     static HEAD: std::sync::LazyLock<RequestHead> = std::sync::LazyLock::new(|| RequestHead::get("/", []));
-    Ask { head: &HEAD, key: b"", client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), attempt: 0 }
+    Ask { head: &HEAD, key: b"", client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), bound: b"", tried: &[] }
 }
 
 #[cfg(test)]

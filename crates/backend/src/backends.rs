@@ -6,11 +6,13 @@
 //! first round: healthy, not ejected, not avoided for this object, not full · second round: healthy is enough
 //! ```
 //!
-//! The second round is there so that what is only caution (ejection, saint mode, limits) never makes a 503.
+//! The second round is there so that what is only caution (ejection, saint mode, limits) never makes a 503. Whom a request
+//! was sent to before is left out of both, and asked again only when there is nobody else.
 
 use crate::ask::Ask;
+use crate::budget::{Budget, BudgetOptions};
 use crate::dice::Dice;
-use crate::director::{Choice, DirectorKind, Field, MemberOptions, Rule, Session, SessionOptions};
+use crate::director::{DirectorKind, MemberOptions, Rule, Session, SessionOptions};
 use crate::ejection::Group;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::Admin;
@@ -18,9 +20,13 @@ use crate::origin::{Origin, OriginOptions};
 use crate::row::{DirectorRow, OriginRow};
 use crate::tls::TlsError;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::time::Instant;
+use view::View;
+
+mod view;
 
 /// What the owner says about a director.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +115,8 @@ struct Director {
 /// An origin for one request.
 #[derive(Clone, Debug)]
 pub struct Picked {
+    /// Its place in the configuration, for [`Ask::tried`].
+    pub index: usize,
     /// The origin.
     pub origin: Arc<Origin>,
     /// The value of a Set-Cookie that binds the visitor to it, where a director wants that and the visitor is not bound
@@ -126,6 +134,16 @@ pub struct Backends {
     default: Target,
     /// Does any origin remember what it has failed?
     saint: bool,
+    budget: BudgetOptions,
+    /// The retry budgets: of the origins, then of the directors.
+    budgets: Vec<Mutex<Budget>>,
+    born: Instant,
+    /// Told when an ejection begins, or ends before its time.
+    pub(crate) ejected: Arc<Notify>,
+    /// The cookies of all directors.
+    cookies: Vec<String>,
+    /// Does any director go by the cache key?
+    by_key: bool,
 }
 
 impl Backends {
@@ -153,6 +171,11 @@ impl Backends {
             }
         }
         let members = directors.iter().map(|d| members(d, &names)).collect::<Result<Vec<_>, _>>()?;
+        let by_key = directors.iter().any(|d| d.kind.goes_by_key());
+        let mut cookies: Vec<String> =
+            directors.iter().filter_map(|d| Some(d.session.as_ref()?.name.clone())).collect();
+        cookies.sort_unstable();
+        cookies.dedup();
         let saint = origins.iter().any(|o| !o.saint_mode.is_zero());
         let origins: Vec<_> = origins.into_iter().map(Origin::new).collect();
         for origin in &origins {
@@ -179,11 +202,27 @@ impl Backends {
                 reach,
             }));
         }
+        let ejected = Arc::new(Notify::new());
         for (origin, groups) in origins.iter().zip(groups) {
-            origin.ejection.join(groups);
+            origin.ejection.join(groups, Arc::clone(&ejected));
         }
         let default = Target::Origin(0);
-        Ok(Arc::new(Backends { origins, directors: built, names, default_name, default, saint }))
+        let (budget, born) = (BudgetOptions::default(), Instant::now());
+        let budgets = budgets(origins.len() + built.len(), budget);
+        Ok(Arc::new(Backends {
+            origins,
+            directors: built,
+            names,
+            default_name,
+            default,
+            saint,
+            budget,
+            budgets,
+            born,
+            ejected,
+            cookies,
+            by_key,
+        }))
     }
 
     /// The same set (same origins, health, counts and turns) with another default.
@@ -192,14 +231,25 @@ impl Backends {
     /// [`BackendsError::Unknown`].
     pub fn with_default(self: Arc<Self>, name: &str) -> Result<Arc<Self>, BackendsError> {
         let default = *self.names.get(name).ok_or_else(|| BackendsError::Unknown(name.to_owned()))?;
-        Ok(Arc::new(Backends {
+        Ok(Arc::new(Backends { default_name: name.to_owned(), default, ..self.again() }))
+    }
+
+    /// The same origins and directors, with budgets of their own.
+    fn again(&self) -> Backends {
+        Backends {
             origins: self.origins.clone(),
             directors: self.directors.clone(),
             names: self.names.clone(),
-            default_name: name.to_owned(),
-            default,
+            default_name: self.default_name.clone(),
+            default: self.default,
             saint: self.saint,
-        }))
+            budget: self.budget,
+            budgets: budgets(self.budgets.len(), self.budget),
+            born: self.born,
+            ejected: self.ejected.clone(),
+            cookies: self.cookies.clone(),
+            by_key: self.by_key,
+        }
     }
 
     /// The backend or director that serves when nobody chooses.
@@ -220,6 +270,46 @@ impl Backends {
         self.names.contains_key(name)
     }
 
+    /// The same set with so many retries for each name; what was counted is forgotten.
+    #[must_use]
+    pub fn with_retry_budget(self: Arc<Self>, options: BudgetOptions) -> Arc<Self> {
+        Arc::new(Backends { budget: options, budgets: budgets(self.budgets.len(), options), ..self.again() })
+    }
+
+    fn budget(&self, name: Option<&str>) -> Option<MutexGuard<'_, Budget>> {
+        let place = match self.target(name)? {
+            Target::Origin(i) => i,
+            Target::Director(i) => self.origins.len() + i,
+        };
+        Some(self.budgets[place].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A request goes to that backend or director, or to the default, for the first time.
+    pub fn count_request(&self, name: Option<&str>) {
+        if let Some(mut budget) = self.budget(name) {
+            budget.sent(self.born.elapsed());
+        }
+    }
+
+    /// May a request to it be sent again? Then that is counted; otherwise the retry budget is used up.
+    #[must_use]
+    pub fn may_retry(&self, name: Option<&str>) -> bool {
+        self.budget(name).is_some_and(|mut budget| budget.retry(self.born.elapsed()))
+    }
+
+    /// The names of the cookies by which directors bind visitors, each once. They are Copal's own: no application and no
+    /// policy sees them.
+    #[must_use]
+    pub fn cookies(&self) -> &[String] {
+        &self.cookies
+    }
+
+    /// Does any director go by the cache key, so that requests that are passed need one?
+    #[must_use]
+    pub fn go_by_key(&self) -> bool {
+        self.by_key
+    }
+
     fn target(&self, name: Option<&str>) -> Option<Target> {
         match name {
             None => Some(self.default),
@@ -232,20 +322,34 @@ impl Backends {
     /// # Errors
     /// [`FaultKind::NoHealthyBackend`] (503) and [`FaultKind::UnknownBackend`] (503, the policy's fault).
     pub fn pick(&self, name: Option<&str>, ask: &Ask<'_>) -> Result<Picked, Fault> {
-        self.pick_at(name, ask, Instant::now())
+        self.pick_at(name, ask, Instant::now(), false)
     }
 
-    pub(crate) fn pick_at(&self, name: Option<&str>, ask: &Ask<'_>, now: Instant) -> Result<Picked, Fault> {
+    /// The same among those that the request was not sent to yet; none when there is nobody else.
+    #[must_use]
+    pub fn pick_other(&self, name: Option<&str>, ask: &Ask<'_>) -> Option<Picked> {
+        self.pick_at(name, ask, Instant::now(), true).ok()
+    }
+
+    pub(crate) fn pick_at(
+        &self,
+        name: Option<&str>,
+        ask: &Ask<'_>,
+        now: Instant,
+        others_only: bool,
+    ) -> Result<Picked, Fault> {
         let shown = name.unwrap_or(&self.default_name);
         let Some(target) = self.target(name) else {
             return Err(Fault::early(Phase::Pool, FaultKind::UnknownBackend, None, shown));
         };
         let failed_some = |o: &Arc<Origin>| o.saint.as_ref().is_some_and(|saint| !saint.is_empty());
         let object = (self.saint && self.origins.iter().any(failed_some)).then(|| ask.object());
-        let cautious = View { all: self, now, object, cautious: true };
-        let found = cautious.choose(target, ask).or_else(|| View { cautious: false, ..cautious }.choose(target, ask));
+        let cautious = View { all: self, now, object, tried: ask.tried, cautious: true };
+        let bold = View { cautious: false, ..cautious };
+        let again = || (!others_only && !ask.tried.is_empty()).then(|| View { tried: &[], ..bold }.choose(target, ask));
+        let found = cautious.choose(target, ask).or_else(|| bold.choose(target, ask)).or_else(|| again().flatten());
         match found {
-            Some((i, set_cookie)) => Ok(Picked { origin: self.origins[i].clone(), set_cookie }),
+            Some((index, set_cookie)) => Ok(Picked { index, origin: self.origins[index].clone(), set_cookie }),
             None => Err(Fault::early(Phase::Pool, FaultKind::NoHealthyBackend, None, shown)),
         }
     }
@@ -302,6 +406,10 @@ impl Backends {
     }
 }
 
+fn budgets(n: usize, options: BudgetOptions) -> Vec<Mutex<Budget>> {
+    (0..n).map(|_| Mutex::new(Budget::new(options))).collect()
+}
+
 /// What the names of a director's members stand for.
 fn members(d: &DirectorOptions, names: &HashMap<String, Target>) -> Result<Vec<Target>, BackendsError> {
     if d.members.is_empty() {
@@ -334,96 +442,6 @@ fn reached(i: usize, members: &[Vec<Target>], path: &mut Vec<usize>, reach: &mut
             fine
         }
     })
-}
-
-/// How everybody fares at the time of one pick.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    all: &'a Backends,
-    now: Instant,
-    /// What is asked for, where somebody may have failed it.
-    object: Option<u64>,
-    /// The first round.
-    cautious: bool,
-}
-
-impl View<'_> {
-    /// The origin, and the cookie that binds the visitor to it.
-    fn choose(&self, target: Target, ask: &Ask<'_>) -> Option<(usize, Option<String>)> {
-        let d = match target {
-            // Who is called by name is not left out for how others would do.
-            Target::Origin(i) => return self.all.origins[i].is_healthy().then_some((i, None)),
-            Target::Director(d) => &self.all.directors[d],
-        };
-        if let Some(bound) = d.session.as_ref().and_then(|session| session.origin(ask)).filter(|o| self.keeps(*o)) {
-            return Some((bound, None));
-        }
-        let Choice::Member(member) = d.rule.choose(&Members { view: self, targets: &d.members }, ask) else {
-            return None;
-        };
-        let (origin, inner) = self.choose(d.members[member], ask)?;
-        let own = d.session.as_ref().and_then(|session| session.set_cookie(origin));
-        Some((origin, own.or(inner)))
-    }
-
-    /// Does a visitor that is bound to the origin stay there?
-    fn keeps(&self, origin: usize) -> bool {
-        let origin = &self.all.origins[origin];
-        origin.health.serves_the_bound() && !(self.cautious && origin.is_ejected(self.now))
-    }
-
-    fn share(&self, target: Target) -> u64 {
-        match target {
-            Target::Origin(i) => {
-                let origin = &self.all.origins[i];
-                let avoided = || match (self.object, &origin.saint) {
-                    (Some(object), Some(saint)) => saint.avoids(object, origin.since_born(self.now)),
-                    (None, _) | (_, None) => false,
-                };
-                let left_out = self.cautious && (origin.is_ejected(self.now) || origin.is_full() || avoided());
-                if left_out { 0 } else { origin.share(self.now) }
-            }
-            Target::Director(i) => {
-                self.all.directors[i].members.iter().map(|member| self.share(*member)).max().unwrap_or(0)
-            }
-        }
-    }
-
-    fn load(&self, target: Target) -> u64 {
-        match target {
-            Target::Origin(i) => self.all.origins[i].load(),
-            Target::Director(i) => self.all.directors[i].reach.iter().map(|&o| self.all.origins[o].load()).sum(),
-        }
-    }
-
-    /// That of a director is its best one's.
-    fn latency_us(&self, target: Target) -> f64 {
-        match target {
-            Target::Origin(i) => self.all.origins[i].latency_us(self.now),
-            Target::Director(i) => {
-                let reach = self.all.directors[i].reach.iter();
-                reach.map(|&o| self.all.origins[o].latency_us(self.now)).fold(f64::MAX, f64::min)
-            }
-        }
-    }
-}
-
-/// The members of one director, as its rule sees them.
-struct Members<'a> {
-    view: &'a View<'a>,
-    targets: &'a [Target],
-}
-
-impl Field for Members<'_> {
-    fn share(&self, member: usize) -> u64 {
-        self.view.share(self.targets[member])
-    }
-    fn load(&self, member: usize) -> u64 {
-        self.view.load(self.targets[member])
-    }
-    fn latency_us(&self, member: usize) -> f64 {
-        self.view.latency_us(self.targets[member])
-    }
 }
 
 #[cfg(test)]

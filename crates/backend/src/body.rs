@@ -62,6 +62,10 @@ impl BodyError {
 pub trait RequestBody: Send {
     /// The next piece, or `None` at the end; after that it is not asked again. Time limits are the client side's own.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+    /// Goes back to the first piece, for another attempt; false when that is gone.
+    fn rewind(&mut self) -> bool {
+        false
+    }
     /// The trailer fields to send after the last piece of a body of unknown length; asked for once, after the end.
     fn take_trailers(&mut self) -> Headers {
         Headers::new()
@@ -95,6 +99,14 @@ impl<B: RequestBody + 'static> SendBody<B> {
             // Never asked, since there is nothing left to send. It has no size, so nothing is allocated.
             SendBody::None => Box::leak(Box::new(NoBody)),
             SendBody::Length(_, body) | SendBody::Chunked(body) => body,
+        }
+    }
+
+    /// Goes back to its beginning; false when that is gone.
+    pub fn rewind(&mut self) -> bool {
+        match self {
+            SendBody::None => true,
+            SendBody::Length(_, body) | SendBody::Chunked(body) => body.rewind(),
         }
     }
 

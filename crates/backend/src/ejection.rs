@@ -4,6 +4,8 @@
 use crate::outlier::{EjectOptions, News, Outlier};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Whether one origin is ejected.
@@ -15,6 +17,8 @@ pub(crate) struct Ejection {
     /// `None`: ejection is off, and nothing is remembered.
     outlier: Option<Mutex<Watched>>,
     groups: OnceLock<Vec<Arc<Group>>>,
+    /// Told when an ejection begins, or ends before its time.
+    changed: OnceLock<Arc<Notify>>,
     pub(crate) ejections: AtomicU64,
     /// Those that the cap has prevented.
     pub(crate) refused: AtomicU64,
@@ -52,15 +56,28 @@ impl Ejection {
             until_us: AtomicU64::new(0),
             outlier: options.map(watched),
             groups: OnceLock::new(),
+            changed: OnceLock::new(),
             ejections: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         })
     }
 
     /// The directors that it is reached by. One that is in none is never ejected: nobody else would serve.
-    pub(crate) fn join(&self, groups: Vec<Arc<Group>>) {
+    pub(crate) fn join(&self, groups: Vec<Arc<Group>>, changed: Arc<Notify>) {
         // Called once, by who builds the directors.
-        let _once = self.groups.set(groups);
+        let _once = (self.groups.set(groups), self.changed.set(changed));
+    }
+
+    fn tell(&self) {
+        if let Some(changed) = self.changed.get() {
+            changed.notify_one();
+        }
+    }
+
+    /// When the last ejection has ended or will; `None`: there was none.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let until = self.until_us.load(Relaxed);
+        (until > 0).then(|| self.born + Duration::from_micros(until))
     }
 
     fn watched(&self) -> Option<MutexGuard<'_, Watched>> {
@@ -92,6 +109,7 @@ impl Ejection {
     pub(crate) fn pardon(&self, now: Instant) {
         if self.is_ejected(now) {
             self.until_us.store(self.micros(now).max(1), Relaxed);
+            self.tell();
         }
     }
 
@@ -116,6 +134,7 @@ impl Ejection {
         self.until_us.store(u64::try_from(until.as_micros()).unwrap_or(u64::MAX), Relaxed);
         self.ejections.fetch_add(1, Relaxed);
         watched.reason.clone_from(&reason);
+        self.tell();
         Some((reason, (until - since).as_secs()))
     }
 }

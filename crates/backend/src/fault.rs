@@ -1,4 +1,7 @@
 //! RFC 9209 §2.3: what went wrong between Copal and an origin, whose fault it is, and whether a retry can help.
+//!
+//! One type for every failure. Its words are the same in the log (`phase`, `error`, `by`), in the metrics
+//! (`copal_backend_faults_total{phase,error,by}`) and, where the RFC has a place for them, in Proxy-Status (`error`).
 
 use crate::body::BodyError;
 use crate::tls::TlsFault;
@@ -37,6 +40,32 @@ impl Phase {
             Phase::Send => "send",
             Phase::Head => "head",
             Phase::Body => "body",
+        }
+    }
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The origin's, or that of the way to it: it counts against its health.
+    Origin,
+    /// The client's, whose request body failed.
+    Client,
+    /// The owner's: configuration or policy.
+    Owner,
+    /// Copal's, or its machine's: a limit, or no socket to be had.
+    Copal,
+}
+
+impl Blame {
+    /// The word that logs and metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Blame::Origin => "origin",
+            Blame::Client => "client",
+            Blame::Owner => "owner",
+            Blame::Copal => "copal",
         }
     }
 }
@@ -89,8 +118,8 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The origin's name, once one was chosen.
     pub origin: Option<String>,
-    /// May the same request be sent again, here or elsewhere (RFC 9110 §9.2.2)? True when the client's body is
-    /// untouched and either nothing of the request can have reached an origin or its method is idempotent.
+    /// May the same request be sent again, here or elsewhere (RFC 9110 §9.2.2)? True when the client's body is there from
+    /// its beginning and either nothing of the request can have reached an origin or its method is idempotent.
     pub retry_safe: bool,
     /// For people: the address, the system's message, the limit.
     pub detail: String,
@@ -170,9 +199,22 @@ impl Fault {
         self.error().token()
     }
 
-    /// Is it the origin that failed, so that it counts against it? Not when the client, a policy or Copal itself did.
+    /// Is it the origin that failed, so that it counts against it?
     #[must_use]
     pub fn is_origins(&self) -> bool {
+        self.blame() == Blame::Origin
+    }
+
+    /// Can another backend do better with the same request? After any fault of the origin's that a retry is safe after, and
+    /// when it had no free connection.
+    #[must_use]
+    pub fn another_may_help(&self) -> bool {
+        self.retry_safe && (self.is_origins() || self.kind == FaultKind::Busy)
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
         match self.kind {
             FaultKind::Unresolved
             | FaultKind::Refused
@@ -184,13 +226,12 @@ impl Fault {
             | FaultKind::Http2
             | FaultKind::Upgrade
             | FaultKind::TooManyInterim
-            | FaultKind::ShortBody => true,
-            FaultKind::NoHealthyBackend
-            | FaultKind::UnknownBackend
-            | FaultKind::Busy
-            | FaultKind::Client(_)
-            | FaultKind::BadRequest
-            | FaultKind::Local => false,
+            | FaultKind::ShortBody
+            // Its probes have failed, or its owner has taken it out.
+            | FaultKind::NoHealthyBackend => Blame::Origin,
+            FaultKind::UnknownBackend | FaultKind::BadRequest => Blame::Owner,
+            FaultKind::Client(_) => Blame::Client,
+            FaultKind::Busy | FaultKind::Local => Blame::Copal,
         }
     }
 }
@@ -239,27 +280,113 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_fault_has_a_status_an_rfc_9209_word_and_a_sentence() {
-        let fault = |phase, kind| Fault::late(phase, kind, "app1", "x");
-        for (phase, kind, status, code) in [
-            (Phase::Pool, FaultKind::NoHealthyBackend, 503, "destination_unavailable"),
-            (Phase::Pool, FaultKind::Busy, 503, "connection_limit_reached"),
-            (Phase::Connect, FaultKind::Refused, 502, "connection_refused"),
-            (Phase::Connect, FaultKind::Timeout, 504, "connection_timeout"),
-            (Phase::Tls, FaultKind::Timeout, 504, "connection_timeout"),
-            (Phase::Tls, FaultKind::Tls(TlsFault::Expired), 502, "tls_certificate_error"),
-            (Phase::Tls, FaultKind::Tls(TlsFault::Protocol), 502, "tls_protocol_error"),
-            (Phase::Tls, FaultKind::Tls(TlsFault::Alert), 502, "tls_alert_received"),
-            (Phase::Head, FaultKind::Timeout, 504, "http_response_timeout"),
-            (Phase::Body, FaultKind::Timeout, 504, "connection_read_timeout"),
-            (Phase::Head, FaultKind::Protocol(WireError::StartLine), 502, "http_protocol_error"),
-            (Phase::Body, FaultKind::Protocol(WireError::Chunk), 502, "http_response_transfer_coding"),
-            (Phase::Body, FaultKind::ShortBody, 502, "http_response_incomplete"),
-        ] {
-            let f = fault(phase, kind);
-            assert_eq!((f.status(), f.code()), (status, code), "{f}");
+    const PHASES: [Phase; 7] =
+        [Phase::Pool, Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Send, Phase::Head, Phase::Body];
+
+    /// Every kind, each with its phases, its status, and its error type in each of these phases. A new kind does not compile
+    /// until it has a line here.
+    fn rows(kind: FaultKind) -> (Blame, u16, &'static [(Phase, &'static str)]) {
+        use Phase::{Body, Connect, Head, Pool, Resolve, Send, Tls};
+        match kind {
+            FaultKind::NoHealthyBackend => (Blame::Origin, 503, &[(Pool, "destination_unavailable")]),
+            FaultKind::UnknownBackend => (Blame::Owner, 503, &[(Pool, "destination_not_found")]),
+            FaultKind::Busy => (Blame::Copal, 503, &[(Pool, "connection_limit_reached")]),
+            FaultKind::Unresolved => (Blame::Origin, 502, &[(Resolve, "dns_error")]),
+            FaultKind::Refused => (Blame::Origin, 502, &[(Connect, "connection_refused")]),
+            FaultKind::Unroutable => (Blame::Origin, 502, &[(Connect, "destination_ip_unroutable")]),
+            FaultKind::Timeout => (
+                Blame::Origin,
+                504,
+                &[
+                    (Resolve, "dns_timeout"),
+                    (Connect, "connection_timeout"),
+                    (Tls, "connection_timeout"),
+                    (Send, "connection_write_timeout"),
+                    (Head, "http_response_timeout"),
+                    (Body, "connection_read_timeout"),
+                ],
+            ),
+            FaultKind::Closed => (
+                Blame::Origin,
+                502,
+                &[(Send, "connection_terminated"), (Head, "connection_terminated"), (Body, "connection_terminated")],
+            ),
+            FaultKind::Protocol(WireError::HeadSize | WireError::HeaderCount) => {
+                (Blame::Origin, 502, &[(Head, "http_response_header_section_size")])
+            }
+            FaultKind::Protocol(WireError::Chunk | WireError::TransferEncoding) => (
+                Blame::Origin,
+                502,
+                &[(Head, "http_response_transfer_coding"), (Body, "http_response_transfer_coding")],
+            ),
+            FaultKind::Protocol(_) => {
+                (Blame::Origin, 502, &[(Head, "http_protocol_error"), (Body, "http_protocol_error")])
+            }
+            FaultKind::Upgrade => (Blame::Origin, 502, &[(Head, "http_upgrade_failed")]),
+            FaultKind::TooManyInterim => (Blame::Origin, 502, &[(Head, "http_protocol_error")]),
+            FaultKind::ShortBody => (Blame::Origin, 502, &[(Body, "http_response_incomplete")]),
+            FaultKind::Client(BodyError::Timeout) => (Blame::Client, 408, &[(Send, "http_request_error")]),
+            FaultKind::Client(BodyError::TooLarge) => (Blame::Client, 413, &[(Send, "http_request_error")]),
+            FaultKind::Client(_) => (Blame::Client, 400, &[(Send, "http_request_error")]),
+            FaultKind::BadRequest => (Blame::Owner, 500, &[(Send, "proxy_internal_error")]),
+            FaultKind::Local => (Blame::Copal, 503, &[(Connect, "proxy_internal_error")]),
         }
-        assert_eq!(fault(Phase::Connect, FaultKind::Refused).to_string(), "app1: connect refused (connect: x)");
+    }
+
+    const KINDS: [FaultKind; 22] = [
+        FaultKind::NoHealthyBackend,
+        FaultKind::UnknownBackend,
+        FaultKind::Busy,
+        FaultKind::Unresolved,
+        FaultKind::Refused,
+        FaultKind::Unroutable,
+        FaultKind::Timeout,
+        FaultKind::Closed,
+        FaultKind::Protocol(WireError::StartLine),
+        FaultKind::Protocol(WireError::HeadSize),
+        FaultKind::Protocol(WireError::HeaderCount),
+        FaultKind::Protocol(WireError::Chunk),
+        FaultKind::Protocol(WireError::TransferEncoding),
+        FaultKind::Upgrade,
+        FaultKind::TooManyInterim,
+        FaultKind::ShortBody,
+        FaultKind::Client(BodyError::Closed),
+        FaultKind::Client(BodyError::Timeout),
+        FaultKind::Client(BodyError::TooLarge),
+        FaultKind::Client(BodyError::Length),
+        FaultKind::BadRequest,
+        FaultKind::Local,
+    ];
+
+    #[test]
+    fn every_fault_says_phase_blame_and_retry_in_the_words_of_rfc_9209() {
+        let mut phases = std::collections::BTreeSet::new();
+        for kind in KINDS {
+            let (blame, status, words) = rows(kind);
+            for (phase, token) in words {
+                let fault = Fault::late(*phase, kind, "app1", "why");
+                assert_eq!((fault.blame(), fault.status(), fault.code()), (blame, status, *token), "{fault}");
+                let text = fault.to_string();
+                assert!(text.starts_with("app1: ") && text.contains(&format!("({}: why)", phase.as_str())), "{text}");
+                assert!(
+                    !fault.retry_safe && !fault.another_may_help(),
+                    "late faults are safe only where that was found"
+                );
+                let early = Fault::early(*phase, kind, Some("app1"), "");
+                let others_help = early.is_origins() || kind == FaultKind::Busy;
+                assert_eq!((early.retry_safe, early.another_may_help()), (true, others_help), "{early}");
+                // RFC 9209 recommends a status for each type. Where ours differs, it is the client's own fault, a limit, or
+                // what is asked for later may work.
+                let recommended = fault.error().status();
+                let reasoned = matches!(
+                    kind,
+                    FaultKind::UnknownBackend | FaultKind::Client(_) | FaultKind::Local | FaultKind::Busy
+                );
+                assert!(recommended == status || reasoned, "{fault}: {status}, the RFC has {recommended}");
+                phases.insert(phase.as_str());
+            }
+        }
+        assert_eq!(phases.len(), PHASES.len());
+        assert_eq!(PHASES.map(Phase::as_str), ["pool", "resolve", "connect", "tls", "send", "head", "body"]);
     }
 }

@@ -1,7 +1,7 @@
 //! One request to an origin and its response.
 //!
 //! The rule for the one reconnect (RFC 9112 §9.3.1, RFC 9110 §9.2.2): a *kept* connection that turns out dead, before
-//! any byte of a response came and with the client's body untouched, is replaced once by a *new* one, if the method is
+//! any byte of a response came and with the client's body still there from its beginning, is replaced once by a *new* one, if the method is
 //! idempotent or not one byte of the request was accepted by the socket, so that no origin can have seen it.
 
 use crate::body::{Http1Body, RequestBody, Rest, SendBody, Sent, hides_a_reset};
@@ -13,6 +13,7 @@ use crate::proxy_protocol::Ends;
 use crate::request;
 use crate::response::ResponseBody;
 use crate::sending::Sending;
+use crate::slots::Class;
 use crate::talk::Talk;
 use bytes::Bytes;
 use copal_semantics::{RequestHead, ResponseHead};
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 
 pub use crate::talk::INTERIM_MAX;
 
-/// The timeouts of one exchange; the origin's unless a policy has set others.
+/// The timeouts of one exchange, the origin's unless a policy has set others, and its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Name lookup and connect together.
@@ -37,6 +38,8 @@ pub struct Timeouts {
     pub between_bytes: Duration,
     /// All of it, from the choice of the origin to the end of the body; no limit when none.
     pub total: Option<Duration>,
+    /// For whom the request is: who has to wait for a free connection waits behind those of a better class.
+    pub class: Class,
 }
 
 /// What is left of `limit` before a deadline, if there is one.
@@ -54,6 +57,7 @@ impl Timeouts {
             first_byte: o.first_byte_timeout,
             between_bytes: o.between_bytes_timeout,
             total: o.total_timeout,
+            class: Class::Client,
         }
     }
 }
@@ -116,9 +120,16 @@ async fn attempt<B: RequestBody + 'static>(
     let wire = Bytes::from(wire);
     let deadline = timeouts.total.map(|total| started + total);
     let connect = || left(timeouts.connect, deadline);
-    let mut permit = Some(origin.permit().await?);
+    let permit = origin.permit(timeouts.class).await?;
+    let (meter, mut permit) = (permit.meter(), Some(permit));
     let mut reconnected = false;
-    let mut line = pool.take(origin, connect(), Take::Kept, ends).await?;
+    let mut line = match pool.take(origin, connect(), Take::Kept, ends).await {
+        Ok(line) => line,
+        Err(fault) => {
+            meter.failed();
+            return Err(fault);
+        }
+    };
     let connection = loop {
         let slot = match line {
             Line::Http1(connection) => break connection,
@@ -129,6 +140,7 @@ async fn attempt<B: RequestBody + 'static>(
         let question = Question { origin, head, request, timeouts, deadline };
         match http2::ask(slot, question, body, &mut permit, on_interim).await {
             Ok(Answer { head, framing, body }) => {
+                meter.answered(head.status);
                 let reused = reused && !reconnected;
                 return Ok(Exchange { head, framing, reused, reconnected, body: body.into() });
             }
@@ -137,7 +149,12 @@ async fn attempt<B: RequestBody + 'static>(
                 origin.tally.reconnects.fetch_add(1, Relaxed);
                 line = pool.take(origin, connect(), Take::New, ends).await?;
             }
-            Err(failed) => return Err(failed.fault),
+            Err(failed) => {
+                if failed.fault.is_origins() {
+                    meter.failed();
+                }
+                return Err(failed.fault);
+            }
         }
     };
     let Some(permit) = permit else { return Err(unsendable(head, origin)) };
@@ -147,18 +164,31 @@ async fn attempt<B: RequestBody + 'static>(
     let again = reused
         && outcome.as_ref().is_err_and(|f| f.kind == FaultKind::Closed)
         && talk.is_unheard_of()
-        && talk.is_repeatable(head);
+        && talk.is_repeatable(head, body);
     if again && let Line::Http1(connection) = pool.take(origin, connect(), Take::New, ends).await? {
         reconnected = true;
         origin.tally.reconnects.fetch_add(1, Relaxed);
         talk.start_over(connection, Sending::new(wire, body));
         outcome = talk.converse(body).await;
     }
-    let repeatable = talk.is_repeatable(head);
-    let fault = |f: Fault| Fault { retry_safe: repeatable, ..f };
-    let mut response = outcome.map_err(fault)?;
+    let mut response = match outcome {
+        Ok(response) => {
+            meter.answered(response.status);
+            response
+        }
+        Err(fault) => {
+            if fault.is_origins() {
+                meter.failed();
+            }
+            return Err(Fault { retry_safe: talk.is_repeatable(head, body), ..fault });
+        }
+    };
     let framing = response_framing(&head.method, &response)
-        .map_err(|e| fault(Fault::late(Phase::Head, FaultKind::Protocol(e), origin.name(), "")))?;
+        .map_err(|e| Fault::late(Phase::Head, FaultKind::Protocol(e), origin.name(), ""));
+    let framing = match framing {
+        Ok(framing) => framing,
+        Err(fault) => return Err(Fault { retry_safe: talk.is_repeatable(head, body), ..fault }),
+    };
     // RFC 9112 §6.3 rule 3: both fields together may be smuggling; the coding counts and the connection is closed.
     let ambiguous = framing == BodyFraming::Chunked && response.headers.remove("content-length") > 0;
     let goes_on =

@@ -1,10 +1,12 @@
 //! One application server: how to reach it, whether it is healthy, and what has been counted of it.
 
 use crate::address::Address;
+use crate::debt::Debt;
 use crate::ejection::Ejection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::{Admin, Health};
 use crate::latency::{self, PeakEwma};
+use crate::limit::AdaptiveOptions;
 use crate::names::ResolveOptions;
 use crate::outlier::{EjectOptions, News};
 use crate::probe::{ProbeOptions, Transition};
@@ -12,7 +14,7 @@ use crate::proxy_protocol::ProxyProtocol;
 use crate::ramp;
 use crate::resolve::Resolver;
 use crate::saint::Saint;
-use crate::slots::{self, Permit, Slots};
+use crate::slots::{self, Class, Permit, Slots};
 use crate::tally::Tally;
 use crate::tls::{Http2, Tls, TlsError, TlsOptions};
 use copal_semantics::RequestHead;
@@ -56,6 +58,8 @@ pub struct OriginOptions {
     pub tcp_keepalive: Option<Duration>,
     /// Requests at a time; beyond they wait. 0 is no limit.
     pub max_connections: u32,
+    /// Below that the number follows the latency; it does not when none.
+    pub adaptive: Option<AdaptiveOptions>,
     /// Requests that may wait for one of those; beyond: [`FaultKind::Busy`].
     pub wait_limit: u32,
     /// How long they may wait; beyond: [`FaultKind::Busy`].
@@ -91,6 +95,7 @@ impl OriginOptions {
             proxy_protocol: None,
             tcp_keepalive: Some(TCP_KEEPALIVE),
             max_connections: CONNECTIONS_MAX,
+            adaptive: None,
             wait_limit: 0,
             wait_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
@@ -124,7 +129,8 @@ pub struct Origin {
     pub(crate) ejection: Arc<Ejection>,
     pub(crate) saint: Option<Saint>,
     latency: Mutex<PeakEwma>,
-    slots: Option<Slots>,
+    debt: Mutex<Debt>,
+    pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) tls: Option<Tls>,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) tally: Arc<Tally>,
@@ -135,6 +141,8 @@ impl Origin {
     #[must_use]
     pub fn new(options: OriginOptions) -> Arc<Self> {
         let born = Instant::now();
+        let tally = Arc::default();
+        let wait = (options.wait_limit, options.wait_timeout);
         Arc::new(Origin {
             born,
             health: Health::new(options.probe.as_ref()),
@@ -142,10 +150,11 @@ impl Origin {
             ejection: Ejection::new(options.eject.as_ref(), born),
             saint: (!options.saint_mode.is_zero()).then(|| Saint::new(options.saint_mode)),
             latency: Mutex::default(),
-            slots: Slots::new(options.max_connections, options.wait_limit, options.wait_timeout),
+            debt: Mutex::default(),
+            slots: Slots::new(options.max_connections, options.adaptive, wait, &tally),
             tls: options.tls.as_ref().map(|tls| Tls::new(tls, options.address.host(), options.offered_http2())),
             resolver: Resolver::new(&options.name, &options.address, &options.resolve),
-            tally: Arc::default(),
+            tally,
             options,
         })
     }
@@ -273,19 +282,20 @@ impl Origin {
 
     /// Would a request now be turned away at once, since all slots and places to wait are taken?
     pub(crate) fn is_full(&self) -> bool {
-        self.slots.as_ref().is_some_and(|slots| slots.is_full(&self.tally))
+        self.slots.as_ref().is_some_and(|slots| slots.is_full())
     }
 
-    /// Requests under way or waiting.
-    pub(crate) fn load(&self) -> u64 {
-        self.tally.in_use() + self.tally.waiting.load(Relaxed)
+    /// Requests under way or waiting, and what its latest faults weigh.
+    pub(crate) fn load(&self, now: Instant) -> u64 {
+        let debt = self.debt.lock().unwrap_or_else(PoisonError::into_inner).weight(self.since_born(now));
+        self.tally.in_use() + self.tally.waiting.load(Relaxed) + debt
     }
 
     pub(crate) fn latency_us(&self, now: Instant) -> f64 {
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).micros(self.since_born(now))
     }
 
-    fn observe(&self, took: Duration, now: Instant) {
+    pub(crate) fn observe(&self, took: Duration, now: Instant) {
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).observe(took, self.since_born(now));
     }
 
@@ -327,17 +337,27 @@ impl Origin {
         }
     }
 
-    fn heard(&self, news: News, now: Instant) {
+    fn owe(&self, news: News, now: Instant) {
+        let mut debt = self.debt.lock().unwrap_or_else(PoisonError::into_inner);
+        match news {
+            News::Fault => debt.failed(self.since_born(now)),
+            News::Good => debt.answered(),
+            News::BodyGood | News::BodyFault => {}
+        }
+    }
+
+    pub(crate) fn heard(&self, news: News, now: Instant) {
+        self.owe(news, now);
         if let Some((reason, seconds)) = self.ejection.record(news, now) {
             tracing::warn!(backend = self.name(), %reason, seconds, "backend is ejected");
         }
     }
 
     /// A slot for one request, free again when it is dropped; waits for one as the owner allows.
-    pub(crate) async fn permit(&self) -> Result<Permit, Fault> {
-        let permit = slots::permit(self.slots.as_ref(), &self.tally).await;
+    pub(crate) async fn permit(&self, class: Class) -> Result<Permit, Fault> {
+        let permit = slots::permit(self.slots.as_ref(), class, &self.tally).await;
         permit.map_err(|_full| {
-            let detail = self.slots.as_ref().map_or_else(String::new, |slots| slots.describe(&self.tally));
+            let detail = self.slots.as_ref().map_or_else(String::new, |slots| slots.describe());
             Fault::early(Phase::Pool, FaultKind::Busy, Some(self.name()), detail)
         })
     }

@@ -26,7 +26,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Probes every origin that has a probe, and keeps the addresses of those that have a name fresh, until `shutdown` is ready.
 /// The first probes and questions go out at once.
 ///
-/// Changes of health are logged. Must run within a tokio runtime; the loops are tasks of it and end with this future.
+/// Changes of health are logged, and the ends of ejections. Must run within a tokio runtime; the loops are tasks of it and end with this future.
 pub async fn run_probes(backends: Arc<Backends>, shutdown: impl Future<Output = ()> + Send) {
     let mut loops = JoinSet::new();
     for origin in backends.origins() {
@@ -38,8 +38,37 @@ pub async fn run_probes(backends: Arc<Backends>, shutdown: impl Future<Output = 
             loops.spawn(probe_for_ever(origin.clone(), probe));
         }
     }
+    loops.spawn(tell_of_ends(Arc::clone(&backends)));
     shutdown.await;
     loops.shutdown().await;
+}
+
+/// Logs the end of each ejection when it comes: by time, or by the owner's word.
+async fn tell_of_ends(backends: Arc<Backends>) {
+    let mut told = vec![None; backends.origins().len()];
+    loop {
+        let changed = backends.ejected.notified();
+        let now = Instant::now();
+        let mut next = None;
+        for (origin, told) in backends.origins().iter().zip(&mut told) {
+            match origin.ejection.until() {
+                Some(until) if until > now => next = next.into_iter().chain([until]).min(),
+                Some(until) if *told != Some(until) => {
+                    *told = Some(until);
+                    tracing::info!(backend = origin.name(), "backend is no longer ejected");
+                }
+                Some(_) | None => {}
+            }
+        }
+        match next {
+            // The clock of sleeping counts in milliseconds, and rounds up.
+            Some(next) => tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(next) => {}
+            },
+            None => changed.await,
+        }
+    }
 }
 
 async fn probe_for_ever(origin: Arc<Origin>, probe: ProbeOptions) {

@@ -3,8 +3,8 @@
 use crate::health::Admin;
 use crate::origin::Origin;
 use crate::resolve::NameRow;
+use crate::tally::FaultCount;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ pub struct OriginRow {
     pub state: &'static str,
     /// Why.
     pub state_reason: String,
+    /// What decides that, in one word: `owner`, `faults` (of requests), `probes`, `unwatched`.
+    pub cause: &'static str,
     /// The owner's override.
     pub admin: Admin,
     /// Thousandths of its share that directors give it now.
@@ -31,6 +33,8 @@ pub struct OriginRow {
     pub connections_open: u64,
     /// Sockets that carry a request now; what `max_connections` bounds.
     pub connections_in_use: u64,
+    /// How many those may be now; `None`: as many as there are.
+    pub limit: Option<u32>,
     /// Requests that wait for one of those.
     pub waiting: u64,
     /// Requests that have waited.
@@ -45,8 +49,8 @@ pub struct OriginRow {
     pub requests: u64,
     /// Requests that failed, but for those that failed through the client.
     pub failures: u64,
-    /// The failures by class; classes without any are left out.
-    pub failures_by_kind: BTreeMap<&'static str, u64>,
+    /// The faults by phase, error type and blame, those of clients among them; what has not happened is left out.
+    pub faults: Vec<FaultCount>,
     /// Microseconds from the start of the exchange to the response head, summed up.
     pub latency_us_sum: u64,
     /// How many response heads that sum is of.
@@ -92,7 +96,14 @@ impl Origin {
             (true, None) if share_permille < crate::ramp::WHOLE => "slow_start",
             (true, None) => "healthy",
         };
+        let cause = match (self.admin(), &ejected) {
+            (Admin::Healthy | Admin::Sick | Admin::Drain, _) => "owner",
+            (Admin::Auto, Some(_)) if self.is_healthy() => "faults",
+            (Admin::Auto, _) if self.options().probe.is_some() => "probes",
+            (Admin::Auto, _) => "unwatched",
+        };
         OriginRow {
+            cause,
             name: self.name().to_owned(),
             address: self.options().address.to_string(),
             resolved: self.resolver.row(),
@@ -103,6 +114,7 @@ impl Origin {
             share_permille,
             connections_open: t.connections_open.load(Relaxed),
             connections_in_use: t.in_use(),
+            limit: self.slots.as_ref().map(|slots| slots.limit()),
             waiting: t.waiting.load(Relaxed),
             waited: t.waited.load(Relaxed),
             connections_opened: t.connections_opened.load(Relaxed),
@@ -110,7 +122,7 @@ impl Origin {
             reconnects: t.reconnects.load(Relaxed),
             requests: t.requests.load(Relaxed),
             failures: t.failures(),
-            failures_by_kind: t.failures_by_kind(),
+            faults: t.fault_counts(),
             latency_us_sum: t.latency_us_sum.load(Relaxed),
             latency_count: t.latency_count.load(Relaxed),
             ejections: self.ejection.ejections.load(Relaxed),

@@ -87,9 +87,9 @@ impl<'a> Talk<'a> {
         !self.heard
     }
 
-    /// May the request be sent again: body untouched, and unseen by any origin or idempotent?
-    pub(crate) fn is_repeatable(&self, head: &RequestHead) -> bool {
-        !self.sending.body_taken() && (!self.wrote || head.method.is_idempotent())
+    /// May the request be sent again: unseen by any origin or idempotent, and its body is all there?
+    pub(crate) fn is_repeatable<B: RequestBody + 'static>(&self, head: &RequestHead, body: &mut SendBody<B>) -> bool {
+        (!self.wrote || head.method.is_idempotent()) && (!self.sending.body_taken() || body.rewind())
     }
 
     /// The connection, what is left of the request, and why it could not be sent to its end.

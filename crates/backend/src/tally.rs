@@ -1,13 +1,24 @@
 //! What is counted of one origin: plain atomics, since only requests that go to an origin touch them, not hits.
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Blame, Fault};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The classes that failures are counted in, and the order of [`Tally::failures`].
-const CLASSES: [&str; 9] =
-    ["resolve", "connect", "timeout", "closed", "protocol", "short_body", "busy", "other", "tls"];
+/// How often one kind of fault happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FaultCount {
+    /// How far the fetch had come ([`crate::Phase`]).
+    pub phase: &'static str,
+    /// The error type of RFC 9209.
+    pub error: &'static str,
+    /// Whose fault it was ([`crate::fault::Blame`]).
+    pub by: &'static str,
+    /// So often.
+    pub count: u64,
+}
 
 /// The counts of one origin. Every field only grows, but for the two gauges.
 #[derive(Debug, Default)]
@@ -28,7 +39,8 @@ pub(crate) struct Tally {
     pub(crate) latency_count: AtomicU64,
     pub(crate) probes: AtomicU64,
     pub(crate) probes_failed: AtomicU64,
-    failures: [AtomicU64; CLASSES.len()],
+    /// By phase, error type and blame: as many as there are such triples at most.
+    faults: Mutex<BTreeMap<[&'static str; 3], u64>>,
 }
 
 impl Tally {
@@ -38,21 +50,13 @@ impl Tally {
         self.latency_count.fetch_add(1, Relaxed);
     }
 
-    /// Counts a fault in its class; faults of the client are no failure of the origin.
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<[&'static str; 3], u64>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a fault.
     pub(crate) fn failed(&self, fault: &Fault) {
-        let class = match fault.kind {
-            FaultKind::Unresolved => 0,
-            FaultKind::Refused | FaultKind::Unroutable => 1,
-            FaultKind::Timeout => 2,
-            FaultKind::Closed => 3,
-            FaultKind::Protocol(_) | FaultKind::Http2 | FaultKind::Upgrade | FaultKind::TooManyInterim => 4,
-            FaultKind::ShortBody => 5,
-            FaultKind::Busy => 6,
-            FaultKind::Local | FaultKind::BadRequest | FaultKind::NoHealthyBackend | FaultKind::UnknownBackend => 7,
-            FaultKind::Tls(_) => 8,
-            FaultKind::Client(_) => return,
-        };
-        self.failures[class].fetch_add(1, Relaxed);
+        *self.faults().entry([fault.phase.as_str(), fault.code(), fault.blame().as_str()]).or_default() += 1;
     }
 
     /// Sockets that carry a request now.
@@ -60,13 +64,14 @@ impl Tally {
         self.connections_in_use.load(Relaxed)
     }
 
-    /// All failures.
+    /// All failures but the client's, which are none of the origin.
     pub(crate) fn failures(&self) -> u64 {
-        self.failures.iter().map(|n| n.load(Relaxed)).sum()
+        self.faults().iter().filter(|([_, _, by], _)| *by != Blame::Client.as_str()).map(|(_, count)| count).sum()
     }
 
-    /// Failures by class; classes without any are left out.
-    pub(crate) fn failures_by_kind(&self) -> BTreeMap<&'static str, u64> {
-        CLASSES.iter().zip(&self.failures).map(|(c, n)| (*c, n.load(Relaxed))).filter(|(_, n)| *n > 0).collect()
+    /// Every kind of fault that has happened.
+    pub(crate) fn fault_counts(&self) -> Vec<FaultCount> {
+        let faults = self.faults();
+        faults.iter().map(|(&[phase, error, by], &count)| FaultCount { phase, error, by, count }).collect()
     }
 }

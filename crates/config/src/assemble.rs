@@ -17,6 +17,7 @@ use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
 use crate::resolver::Resolver;
+use crate::retry::{Retry, Shadow};
 use crate::snapshot::Snapshot;
 use crate::values::{Values, default_value};
 
@@ -52,6 +53,8 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         backends,
         directors,
         default_target: values.target.clone().or(first),
+        retry: Retry::assemble(&values.view("retry", "retry")),
+        shadow: Shadow::assemble(&values.view("shadow", "shadow")),
         acls: lists.map(|name| (name.to_owned(), acl.networks(name))).collect(),
         purge: Purge::assemble(&values.view("purge", "purge")),
         pipe: Pipe::assemble(&values.view("pipe", "pipe")),

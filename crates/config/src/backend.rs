@@ -42,6 +42,8 @@ pub struct Backend {
     pub host_header: Option<String>,
     /// How its health is watched; without one it counts as healthy.
     pub probe: Option<Probe>,
+    /// How its limit follows its latency; it is `max_connections` when none.
+    pub adaptive: Option<Adaptive>,
     /// How long it takes to its whole share once it has become healthy again.
     pub slow_start: Duration,
     /// When it is left out for failing requests; never when none.
@@ -83,6 +85,17 @@ pub enum ProxyProtocol {
     V1,
     /// Binary.
     V2,
+}
+
+/// How a backend's limit follows its latency.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Adaptive {
+    /// The least that it comes down to; at most `max_connections`.
+    pub min: u32,
+    /// What it is at the start; between both.
+    pub initial: u32,
+    /// Thousandths of the usual latency that are still no reason to come down.
+    pub tolerance_permille: u32,
 }
 
 /// When a backend is left out for failing requests, and for how long.
@@ -152,8 +165,8 @@ impl Backend {
     pub(crate) fn assemble(table: &Table, values: &Values) -> Backend {
         let view = values.view("backend.*", &table.path);
         let has = |pattern: &str, path: &str| values.tables(pattern).any(|table| table.path == path);
-        let (probe, eject) = (format!("{}.probe", table.path), format!("{}.eject", table.path));
-        let tls = format!("{}.tls", table.path);
+        let [probe, eject, adaptive, tls] =
+            ["probe", "eject", "adaptive", "tls"].map(|leaf| format!("{}.{leaf}", table.path));
         let address = view.address("address");
         let https = matches!(address, Address::Https { .. });
         Backend {
@@ -182,6 +195,9 @@ impl Backend {
             wait_timeout: view.duration("wait_timeout"),
             host_header: view.text("host_header"),
             probe: has("backend.*.probe", &probe).then(|| Probe::assemble(&values.view("backend.*.probe", &probe))),
+            adaptive: has("backend.*.adaptive", &adaptive).then(|| {
+                Adaptive::assemble(&values.view("backend.*.adaptive", &adaptive), view.count("max_connections"))
+            }),
             slow_start: view.duration("slow_start"),
             eject: has("backend.*.eject", &eject).then(|| Eject::assemble(&values.view("backend.*.eject", &eject))),
             saint_mode: view.duration("saint_mode"),
@@ -223,6 +239,14 @@ impl Probe {
             threshold: small("threshold"),
             initial: small("initial"),
         }
+    }
+}
+
+impl Adaptive {
+    fn assemble(view: &View<'_>, max: u32) -> Adaptive {
+        let min = view.count("min").min(max);
+        let (initial, tolerance_permille) = (view.count("initial").clamp(min, max), view.percent("tolerance"));
+        Adaptive { min, initial, tolerance_permille }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::values::{Values, default_value};
 /// Everything that is wrong with the directors as a whole.
 pub(crate) fn all(values: &Values, errors: &mut Vec<Diagnostic>) {
     members_exist(values, errors);
+    shadow_exists(values, errors);
     cycles(values, errors);
     keys_of_their_kind(values, errors);
     secrets(values, errors);
@@ -53,6 +54,16 @@ fn members_exist(values: &Values, errors: &mut Vec<Diagnostic>) {
         let near = name::nearest(name, all.iter().copied()).map(|near| format!("did you mean `{near}`?"));
         let help = near.or_else(|| name::suggestion(name, &backends)).or(Some(format!("declare [backend.{name}]")));
         errors.push(member.place.error(Fault::new(format!("unknown backend `{name}`")).help(help)));
+    }
+}
+
+fn shadow_exists(values: &Values, errors: &mut Vec<Diagnostic>) {
+    let Some(entry) = values.entry("shadow.to") else { return };
+    let Value::Text(name) = &entry.value else { return };
+    let all = [declared(values, "backend"), declared(values, "director")].concat();
+    if !all.contains(&name.as_str()) {
+        let help = name::suggestion(name, &all).or(Some(format!("declare [backend.{name}]")));
+        errors.push(entry.place.error(Fault::new(format!("unknown backend `{name}`")).help(help)));
     }
 }
 

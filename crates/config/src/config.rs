@@ -26,6 +26,7 @@ use crate::policy::PolicyConfig;
 use crate::purge::Purge;
 use crate::resolved::Origin;
 use crate::resolver::Resolver;
+use crate::retry::{Retry, Shadow};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::values::Values;
@@ -63,6 +64,10 @@ pub struct Config {
     /// The backend or director that serves when the policy does not choose: `--to`, else the first director, else the
     /// first backend. None only where no backend is declared, and a policy must answer everything.
     pub default_target: Option<String>,
+    /// `[retry]`.
+    pub retry: Retry,
+    /// `[shadow]`.
+    pub shadow: Shadow,
     /// Access lists by name.
     pub acls: BTreeMap<String, Vec<AclEntry>>,
     /// `[purge]`.

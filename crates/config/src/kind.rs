@@ -61,6 +61,8 @@ pub enum Kind {
     Percent(u32, u32),
     /// A status, or the first and the last of a range.
     Statuses,
+    /// A list of these.
+    StatusList,
     /// A regular expression.
     Pattern,
     /// Lines of a request head.
@@ -99,6 +101,7 @@ impl Kind {
             Kind::Networks => "a list of networks such as [\"10.0.0.0/8\", \"::1\", \"!10.0.0.66\"]".into(),
             Kind::Percent(..) => "a percentage such as \"50%\"".into(),
             Kind::Statuses => "a status such as 200, or a range such as \"200-399\"".into(),
+            Kind::StatusList => "a list of statuses such as [502, \"503-504\"]".into(),
             Kind::Pattern => "a regular expression such as \"status: (up|degraded)\"".into(),
             Kind::Lines => "a list of lines such as [\"GET /healthz HTTP/1.0\", \"Host: app\"]".into(),
             Kind::NameServers => "a list of addresses such as [\"10.0.0.53\", \"[::1]:5353\"]".into(),
@@ -142,6 +145,7 @@ impl Kind {
             Kind::Members => Member::read_all(self, raw).map(Value::Members),
             Kind::Percent(min, max) => one(self.percent(raw, *min, *max)),
             Kind::Statuses => one(self.statuses(raw)),
+            Kind::StatusList => self.status_list(raw),
             Kind::Pattern => one(self.text(raw).and_then(|t| pattern(t).map(Value::Text))),
             Kind::Lines => {
                 let found = self.items(raw, request_line, |_| String::new())?;
@@ -232,6 +236,19 @@ impl Kind {
             (Some(first), Some(last)) if first <= last => Ok(Value::Statuses(first, last)),
             _ => Err(out_of_range(&text, "100", "599")),
         }
+    }
+
+    fn status_list(&self, raw: &Located) -> Result<Value, Vec<Diagnostic>> {
+        let elements = raw.elements().ok_or_else(|| vec![raw.place.error(self.wrong_type(&raw.raw))])?;
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for element in elements {
+            match self.statuses(&element) {
+                Ok(Value::Statuses(first, last)) => good.push(first..=last),
+                Ok(_) => {}
+                Err(fault) => bad.push(element.place.error(fault)),
+            }
+        }
+        if bad.is_empty() { Ok(Value::StatusList(good)) } else { Err(bad) }
     }
 
     fn size(&self, raw: &Located, min: u64, max: u64) -> Result<Value, Fault> {

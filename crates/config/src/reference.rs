@@ -71,7 +71,7 @@ fn heading(section: &str) -> String {
 }
 
 fn is_list(kind: Kind) -> bool {
-    matches!(kind, Kind::Words(..) | Kind::FieldNames | Kind::Codings | Kind::Languages)
+    matches!(kind, Kind::Words(..) | Kind::FieldNames | Kind::Codings | Kind::Languages | Kind::StatusList)
 }
 
 fn entry(key: &Key) -> String {

@@ -1,5 +1,7 @@
 //! A value that was read and found right, by kind.
 
+use std::ops::RangeInclusive;
+
 use copal_semantics::Span;
 
 use crate::acl::AclEntry;
@@ -27,6 +29,7 @@ pub(crate) enum Value {
     Percent(u32),
     /// From the first to the last, both included.
     Statuses(u16, u16),
+    StatusList(Vec<RangeInclusive<u16>>),
     By(By),
 }
 
@@ -55,6 +58,9 @@ impl Value {
             Value::Percent(permille) => units::show_percent(*permille),
             Value::Statuses(first, last) if first == last => first.to_string(),
             Value::Statuses(first, last) => format!("{first}-{last}"),
+            Value::StatusList(ranges) => {
+                list(ranges.iter().map(|r| Value::Statuses(*r.start(), *r.end()).show()).collect())
+            }
             Value::By(by) => by.to_string(),
             Value::Members(members) => list(members.iter().map(|m| m.value.show()).collect()),
         }

@@ -140,6 +140,7 @@ impl View<'_> {
     getter!(string, Text, String);
     getter!(address, Address, Address);
     getter!(percent, Percent, u32);
+    getter!(status_list, StatusList, Vec<RangeInclusive<u16>>);
     getter!(by, By, By);
     getter!(networks, Networks, Vec<AclEntry>);
 

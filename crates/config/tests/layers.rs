@@ -84,6 +84,7 @@ slow_start = "7s"
 saint_mode = "8s"
 host_header = "www.example.com"
 probe = { kind = "http", path = "/healthz/", method = "POST", host = "h", interval = "1s", jitter = "5%", timeout = "500ms", window = 4, threshold = 2, initial = 1, expected_status = 204, expected_body = "ok" }
+adaptive = { min = 3, initial = 30, tolerance = "200%" }
 eject = { faults = 1, fault_rate = "1%", requests = 2, window = "3s", time = "4s", max_time = "5s" }
 
 [backend.app1]
@@ -115,6 +116,21 @@ backends = ["app"]
 kind = "fallback"
 sticky = true
 backends = ["ring"]
+
+[retry]
+attempts = 2
+statuses = [502, "503-504"]
+budget = "10%"
+per_second = 3
+body_size = "1KiB"
+
+[shadow]
+to = "app1b"
+share = "5%"
+running = 3
+body_size = "2KiB"
+response_size = "3KiB"
+timeout = "4s"
 
 [acl]
 purgers = ["127.0.0.0/8", "::1", "!127.0.0.2"]
@@ -224,6 +240,11 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.backends[1].probe, None);
     assert_eq!(config.directors[0].members[1].weight, 3);
     assert_eq!(config.default_target.as_deref(), Some("app"));
+    assert_eq!((config.retry.attempts, config.retry.budget_permille, config.retry.body_size), (2, 100, 1024));
+    assert_eq!(config.retry.statuses, [502..=502, 503..=504]);
+    assert_eq!((config.shadow.to.as_deref(), config.shadow.share_permille), (Some("app1b"), 50));
+    let adaptive = config.backends[0].adaptive.as_ref().unwrap();
+    assert_eq!((adaptive.min, adaptive.initial, adaptive.tolerance_permille), (3, 30, 2000));
     assert!(config.acls["purgers"][2].negated);
     assert_eq!(config.purge.acl.as_deref(), Some("purgers"));
     assert_eq!(config.purge.protocols, [PurgeProtocol::Purge, PurgeProtocol::Xkey, PurgeProtocol::Refresh]);

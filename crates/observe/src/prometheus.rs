@@ -109,11 +109,31 @@ fn backends(rows: &[BackendRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             family.encode_family(&labels)?.encode_gauge(&f64::from(u8::from(row.state == *state)))?;
         }
     }
+    let help = "What decides the state of the backend: owner, faults (of requests), probes, unwatched.";
+    let mut family = descriptor(encoder, "backend_cause", help, MetricType::Gauge)?;
+    for row in rows {
+        let labels = [("backend", row.name.as_str()), ("cause", row.cause.as_str())];
+        family.encode_family(&labels)?.encode_gauge(&1)?;
+    }
     for (name, help, value) in COUNTERS {
         let mut family = descriptor(encoder, name, help, MetricType::Counter)?;
         for row in rows {
             let labels = [("backend", row.name.as_str())];
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value(row), None)?;
+        }
+    }
+    let help =
+        "Faults on the way to the backend: how far the fetch had come, the error type of RFC 9209, whose fault it was.";
+    let mut family = descriptor(encoder, "backend_faults", help, MetricType::Counter)?;
+    for row in rows {
+        for fault in &row.faults {
+            let labels = [
+                ("backend", row.name.as_str()),
+                ("phase", fault.phase.as_str()),
+                ("error", fault.error.as_str()),
+                ("by", fault.by.as_str()),
+            ];
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&fault.count, None)?;
         }
     }
     Ok(())
@@ -155,6 +175,12 @@ const GAUGES: &[Column] = &[
     ("backend_share", "How much of its share the backend gets now, from 0 to 1: less in its slow start.", |row| {
         row.share_percent / 100.0
     }),
+    ("backend_running", "Requests to the backend that are under way.", |row| row.running as f64),
+    (
+        "backend_limit",
+        "How many requests may be under way now; it adapts where `adaptive` is set. 0: as many as there are.",
+        |row| f64::from(row.limit.unwrap_or_default()),
+    ),
     ("backend_waiting", "Requests that wait for a connection of the backend.", |row| row.waiting as f64),
     ("backend_saint_objects", "Objects that the backend is not asked for since it failed them.", |row| {
         row.saint_objects as f64
@@ -193,6 +219,7 @@ const COUNTERS: &[Column] = &[
 mod tests {
     use super::*;
     use crate::histogram::Latencies;
+    use crate::stats::FaultRow;
     use crate::{Counters, counters::COUNTERS as TABLE};
 
     fn sample() -> String {
@@ -203,7 +230,9 @@ mod tests {
         latencies.hit.record(Duration::from_micros(15));
         latencies.hit.record(Duration::from_secs(50));
         let (name, state) = ("a\"b".into(), "ejected".into());
-        let row = BackendRow { name, state, requests: 9, ejections: 2, ..BackendRow::default() };
+        let fault =
+            FaultRow { phase: "connect".into(), error: "connection_refused".into(), by: "origin".into(), count: 4 };
+        let row = BackendRow { name, state, requests: 9, ejections: 2, faults: vec![fault], ..BackendRow::default() };
         render(Stats::collect(&counters, &latencies, Duration::from_secs(1), "site.rhai", 1 << 20, vec![row]))
     }
 
@@ -223,6 +252,7 @@ mod tests {
             "copal_request_duration_seconds_count{outcome=\"hit\"} 2",
             "copal_request_duration_seconds_bucket{le=\"10.0\",outcome=\"hit\"} 1",
             "copal_request_duration_seconds_bucket{le=\"+Inf\",outcome=\"hit\"} 2",
+            "copal_backend_faults_total{backend=\"a\\\"b\",phase=\"connect\",error=\"connection_refused\",by=\"origin\"} 4",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");

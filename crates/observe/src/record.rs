@@ -106,8 +106,24 @@ pub struct Record {
     pub user_agent: Option<String>,
     /// What the policy logged with std::log.
     pub log_lines: Vec<String>,
+    /// How often it was sent to an origin again, by Copal or the policy.
+    pub retries: u32,
     /// The fault, when it failed.
     pub error: Option<String>,
+    /// The same in the words of metrics and Proxy-Status.
+    pub fault: Option<FaultWords>,
+}
+
+/// A fault in the words that log, metrics and Proxy-Status share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct FaultWords {
+    /// How far the fetch had come: `pool`, `resolve`, `connect`, `tls`, `send`, `head`, `body`; `policy` for what a policy
+    /// wanted.
+    pub phase: &'static str,
+    /// The error type of RFC 9209 section 2.3.
+    pub error: &'static str,
+    /// Whose fault it is: `origin`, `client`, `owner`, `copal`.
+    pub by: &'static str,
 }
 
 /// How records are written.
@@ -150,7 +166,9 @@ impl Record {
             referer: self.referer.as_deref(),
             user_agent: self.user_agent.as_deref(),
             log: &self.log_lines,
+            retries: self.retries,
             error: self.error.as_deref(),
+            fault: self.fault,
         };
         let mut serializer = serde_json::Serializer::with_formatter(out, OneSafeLine);
         line.serialize(&mut serializer).expect("strings and numbers serialize, and a Vec takes every write");
@@ -211,8 +229,17 @@ struct JsonLine<'a> {
     user_agent: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     log: &'a [String],
+    #[serde(skip_serializing_if = "is_zero")]
+    retries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultWords>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 fn as_text<S: Serializer>(value: &Rfc3339, serializer: S) -> Result<S::Ok, S::Error> {

@@ -67,8 +67,14 @@ pub struct BackendRow {
     pub healthy: bool,
     /// In one word: healthy, slow_start, sick, draining, ejected.
     pub state: String,
+    /// What decides that: owner, faults, probes, unwatched.
+    pub cause: String,
     /// How much of its share directors give it now: less than 100 in its slow start.
     pub share_percent: f64,
+    /// Requests under way.
+    pub running: u64,
+    /// How many that may be now: what `max_connections` says, or less where it adapts.
+    pub limit: Option<u32>,
     /// Requests that wait for one of its connections.
     pub waiting: u64,
     /// How often it was ejected for failing requests.
@@ -93,12 +99,28 @@ pub struct BackendRow {
     pub address_changes: u64,
     /// Questions for them that got none.
     pub resolve_failures: u64,
+    /// Its faults by kind; what has not happened is left out.
+    pub faults: Vec<FaultRow>,
     /// The sum of its times to the first byte, in milliseconds.
     pub latency_ms_sum: f64,
     /// How many requests that sum is of.
     pub latency_count: u64,
     /// The last probes, the newest last: "X" good, "x" failed, "." not probed yet.
     pub probe_history: String,
+}
+
+/// How often a kind of fault happened, in the words of log and Proxy-Status ([`crate::record::FaultWords`]).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FaultRow {
+    /// How far the fetch had come.
+    pub phase: String,
+    /// The error type of RFC 9209.
+    pub error: String,
+    /// Whose fault it was.
+    pub by: String,
+    /// So often.
+    pub count: u64,
 }
 
 impl BackendRow {

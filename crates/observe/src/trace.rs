@@ -277,6 +277,18 @@ pub enum Event {
         /// Its fields.
         fields: Vec<Field>,
     },
+    /// It failed, and another origin is asked.
+    Elsewhere {
+        /// Why.
+        why: String,
+        /// Who is asked now.
+        backend: String,
+    },
+    /// It failed, and nobody else is asked.
+    NotElsewhere {
+        /// Why not.
+        why: &'static str,
+    },
     /// The rules have calculated its lifetime.
     Lifetime(Lifetime),
     /// It was decided whether it is kept.

@@ -12,6 +12,7 @@ use copal_policy::{Acl, Policies};
 use copal_semantics::Span;
 use copal_semantics::rules::Rules;
 use copal_store::Store;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,17 @@ impl Invalidation {
     pub(crate) fn has_groups(&self) -> bool {
         self.tag_fields.iter().any(|name| name.eq_ignore_ascii_case("cache-groups"))
     }
+}
+
+/// When a request is sent to another backend.
+#[derive(Clone, Debug, Default)]
+pub struct Retrying {
+    /// How often at most.
+    pub attempts: u32,
+    /// Answers after which an idempotent one is.
+    pub statuses: Vec<RangeInclusive<u16>>,
+    /// How many bytes of a request's body are kept so that it can be sent again.
+    pub body_bytes: usize,
 }
 
 /// Tunnels: which requests become one without a word of the policy, and what one may use.
@@ -65,6 +77,10 @@ pub struct Settings {
     pub max_restarts: u32,
     /// How often a fetch may be retried by the policy. Beyond: the fetch has failed.
     pub max_retries: u32,
+    /// When Copal retries by itself.
+    pub retry: Retrying,
+    /// Copies of requests for a backend that is only watched.
+    pub shadow: crate::shadow::Shadowing,
     /// How long an uncacheable answer is remembered, so that requests for it do not wait for each other.
     pub hit_for_miss: Span,
     /// How long a request waits for another one's fetch before it fetches by itself.

@@ -121,7 +121,9 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
         referer: text("referer", txn),
         user_agent: text("user-agent", txn),
         log_lines,
+        retries: txn.retries,
         error: txn.error.take(),
+        fault: txn.fault,
     };
     txn.trace.note(|| Event::finished(&record));
     if let Some(log) = log {

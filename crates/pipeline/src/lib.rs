@@ -10,6 +10,7 @@
 
 #[cfg(test)]
 mod action_tests;
+mod bound;
 pub mod core;
 mod driver;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod purge;
 mod relay;
 mod request_body;
 mod selecting;
+mod shadow;
 pub mod step;
 mod steps;
 mod times;
@@ -31,10 +33,11 @@ mod tracer;
 mod txn;
 mod words;
 
-pub use crate::core::{Core, Invalidation, Pipes, Settings, Worker};
+pub use crate::core::{Core, Invalidation, Pipes, Retrying, Settings, Worker};
 pub use driver::serve;
 pub use jitter::Jitter;
 pub use protocols::Protocols;
 pub use purge::{ban, purge_tags, purge_url};
+pub use shadow::Shadowing;
 pub use tracer::{Noted, Sink, Tracer, Witness};
 pub use txn::{Txn, Verdict};

@@ -6,13 +6,13 @@ use crate::io::{self, RequestSource, ResponseSink, SourceFault};
 use crate::txn::Txn;
 use bytes::{Bytes, BytesMut};
 use copal_semantics::ResponseHead;
-use copal_store::Held;
+use copal_store::Charge;
 
 /// A body in memory. It counts in the store's ledger.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) bytes: Bytes,
-    _held: Vec<Held>,
+    _held: Vec<Charge>,
 }
 
 /// What came of reading.

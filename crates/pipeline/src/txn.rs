@@ -3,7 +3,7 @@
 use crate::core::{Core, Worker};
 use crate::request_body::Kept;
 use crate::tracer::{Tracer, called};
-use copal_observe::access_log::Outcome;
+use copal_observe::access_log::{FaultWords, Outcome};
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
 use copal_policy::{Action, Fault, FaultKind, Hook, Policies, Policy, RequestBody, RequestVars, ResponseVars, Scene};
@@ -36,6 +36,8 @@ pub struct Verdict {
     pub ttl: Option<Span>,
     /// The fault because of which Copal made the response itself (RFC 9209).
     pub fault: Option<ProxyError>,
+    /// What may be told of it to everybody.
+    pub details: Option<&'static str>,
 }
 
 impl Default for Verdict {
@@ -49,6 +51,7 @@ impl Default for Verdict {
             reason: None,
             ttl: None,
             fault: None,
+            details: None,
         }
     }
 }
@@ -84,6 +87,12 @@ pub struct Txn {
     pub backend: String,
     /// What went wrong, for the log.
     pub error: Option<String>,
+    /// The same in the words that log, metrics and Proxy-Status share.
+    pub(crate) fault: Option<FaultWords>,
+    /// How often it was sent to an origin again.
+    pub(crate) retries: u32,
+    /// The cookies of directors that it came with.
+    pub(crate) bound: Vec<u8>,
     /// When the response head was ready.
     pub head_at: Option<Instant>,
     /// The status that was sent.
@@ -141,6 +150,9 @@ impl Txn {
             verdict: Verdict::default(),
             backend: String::new(),
             error: None,
+            fault: None,
+            retries: 0,
+            bound: Vec::new(),
             head_at: None,
             status: 0,
             pipe_bytes_in: 0,
@@ -186,6 +198,7 @@ impl Txn {
         self.key.clear();
         self.backend.clear();
         self.error = None;
+        (self.fault, self.retries) = (None, 0);
         self.head_at = None;
         self.status = 0;
         self.pipe_bytes_in = 0;
@@ -201,6 +214,9 @@ impl Txn {
         self.purge_mode = PurgeMode::Hard;
         let now = self.now;
         let scene = self.scene.as_mut().expect(SCENE_IS_HERE);
+        if !core.backends.cookies().is_empty() {
+            crate::bound::take(&mut scene.req.headers, core.backends.cookies(), &mut self.bound);
+        }
         scene.now = now;
         let mut xid = std::mem::take(&mut scene.req_vars.xid);
         xid.clear();

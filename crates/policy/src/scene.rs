@@ -116,6 +116,8 @@ pub struct ResponseVars {
 pub struct BackendRequestVars {
     /// Name of the backend or director chosen.
     pub backend: Option<String>,
+    /// Name of the backend or director that gets a copy; none is what the configuration says.
+    pub shadow: Option<String>,
     /// When the fetch began.
     pub time: Time,
     /// When the head of the answer came.

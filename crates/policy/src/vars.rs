@@ -213,6 +213,7 @@ pub const VARS: &[Var] = &[
     ro("bereq", "http", Type::Headers, B, "The header fields; Content-Length and Transfer-Encoding can only be read."),
     ro("bereq", "cookie", Type::Cookies, B, "The cookies, a view of the Cookie header."),
     opt("bereq", "backend", Type::Backend, B, "The backend or director to ask."),
+    opt("bereq", "shadow", Type::Backend, B, "The backend or director that gets a copy of the request, whose answer is thrown away; `()` is what `[shadow]` says."),
     Var { object: "bereq", name: "body", ty: Type::Text, optional: true, read: B, write: HookSet::of(&[Hook::BackendFetch]), doc: "The body of the request, as `req.body`. `()` can be assigned: the request is sent without it." },
     ro("bereq", "time", Type::Time, B, "When the fetch began."),
     ro("bereq", "retries", Type::Int, B, "How often the fetch was retried."),

@@ -10,7 +10,7 @@ use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
-use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Settings};
+use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
 use copal_policy::{
     Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random, Room,
     ScriptValue, StorageUsage, Storages, Throttle,
@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// Why the parts do not come together.
 #[derive(Debug, Error)]
@@ -124,6 +125,20 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
             size: config.cache.size + config.storages.iter().map(|storage| storage.size).sum::<u64>(),
             max_restarts: config.policy.max_restarts,
             max_retries: config.policy.max_retries,
+            retry: Retrying {
+                attempts: config.retry.attempts,
+                statuses: config.retry.statuses.clone(),
+                body_bytes: config.retry.body_size,
+            },
+            shadow: Shadowing {
+                to: config.shadow.to.clone(),
+                share_permille: config.shadow.share_permille,
+                body_bytes: config.shadow.body_size,
+                response_bytes: config.shadow.response_size,
+                timeout: config.shadow.timeout,
+                places: Arc::new(Semaphore::new(config.shadow.running)),
+                random: Environment::default().random,
+            },
             hit_for_miss: config.cache.hit_for_miss,
             coalesce_wait: config.cache.coalesce_wait,
             transit_window: config.limits.transit_size,

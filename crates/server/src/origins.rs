@@ -2,8 +2,9 @@
 
 use crate::assemble::AssembleError;
 use copal_backend::{
-    Backends, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe, MemberOptions, OriginOptions, Pattern,
-    ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, SessionOptions, TlsOptions, TlsVersion,
+    AdaptiveOptions, Backends, BudgetOptions, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe,
+    MemberOptions, OriginOptions, Pattern, ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, SessionOptions,
+    TlsOptions, TlsVersion,
 };
 use copal_config::Config;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> {
     let origins = config.backends.iter().map(|backend| origin(backend, &config.resolver)).collect::<Result<_, _>>()?;
     let directors = config.directors.iter().map(director).collect::<Result<_, _>>()?;
-    let backends = Backends::new(origins, directors)?;
+    let budget = BudgetOptions { share_permille: config.retry.budget_permille, per_second: config.retry.per_second };
+    let backends = Backends::new(origins, directors)?.with_retry_budget(budget);
     match &config.default_target {
         Some(name) => Ok(backends.with_default(name)?),
         None => Ok(backends),
@@ -51,6 +53,11 @@ fn origin(backend: &copal_config::Backend, resolver: &copal_config::Resolver) ->
         first_byte_timeout: backend.first_byte_timeout,
         between_bytes_timeout: backend.between_bytes_timeout,
         max_connections: backend.max_connections,
+        adaptive: backend.adaptive.as_ref().map(|adaptive| AdaptiveOptions {
+            min: adaptive.min,
+            initial: adaptive.initial,
+            tolerance_permille: adaptive.tolerance_permille,
+        }),
         wait_limit: backend.wait_limit,
         wait_timeout: backend.wait_timeout,
         idle_timeout: backend.idle_timeout,

@@ -58,14 +58,26 @@ impl Ledger {
     }
 }
 
-/// Bytes outside of the store that the ledger counts while this lives.
+/// Bytes that somebody else holds and that count as the store's: the ceiling is over both. Released when it is dropped.
 #[derive(Debug)]
-pub struct Held {
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) bytes: u64,
+pub struct Charge {
+    ledger: Arc<Ledger>,
+    bytes: u64,
 }
 
-impl Drop for Held {
+impl Charge {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        Charge { ledger, bytes: 0 }
+    }
+
+    /// So many bytes are held now.
+    pub fn set(&mut self, bytes: u64) {
+        self.ledger.adjust(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
     fn drop(&mut self) {
         self.ledger.release(self.bytes);
     }

@@ -9,7 +9,7 @@ use crate::busy::Busy;
 use crate::key::KeyHasher;
 use crate::live::Live;
 use crate::lurker::Lurker;
-use crate::memory::{Held, Ledger, locked};
+use crate::memory::{Charge, Ledger, locked};
 use crate::object::Object;
 use crate::overtaken::Watched;
 use crate::reader::Reader;
@@ -256,6 +256,12 @@ impl Store {
         object.key() == key && object.slot() == object.spec().map_or(hash, |s| self.hasher.secondary(hash, s, vary))
     }
 
+    /// An account of bytes that are held outside of the store and count as its own; empty at first.
+    #[must_use]
+    pub fn charge(&self) -> Charge {
+        Charge::new(Arc::clone(&self.ledger))
+    }
+
     /// A body that is not stored: at most `window` bytes are held ahead of the slowest reader. The reader comes with it,
     /// because without one there is nobody to write for; `reader.body()` gives more.
     #[must_use]
@@ -270,10 +276,11 @@ impl Store {
     /// Enters bytes into the ledger that are kept beside the store (the bodies of requests), and makes room for them. They
     /// leave it when the holding is dropped.
     #[must_use]
-    pub fn hold(&self, bytes: u64) -> Held {
-        self.ledger.charge(bytes);
+    pub fn hold(&self, bytes: u64) -> Charge {
+        let mut charge = self.charge();
+        charge.set(bytes);
         self.make_room();
-        Held { ledger: Arc::clone(&self.ledger), bytes }
+        charge
     }
 
     /// Removes what has died by `now` and tidies up. To be called every second; at most 100,000 objects per call, the

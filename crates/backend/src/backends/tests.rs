@@ -4,6 +4,7 @@ use super::*;
 use crate::ask::{By, tests_ask};
 use crate::outlier::{EjectOptions, News};
 use crate::probe::ProbeOptions;
+use crate::slots::Class;
 use copal_semantics::RequestHead;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -30,7 +31,9 @@ fn build(origins: Vec<OriginOptions>, directors: Vec<DirectorOptions>) -> Arc<Ba
 }
 
 fn names_at(b: &Backends, name: Option<&str>, n: usize, now: Instant) -> String {
-    (0..n).map(|_| b.pick_at(name, &tests_ask(), now).map_or("-".into(), |p| p.origin.name().to_owned())).collect()
+    (0..n)
+        .map(|_| b.pick_at(name, &tests_ask(), now, false).map_or("-".into(), |p| p.origin.name().to_owned()))
+        .collect()
 }
 
 fn names(b: &Backends, name: Option<&str>, n: usize) -> String {
@@ -153,7 +156,7 @@ fn what_an_origin_has_failed_it_is_not_asked_for_again_while_others_can_be() {
     let (bad, good) = (RequestHead::get("/bad", [("Host", "x")]), RequestHead::get("/good", [("Host", "x")]));
     let asked = |head: &RequestHead, at| -> String {
         let ask = Ask { head, ..tests_ask() };
-        let pick = |_| b.pick_at(Some("app"), &ask, start + s(at)).expect("healthy").origin.name().to_owned();
+        let pick = |_| b.pick_at(Some("app"), &ask, start + s(at), false).expect("healthy").origin.name().to_owned();
         (0..4).map(pick).collect()
     };
     let fails = |i: usize, head, at| {
@@ -173,9 +176,9 @@ fn what_an_origin_has_failed_it_is_not_asked_for_again_while_others_can_be() {
 async fn a_full_origin_is_left_out_while_another_has_room() {
     let with = |name: &str| OriginOptions { max_connections: 1, ..origin(name) };
     let b = build(vec![with("a"), with("b")], vec![app(&[("a", 1), ("b", 1)])]);
-    let held = b.origins()[0].permit().await.expect("free");
+    let held = b.origins()[0].permit(Class::Client).await.expect("free");
     assert_eq!(names(&b, Some("app"), 4), "bbbb");
-    let _too = b.origins()[1].permit().await.expect("free");
+    let _too = b.origins()[1].permit(Class::Client).await.expect("free");
     assert!(!names(&b, Some("app"), 2).contains('-'), "both full: it is for the queue to say");
     drop(held);
     assert_eq!(names(&b, Some("app"), 2), "aa");
@@ -187,9 +190,9 @@ async fn least_connections_counts_the_requests_under_way() {
     let mut held = Vec::new();
     for _ in 0..10 {
         let picked = b.pick(Some("app"), &tests_ask()).expect("healthy");
-        held.push(picked.origin.permit().await.expect("free"));
+        held.push(picked.origin.permit(Class::Client).await.expect("free"));
     }
-    assert_eq!((b.origins()[0].load(), b.origins()[1].load()), (5, 5));
+    assert_eq!((b.origins()[0].load(Instant::now()), b.origins()[1].load(Instant::now())), (5, 5));
 }
 
 fn with_session(kind: DirectorKind) -> DirectorOptions {
@@ -201,8 +204,7 @@ fn with_session(kind: DirectorKind) -> DirectorOptions {
 fn a_visitor_stays_where_its_cookie_says_until_that_one_fails() {
     let b = build(origins(&["a", "b", "c"]), vec![with_session(DirectorKind::RoundRobin)]);
     let pick = |cookie: &str| {
-        let head = RequestHead::get("/", [("Cookie", cookie)]);
-        let picked = b.pick(Some("app"), &Ask { head: &head, ..tests_ask() }).expect("healthy");
+        let picked = b.pick(Some("app"), &Ask { bound: cookie.as_bytes(), ..tests_ask() }).expect("healthy");
         (picked.origin.name().to_owned(), picked.set_cookie)
     };
     let (home, set) = pick("other=1");
@@ -220,17 +222,58 @@ fn a_visitor_stays_where_its_cookie_says_until_that_one_fails() {
 }
 
 #[test]
-fn hashing_goes_by_the_client_and_attempts_go_on() {
+fn hashing_goes_by_the_client_and_leaves_out_who_was_tried() {
     let b = build(
         origins(&["a", "b", "c"]),
         vec![director("app", DirectorKind::Hash { by: By::Client }, &["a", "b", "c"])],
     );
-    let at = |client: u8, attempt| {
-        let ask = Ask { client: IpAddr::V4(Ipv4Addr::new(10, 0, 0, client)), attempt, ..tests_ask() };
-        b.pick(Some("app"), &ask).expect("healthy").origin.name().to_owned()
+    let at = |client: u8, tried: &[usize]| {
+        let ask = Ask { client: IpAddr::V4(Ipv4Addr::new(10, 0, 0, client)), tried, ..tests_ask() };
+        b.pick(Some("app"), &ask).expect("healthy").index
     };
-    assert!((0..20).all(|n| at(n, 0) == at(n, 0) && at(n, 0) != at(n, 1)));
-    assert!((0..20).any(|n| at(n, 0) != at(0, 0)));
+    for n in 0..20 {
+        let first = at(n, &[]);
+        let second = at(n, &[first]);
+        let third = at(n, &[first, second]);
+        assert_eq!([first, second, third].iter().sum::<usize>(), 3, "all three, one after the other");
+        assert_eq!(at(n, &[first, second, third]), first, "and over again");
+    }
+    assert!((0..20).any(|n| at(n, &[]) != at(0, &[])));
+}
+
+#[test]
+fn whom_a_request_was_sent_to_it_is_not_sent_to_again_while_there_are_others() {
+    for kind in [
+        DirectorKind::RoundRobin,
+        DirectorKind::Random,
+        DirectorKind::Fallback { sticky: true },
+        DirectorKind::Shard { by: By::Url, replicas: 67, warmup_permille: 1000 },
+        DirectorKind::LeastConnections,
+        DirectorKind::PeakEwma,
+        DirectorKind::Split { by: By::Client },
+    ] {
+        let b = build(origins(&["a", "b"]), vec![director("app", kind.clone(), &["a", "b"])]);
+        let to = |tried: &[usize]| b.pick(Some("app"), &Ask { tried, ..tests_ask() }).expect("healthy").index;
+        assert!((0..20).all(|_| to(&[0]) == 1 && to(&[1]) == 0), "{kind:?}");
+        assert!(to(&[0, 1]) < 2, "{kind:?}: all were tried, so one of them again");
+        let other = |tried: &[usize]| b.pick_other(Some("app"), &Ask { tried, ..tests_ask() }).map(|p| p.index);
+        assert_eq!((other(&[0]), other(&[0, 1])), (Some(1), None), "{kind:?}");
+        b.set_admin("b", Admin::Sick).expect("known");
+        assert_eq!(other(&[0]), None, "{kind:?}: nobody sick either");
+    }
+    let alone = build(origins(&["a"]), vec![]);
+    assert!(alone.pick_other(Some("a"), &Ask { tried: &[0], ..tests_ask() }).is_none());
+}
+
+#[test]
+fn a_bound_visitor_whose_backend_has_just_failed_it_is_sent_elsewhere_and_bound_anew() {
+    let b = build(origins(&["a", "b", "c"]), vec![with_session(DirectorKind::RoundRobin)]);
+    let first = b.pick(Some("app"), &tests_ask()).expect("healthy");
+    let cookie = first.set_cookie.expect("new");
+    let bound = cookie.split(';').next().expect("a pair").as_bytes();
+    let tried = [first.index];
+    let next = b.pick_other(Some("app"), &Ask { bound, tried: &tried, ..tests_ask() }).expect("two are left");
+    assert!(next.index != first.index && next.set_cookie.is_some());
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(crate) fn homes(n: usize, mut pick: impl FnMut(&Ask<'_>) -> Choice) -> Vec<u
         .map(|i| {
             head.url = format!("/{i}");
             let ip = Ipv4Addr::from(u32::try_from(i).expect("few requests"));
-            match pick(&Ask { head: &head, key: &[], client: IpAddr::V4(ip), attempt: 0 }) {
+            match pick(&Ask { head: &head, key: &[], client: IpAddr::V4(ip), bound: b"", tried: &[] }) {
                 Choice::Member(i) => i,
                 Choice::NoneHealthy => panic!("nobody for {}", head.url),
             }

@@ -21,19 +21,9 @@ impl Hash {
         Hash { by, members: ids.zip(weights.iter().map(|w| f64::from(*w))).collect() }
     }
 
-    /// The best lot; at the second attempt the second best, and so on, over again when there are no more.
+    /// The best lot of those who can serve; the smaller the better.
     pub(crate) fn choose(&self, field: &impl Field, ask: &Ask<'_>) -> Choice {
         let point = self.by.point(ask);
-        let mut chosen = None;
-        for _ in 0..=ask.attempt.min(u32::try_from(self.members.len()).unwrap_or(u32::MAX)) {
-            let next = self.best(field, point, chosen);
-            chosen = if next.is_some() { next } else { self.best(field, point, None) };
-        }
-        chosen.map_or(Choice::NoneHealthy, |(_, i)| Choice::Member(i))
-    }
-
-    /// The best lot that is worse than `after`; the smaller the better.
-    fn best(&self, field: &impl Field, point: u64, after: Option<(f64, usize)>) -> Option<(f64, usize)> {
         let mut best: Option<(f64, usize)> = None;
         for (i, (id, weight)) in self.members.iter().enumerate() {
             let share = field.share(i);
@@ -41,11 +31,11 @@ impl Hash {
                 continue;
             }
             let lot = (lot(point, *id) / (weight * share as f64), i);
-            if after.is_none_or(|after| lot > after) && best.is_none_or(|best| lot < best) {
+            if best.is_none_or(|best| lot < best) {
                 best = Some(lot);
             }
         }
-        best
+        best.map_or(Choice::NoneHealthy, |(_, i)| Choice::Member(i))
     }
 }
 
@@ -103,13 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn each_attempt_takes_the_next_and_starts_over_after_the_last() {
-        let (rule, field) = (by_url(&["a", "b", "c"], &[1; 3]), Fake::shares(&[1000, 0, 1000]));
-        homes(50, |ask| {
-            let at = |attempt| rule.choose(&field, &Ask { attempt, ..*ask });
-            assert!(at(0) != at(1) && at(2) == at(0) && at(3) == at(1), "{:?}", (at(0), at(1), at(2), at(3)));
-            at(0)
-        });
+    fn with_nobody_there_is_nobody() {
         assert_eq!(by_url(&["a"], &[1]).choose(&Fake::shares(&[0]), &crate::ask::tests_ask()), Choice::NoneHealthy);
     }
 }

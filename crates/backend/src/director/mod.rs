@@ -143,6 +143,19 @@ impl Rule {
 }
 
 impl DirectorKind {
+    /// Does the cache key decide?
+    #[must_use]
+    pub fn goes_by_key(&self) -> bool {
+        match self {
+            DirectorKind::Hash { by } | DirectorKind::Shard { by, .. } | DirectorKind::Split { by } => *by == By::Key,
+            DirectorKind::RoundRobin
+            | DirectorKind::Random
+            | DirectorKind::Fallback { .. }
+            | DirectorKind::LeastConnections
+            | DirectorKind::PeakEwma => false,
+        }
+    }
+
     /// The word that the configuration and the figures use.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -161,5 +174,3 @@ impl DirectorKind {
 
 #[cfg(test)]
 pub(crate) mod fake;
-#[cfg(test)]
-mod simulation;

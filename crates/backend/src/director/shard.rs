@@ -17,8 +17,6 @@ use crate::ramp::WHOLE;
 
 /// Points of one ring, 16 bytes each: a megabyte. Beyond, every member gets less of them.
 pub(crate) const POINTS_MAX: usize = 65_536;
-/// Alternatives that one request goes through; there are never more useful attempts.
-const ALTERNATIVES_MAX: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -62,25 +60,12 @@ impl Shard {
             return Choice::NoneHealthy;
         }
         let point = self.by.point(ask);
-        let mut passed = [usize::MAX; ALTERNATIVES_MAX];
-        let mut n = 0;
-        let wanted = usize::try_from(ask.attempt).unwrap_or(usize::MAX).min(ALTERNATIVES_MAX - 1);
-        while n < wanted {
-            match self.next(field, point, &passed[..n]) {
-                Some(i) => passed[n] = i,
-                // Everybody was tried: over again.
-                None => break,
-            }
-            n += 1;
-        }
-        let Some(first) = self.next(field, point, &passed[..n]).or_else(|| self.next(field, point, &[])) else {
-            return Choice::NoneHealthy;
-        };
+        let Some(first) = self.next(field, point, None) else { return Choice::NoneHealthy };
         let share = field.share(first);
         let on_its_way = share < WHOLE && scale(mix(point), WHOLE) >= share;
         let warming = self.warmup_permille > 0 && self.dice.below(WHOLE) < u64::from(self.warmup_permille);
-        if ask.attempt == 0 && (on_its_way || warming) {
-            let second = self.next(field, point, &[first]);
+        if ask.tried.is_empty() && (on_its_way || warming) {
+            let second = self.next(field, point, Some(first));
             // When all have just started there is nobody to spare the first.
             if let Some(second) = second.filter(|i| warming || field.share(*i) > share) {
                 return Choice::Member(second);
@@ -89,13 +74,13 @@ impl Shard {
         Choice::Member(first)
     }
 
-    /// The first member from `point` on that can serve and is not one of `but`.
-    fn next(&self, field: &impl Field, point: u64, but: &[usize]) -> Option<usize> {
+    /// The first member from `point` on that can serve and is not `but`.
+    fn next(&self, field: &impl Field, point: u64, but: Option<usize>) -> Option<usize> {
         let from = self.ring.partition_point(|(at, _)| *at < point);
         let around = self.ring[from..].iter().chain(&self.ring[..from]);
         let mut refused = usize::MAX;
         for (_, i) in around {
-            if *i == refused || but.contains(i) {
+            if *i == refused || but == Some(*i) {
                 continue;
             }
             if field.share(*i) > 0 {
@@ -159,17 +144,16 @@ mod tests {
         let warm = Shard::new(By::Url, &["a", "b", "c"], &[1; 3], 67, 200, Dice::new(5));
         let field = Fake::well(3);
         let firsts = homes(N, |ask| cold.choose(&field, ask));
-        let seconds = homes(N, |ask| cold.choose(&field, &Ask { attempt: 1, ..*ask }));
+        let seconds = homes(N, |ask| {
+            let Choice::Member(first) = cold.choose(&field, ask) else { return Choice::NoneHealthy };
+            let mut shares = [1000; 3];
+            shares[first] = 0;
+            cold.choose(&Fake::shares(&shares), ask)
+        });
         let got = homes(N, |ask| warm.choose(&field, ask));
         let warmed = got.iter().zip(&firsts).filter(|(g, f)| g != f).count();
         assert!(warmed.abs_diff(N / 5) < N / 100, "{warmed}");
         assert!(got.iter().zip(&firsts).zip(&seconds).all(|((g, f), s)| g == f || g == s));
-        for (i, first) in firsts.iter().enumerate().take(1000) {
-            let mut shares = [1000; 3];
-            shares[*first] = 0;
-            let takes_over = homes(i + 1, |ask| cold.choose(&Fake::shares(&shares), ask))[i];
-            assert_eq!(takes_over, seconds[i]);
-        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn a_new_connection_that_dies_is_a_fault_that_may_be_retried_for_a_get() {
     let fault = method(&Pool::default(), &origin, Method::POST).await.expect_err("closed");
     assert!(!fault.retry_safe);
     let row = origin.row();
-    assert_eq!((row.failures, row.failures_by_kind.get("closed")), (2, Some(&2)));
+    assert_eq!((row.failures, count_of(&row, "head", "connection_terminated")), (2, 2));
 }
 
 #[tokio::test]

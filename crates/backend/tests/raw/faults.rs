@@ -100,7 +100,7 @@ async fn a_refused_connection_is_a_fault_that_may_be_retried() {
     assert_eq!((fault.phase, fault.kind, fault.status()), (Phase::Connect, FaultKind::Refused, 502));
     assert_eq!((fault.code(), fault.retry_safe), ("connection_refused", true));
     assert!(fault.to_string().starts_with("app: connect refused (connect: 127.0.0.1:"), "{fault}");
-    assert_eq!(origin.row().failures_by_kind.get("connect"), Some(&1));
+    assert_eq!(count_of(&origin.row(), "connect", "connection_refused"), 1);
 }
 
 #[tokio::test]

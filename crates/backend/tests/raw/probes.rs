@@ -21,7 +21,7 @@ fn probe() -> Option<ProbeOptions> {
 
 fn pick(backends: &Backends) -> Result<copal_backend::Picked, copal_backend::Fault> {
     let head = RequestHead::default();
-    backends.pick(None, &Ask { head: &head, key: b"", client: [127, 0, 0, 1].into(), attempt: 0 })
+    backends.pick(None, &Ask { head: &head, key: b"", client: [127, 0, 0, 1].into(), bound: b"", tried: &[] })
 }
 
 #[tokio::test]

@@ -176,3 +176,8 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     };
     assert!(tokio::time::timeout(LONG, wait).await.is_ok(), "{what}");
 }
+
+/// How often that fault was counted.
+pub(crate) fn count_of(row: &copal_backend::OriginRow, phase: &str, error: &str) -> u64 {
+    row.faults.iter().filter(|f| (f.phase, f.error) == (phase, error)).map(|f| f.count).sum()
+}

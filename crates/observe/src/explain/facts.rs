@@ -91,7 +91,11 @@ impl<'a> Facts<'a> {
         match &entry.event {
             Event::Edge { from: "restart", .. } => self.again(),
             Event::Edge { from, to } if entry.machine == Machine::Client => self.edges.push((from, to)),
-            Event::Edge { .. } | Event::Forwarded { .. } | Event::Finished { .. } => {}
+            Event::Edge { .. }
+            | Event::Forwarded { .. }
+            | Event::Finished { .. }
+            | Event::Elsewhere { .. }
+            | Event::NotElsewhere { .. } => {}
             Event::Hook { hook, action, place, changes, fault, lines: _, logged: _ } => self.hooks.push(Ran {
                 hook,
                 action: action.as_deref(),

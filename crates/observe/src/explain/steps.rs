@@ -63,6 +63,8 @@ pub fn text(event: &Event) -> String {
             let marker = marker.map(|span| format!("; marked for {}", secs(span))).unwrap_or_default();
             format!("{what}: {} ({}){marker}", reason.code(), reason.section())
         }
+        Event::Elsewhere { why, backend } => format!("sent again to {backend}: {why}"),
+        Event::NotElsewhere { why } => format!("not sent again: {why}"),
         Event::Failed { error, text } => format!("failed: {text} ({error})"),
         Event::Delivered { status, outcome, reason, error, fields: _ } => {
             let why = reason.map(|reason| format!(", {}", reason.code())).unwrap_or_default();

@@ -13,7 +13,16 @@ use copal_semantics::reason::Reason;
 pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
     count(job, &failure);
-    tracing::warn!(target: "copal::fetch", url = %job.scene().bereq.url, backend = %job.origin, "{text}");
+    let words = failure.words();
+    tracing::warn!(
+        target: "copal::fetch",
+        url = %job.scene().bereq.url,
+        backend = %job.origin,
+        phase = words.phase,
+        error = words.error,
+        by = words.by,
+        "{text}"
+    );
     job.trace.note(|| Note::Failed { error: failure.error().token(), text: text.clone() });
     let stale = if failure.stale_covers() { job.usable_stale() } else { None };
     let Some((stale, why)) = stale else { return page(job, &failure, text) };
@@ -30,6 +39,9 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
         error: Some(text),
         withheld: Headers::new(),
         fault: None,
+        words: Some(words),
+        retries: job.retries(),
+        details: None,
     }));
     job.tell(event);
     Next::Done
@@ -79,6 +91,9 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
         error: job.error.take(),
         withheld: Headers::new(),
         fault: Some(failure.error()),
+        words: Some(failure.words()),
+        retries: job.retries(),
+        details: job.details(),
     }));
     job.tell(event);
     Next::Body(Box::new(Transfer { from: From::Page(Bytes::from(body)), to: writer, object: None }))
@@ -87,7 +102,7 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
 fn count(job: &Job, failure: &Failure) {
     job.count(Counter::FetchesFailed);
     job.count(match failure {
-        Failure::Policy { .. } | Failure::Script(_) => Counter::FetchFailedPolicy,
+        Failure::Policy { .. } | Failure::Script(_) | Failure::NoRetry(_) => Counter::FetchFailedPolicy,
         Failure::BadAnswer(_) | Failure::Status(_) => Counter::FetchFailedProtocol,
         Failure::Origin(fault) => match (&fault.kind, fault.phase) {
             (FaultKind::NoHealthyBackend, _) => Counter::FetchFailedNoBackend,

@@ -59,6 +59,8 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
         Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
         other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
     };
+    // Not sent again: its body is not needed any more, by which the client's side learns that no more of it is wanted.
+    job.upload = None;
     head_update::run(job, &fresh);
     job.trace.note(|| decision.note(job.scene().beresp_vars.ttl, &fresh, job.cacheable));
     let Answer { exchange, renewed } = answer;
@@ -431,6 +433,9 @@ impl Job {
             error: self.error.take(),
             withheld,
             fault: None,
+            details: None,
+            words: None,
+            retries: self.retries(),
         }));
         self.tell(event);
     }

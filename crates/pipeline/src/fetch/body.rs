@@ -46,7 +46,15 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
                     FaultKind::Client(_) => Counter::FetchFailedSend,
                     _ => Counter::FetchFailedBody,
                 });
-                tracing::warn!(target: "copal::fetch", url = %job.scene().bereq.url, "{fault}");
+                tracing::warn!(
+                    target: "copal::fetch",
+                    url = %job.scene().bereq.url,
+                    backend = %job.origin,
+                    phase = fault.phase.as_str(),
+                    error = fault.code(),
+                    by = fault.blame().as_str(),
+                    "{fault}"
+                );
                 to.abort(body_fault(&fault));
                 if let Some(object) = object {
                     job.worker.core.store.unstore(&object);

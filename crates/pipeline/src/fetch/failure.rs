@@ -1,9 +1,11 @@
 //! Why a fetch has no response, whose fault that is, and what the client is told.
 
 use super::{Event, Job, Next};
-use copal_backend::Fault;
+use copal_backend::{Blame, Fault, Phase};
+use copal_observe::access_log::FaultWords;
 use copal_policy::{Action, Hook};
 use copal_semantics::proxy_status::ProxyError;
+use copal_store::BodyFault;
 use std::fmt;
 
 /// Why there is no response.
@@ -14,6 +16,8 @@ pub(crate) enum Failure {
     BadAnswer(&'static str),
     /// The origin answered with a status that a stale object covers (RFC 5861 §4).
     Status(u16),
+    /// It failed before, and may not be tried again.
+    NoRetry(&'static str),
     /// The policy said error(status, reason).
     Policy { status: u16, reason: String },
     /// The policy's own fault, or fail().
@@ -36,7 +40,7 @@ impl Failure {
             Failure::Origin(fault) => fault.status(),
             Failure::BadAnswer(_) => 502,
             Failure::Status(status) | Failure::Policy { status, .. } => *status,
-            Failure::Script(_) => 503,
+            Failure::Script(_) | Failure::NoRetry(_) => 503,
         }
     }
 
@@ -45,7 +49,7 @@ impl Failure {
         match self {
             Failure::Policy { reason, .. } => reason.clone(),
             Failure::Script(_) => "Policy fault".to_owned(),
-            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) => String::new(),
+            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) | Failure::NoRetry(_) => String::new(),
         }
     }
 
@@ -54,23 +58,39 @@ impl Failure {
         match self {
             Failure::Origin(fault) => fault.error(),
             Failure::BadAnswer(_) | Failure::Status(_) => ProxyError::HttpProtocolError,
+            Failure::NoRetry(_) => ProxyError::DestinationUnavailable,
             Failure::Policy { .. } => ProxyError::ProxyInternalResponse,
             Failure::Script(_) => ProxyError::ProxyInternalError,
         }
+    }
+
+    /// The same for the log, with its phase and whose fault it is.
+    pub(super) fn words(&self) -> FaultWords {
+        let (phase, by) = match self {
+            Failure::Origin(fault) => (fault.phase.as_str(), fault.blame()),
+            Failure::BadAnswer(_) | Failure::Status(_) => (Phase::Head.as_str(), Blame::Origin),
+            Failure::NoRetry(_) => ("policy", Blame::Origin),
+            Failure::Policy { .. } | Failure::Script(_) => ("policy", Blame::Owner),
+        };
+        FaultWords { phase, error: self.error().token(), by: by.as_str() }
     }
 
     /// The status that the origin did answer with.
     pub(super) fn answered(&self) -> Option<u16> {
         match self {
             Failure::Status(status) => Some(*status),
-            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Policy { .. } | Failure::Script(_) => None,
+            Failure::Origin(_)
+            | Failure::BadAnswer(_)
+            | Failure::NoRetry(_)
+            | Failure::Policy { .. }
+            | Failure::Script(_) => None,
         }
     }
 
     /// May a stale object be served instead? For faults of the origin; what the policy wants, it gets.
     pub(super) fn stale_covers(&self) -> bool {
         match self {
-            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) => true,
+            Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) | Failure::NoRetry(_) => true,
             Failure::Policy { .. } | Failure::Script(_) => false,
         }
     }
@@ -80,7 +100,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Origin(fault) => fault.fmt(f),
-            Failure::BadAnswer(text) => f.write_str(text),
+            Failure::BadAnswer(text) | Failure::NoRetry(text) => f.write_str(text),
             Failure::Status(status) => write!(f, "the origin answered {status}"),
             Failure::Policy { status, reason } => write!(f, "the policy said error({status}, {reason:?})"),
             Failure::Script(text) => f.write_str(text),
@@ -97,4 +117,19 @@ impl Job {
         self.tell(Event::Abandoned(format!("hook `{hook}` said abandon()")));
         Next::Done
     }
+}
+
+/// The words of a body that broke off on its way through the store.
+pub(crate) fn words_of_body(fault: BodyFault) -> FaultWords {
+    let error = match fault {
+        BodyFault::Truncated => ProxyError::HttpResponseIncomplete,
+        BodyFault::Malformed => ProxyError::HttpResponseTransferCoding,
+        BodyFault::TimedOut => ProxyError::ConnectionReadTimeout,
+        BodyFault::Broken => ProxyError::ConnectionTerminated,
+        BodyFault::Stopped => {
+            let error = ProxyError::ProxyInternalError.token();
+            return FaultWords { phase: Phase::Body.as_str(), error, by: Blame::Copal.as_str() };
+        }
+    };
+    FaultWords { phase: Phase::Body.as_str(), error: error.token(), by: Blame::Origin.as_str() }
 }

@@ -25,9 +25,10 @@ mod retry;
 mod upload;
 
 use failure::Failure;
+pub(crate) use failure::words_of_body;
 pub(crate) use request::backend_scene;
 pub(crate) use response::timeouts;
-pub(crate) use upload::{Outgoing, Pieces, Upload};
+pub(crate) use upload::{Keep, Outgoing, Pieces, Upload};
 
 use crate::core::Worker;
 use crate::io::{RequestSource, ResponseSink};
@@ -37,7 +38,7 @@ use crate::steps::{Delivery, Page, Source, Step, client_left};
 use crate::tracer::{Tracer, forwarded};
 use crate::txn::{Txn, run_hook};
 use copal_backend::Exchange;
-use copal_observe::access_log::Outcome;
+use copal_observe::access_log::{FaultWords, Outcome};
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, Policy, Scene};
 use copal_semantics::Time;
@@ -86,6 +87,12 @@ pub(crate) struct Fetched {
     pub(crate) withheld: Headers,
     /// The fault that the response is made because of.
     pub(crate) fault: Option<ProxyError>,
+    /// What may be told of it to everybody.
+    pub(crate) details: Option<&'static str>,
+    /// What went wrong, for the log.
+    pub(crate) words: Option<FaultWords>,
+    /// How often the request was sent again.
+    pub(crate) retries: u32,
 }
 
 pub(crate) enum FetchedBody {
@@ -119,6 +126,14 @@ pub(crate) struct Job {
     response_time: Time,
     /// The most retries are used up: the next failure is final.
     retries_over: bool,
+    /// The cookies of directors that the request came with.
+    bound: Vec<u8>,
+    /// The origins that it was sent to.
+    tried: Vec<usize>,
+    /// How often Copal itself has sent it to another one.
+    sent_elsewhere: u32,
+    /// It might have been sent again, but the budget for that is used up.
+    budget_used_up: bool,
     origin: String,
     /// The Content-Length that the origin declared.
     declared_length: Option<u64>,
@@ -183,6 +198,19 @@ impl Job {
         }
         result.map_err(|fault| Failure::Script(fault.to_string()))
     }
+    /// How often the request was sent again, by Copal or by the policy.
+    fn retries(&self) -> u32 {
+        self.scene().bereq_vars.retries + self.sent_elsewhere
+    }
+
+    /// What everybody may know of why there is no response, beside the error type.
+    fn details(&self) -> Option<&'static str> {
+        if self.budget_used_up {
+            return Some("retry budget used up");
+        }
+        (self.retries() > 0).then_some("retried")
+    }
+
     fn count(&self, counter: Counter) {
         self.worker.count(counter);
     }
@@ -265,6 +293,10 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         request_time: txn.now,
         response_time: txn.now,
         retries_over: false,
+        bound: txn.bound.clone(),
+        tried: Vec::new(),
+        sent_elsewhere: 0,
+        budget_used_up: false,
         origin: String::new(),
         declared_length: None,
         error: None,
@@ -349,12 +381,13 @@ pub(crate) async fn await_head<R: RequestSource, W: ResponseSink>(
 }
 
 fn accept(worker: &Worker, txn: &mut Txn, fetched: Fetched, upload: Option<Upload>) -> Step {
-    let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld, fault } = fetched;
+    let Fetched { body, stored, outcome, reason, fwd_status, backend, error, withheld, .. } = fetched;
     let now = worker.core.clock.now();
     txn.now = now;
     txn.scene_mut().now = now;
     txn.verdict.stored = stored;
-    txn.verdict.fault = fault;
+    (txn.verdict.fault, txn.verdict.details) = (fetched.fault, fetched.details);
+    (txn.fault, txn.retries) = (fetched.words, fetched.retries);
     txn.verdict.fwd_status = fwd_status;
     txn.withheld = withheld;
     if let Some(outcome) = outcome {

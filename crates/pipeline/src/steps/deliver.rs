@@ -13,7 +13,7 @@ use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook};
 use copal_semantics::Headers;
 use copal_semantics::cache_status::CacheStatus;
-use copal_store::{Object, Reader};
+use copal_store::{BodyFault, Object, Reader};
 use smallvec::{SmallVec, smallvec};
 use std::future::Future;
 use std::pin::pin;
@@ -94,6 +94,10 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
                 "the client left while more of the response was awaited".to_owned()
             }
             Cut::Origin(why) => why,
+            Cut::Broken(fault) => {
+                txn.fault = Some(crate::fetch::words_of_body(fault));
+                fault.to_string()
+            }
         };
         txn.error.get_or_insert(what);
         sink.abort().await;
@@ -123,7 +127,7 @@ fn read_head(txn: &mut Txn, object: &Object) {
 pub(super) fn finish_head(core: &Core, txn: &mut Txn) -> String {
     let settings = &core.settings;
     let line = cache_status(settings, txn, txn.verdict.fwd_status);
-    let fault = txn.verdict.fault;
+    let (fault, details) = (txn.verdict.fault, txn.verdict.details);
     let scene = txn.scene_mut();
     let (xid, headers) = (&scene.req_vars.xid, &mut scene.resp.headers);
     if core.rules.surrogate_control {
@@ -135,8 +139,8 @@ pub(super) fn finish_head(core: &Core, txn: &mut Txn) -> String {
     let _valid = headers.append("Cache-Status", &line);
     if let Some(fault) = fault {
         let mut member = String::with_capacity(48);
-        // No details: they would name the inner side of the network (RFC 9209 §4). The log has them.
-        fault.write(&settings.name, None, &mut member);
+        // Nothing that names the inner side of the network (RFC 9209 §4). The log has that.
+        fault.write(&settings.name, details, &mut member);
         let _valid = headers.append("Proxy-Status", &member);
     }
     let _valid = headers.set("X-Request-Id", xid);
@@ -208,6 +212,8 @@ enum Cut {
     /// It was seen to leave.
     Gone,
     Origin(String),
+    /// The body broke off at the origin.
+    Broken(BodyFault),
 }
 
 impl From<ClientGone> for Cut {
@@ -281,7 +287,7 @@ async fn send_all<W: ResponseSink>(sink: &mut W, reader: Option<Reader>) -> Resu
         return Err(Cut::Origin("the body had begun to pass by before this request joined".into()));
     };
     while let Some(piece) = reader.next().await {
-        let piece = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
+        let piece = piece.map_err(Cut::Broken)?;
         sink.data(&piece).await?;
     }
     sink.end(&reader.trailers().unwrap_or_default()).await?;
@@ -331,7 +337,7 @@ impl Pieces {
             let Some(piece) = self.reader.next().await else {
                 return Err(Cut::Origin("the body ended before the range did".into()));
             };
-            self.rest = piece.map_err(|fault| Cut::Origin(fault.to_string()))?;
+            self.rest = piece.map_err(Cut::Broken)?;
         }
         let len = self.rest.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         self.at += len as u64;

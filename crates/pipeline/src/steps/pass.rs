@@ -2,7 +2,7 @@
 
 use super::{Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
-use crate::fetch::{self, Purpose, Upload};
+use crate::fetch::{self, Keep, Purpose, Upload};
 use crate::io::{RequestBody, RequestSource, ResponseSink};
 use crate::request_body::awaits_continue;
 use crate::txn::Txn;
@@ -46,12 +46,21 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
             txn.error = Some("the client left before its request body was read".to_owned());
         }
     }
+    let core = &worker.core;
+    let copy = if core.settings.shadow.to.is_some() { core.settings.shadow.body_bytes } else { 0 };
+    let keep = Keep { again: core.settings.retry.body_bytes, copy };
     let (upload, body) = if txn.kept.is_some() {
         (None, None)
     } else {
-        Upload::new(source.kind(), txn.prefix.take().map(|kept| kept.bytes))
+        Upload::new(source.kind(), txn.prefix.take().map(|kept| kept.bytes), keep, &core.store)
     };
     let keyed = keyed(worker, txn, reason);
+    if !keyed && txn.key.as_bytes().is_empty() && worker.core.backends.go_by_key() {
+        // A director that goes by the key sends a URL to the same backend whether it is passed or not.
+        if let Err(fault) = super::hash::make_key(worker, txn) {
+            return policy_fault(&fault);
+        }
+    }
     let events = fetch::start(worker, txn, Purpose::Pass { keyed }, body);
     fetch::await_head(worker, txn, events, upload, source, sink).await
 }

@@ -108,6 +108,7 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
     list.request("bereq", &a.bereq, &b.bereq);
     let (x, y) = (&a.bereq_vars, &b.bereq_vars);
     list.put("bereq.backend", x.backend.clone(), y.backend.clone());
+    list.put("bereq.shadow", x.shadow.clone(), y.shadow.clone());
     list.put("bereq.connect_timeout", x.connect_timeout.map(span), y.connect_timeout.map(span));
     list.put("bereq.first_byte_timeout", x.first_byte_timeout.map(span), y.first_byte_timeout.map(span));
     list.put("bereq.between_bytes_timeout", x.between_bytes_timeout.map(span), y.between_bytes_timeout.map(span));

@@ -22,6 +22,11 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     get_dynamic::<Bereq>(e, "backend", |s| {
         Ok(optional(s.bereq_vars.backend.as_deref().map(|n| Dynamic::from(Backend(text(n))))))
     });
+    get_dynamic::<Bereq>(e, "shadow", |s| {
+        Ok(optional(s.bereq_vars.shadow.as_deref().map(|n| Dynamic::from(Backend(text(n))))))
+    });
+    let known = Arc::clone(env);
+    set::<Bereq>(e, "shadow", move |s, v| to_backend(&known, "bereq.shadow", &v).map(|b| s.bereq_vars.shadow = b));
     let world = Arc::clone(env);
     let env = Arc::clone(env);
     set::<Bereq>(e, "backend", move |s, v| to_backend(&env, "bereq.backend", &v).map(|b| s.bereq_vars.backend = b));

@@ -4,9 +4,9 @@ use super::explain::House;
 use crate::reload::Reloader;
 use crate::snapshot::{SaveError, Snapshots};
 use bytes::Bytes;
-use copal_backend::{Admin, OriginRow, Pool};
+use copal_backend::{Admin, FaultCount, OriginRow, Pool};
 use copal_observe::counters::Counter;
-use copal_observe::stats::{BackendRow, Stats};
+use copal_observe::stats::{BackendRow, FaultRow, Stats};
 use copal_pipeline::{Core, Worker};
 use copal_store::PurgeMode;
 use http::{Method, Request, StatusCode, header};
@@ -272,6 +272,11 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
 
 /// A backend's row as stats show it.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
+fn fault_row(fault: FaultCount) -> FaultRow {
+    let FaultCount { phase, error, by, count } = fault;
+    FaultRow { phase: phase.to_owned(), error: error.to_owned(), by: by.to_owned(), count }
+}
+
 pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
     let latency_ms_sum = row.latency_us_sum as f64 / 1000.0;
     let resolved = row.resolved.unwrap_or_default();
@@ -284,7 +289,10 @@ pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
         name: row.name,
         healthy: row.healthy,
         state: row.state.to_owned(),
+        cause: row.cause.to_owned(),
         share_percent: row.share_permille as f64 / 10.0,
+        running: row.connections_in_use,
+        limit: row.limit,
         waiting: row.waiting,
         ejections: row.ejections,
         saint_objects: row.saint_objects,
@@ -292,6 +300,7 @@ pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
         connections_open: row.connections_open,
         requests: row.requests,
         failures: row.failures,
+        faults: row.faults.into_iter().map(fault_row).collect(),
         latency_ms_sum,
         latency_count: row.latency_count,
         probe_history: row.probe_history,

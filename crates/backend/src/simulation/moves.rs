@@ -1,10 +1,9 @@
-//! The directors over the same requests, side by side: how even they are, and what moves when a member goes and comes.
-//! `cargo test -p copal-backend simulation -- --nocapture` prints the table of docs/guide/backends.md.
+//! Which requests move when a member of a hashing director comes or goes.
 
-use super::fake::{Fake, homes};
-use super::{DirectorKind, MemberOptions, Rule};
 use crate::ask::By;
 use crate::dice::Dice;
+use crate::director::fake::{Fake, homes};
+use crate::director::{DirectorKind, MemberOptions, Rule};
 
 const N: usize = 30_000;
 
@@ -19,12 +18,11 @@ fn permille(n: usize) -> usize {
     (n * 1000 + N / 2) / N
 }
 
-#[test]
-fn only_the_share_of_who_comes_or_goes_moves() {
-    println!(
-        "| kind | most and least busy of four | moved when one of four goes | its share | moved when a fifth comes |"
+pub(super) fn table() -> String {
+    let mut out = String::from(
+        "| kind | most and least busy of four | moved when one of four goes | its share | moved when a fifth comes |\n\
+         |---|---|---|---|---|\n",
     );
-    println!("|---|---|---|---|---|");
     // How far from an even share, in thousandths of all: a ring of n points per member varies by about 1/√n of a share.
     for (kind, uneven_most) in [
         (DirectorKind::Hash { by: By::Url }, 10),
@@ -45,8 +43,8 @@ fn only_the_share_of_who_comes_or_goes_moves() {
             DirectorKind::Shard { replicas, .. } => format!("`shard`, {replicas} replicas"),
             other => format!("`{}`", other.as_str()),
         };
-        println!(
-            "| {name} | {}, {} | {} | {} | {} |",
+        out += &format!(
+            "| {name} | {}, {} | {} | {} | {} |\n",
             percent(*most),
             percent(*least),
             percent(permille(moved(&three))),
@@ -54,4 +52,5 @@ fn only_the_share_of_who_comes_or_goes_moves() {
             percent(permille(moved(&five)))
         );
     }
+    out
 }
