@@ -33,6 +33,8 @@ const KEEPALIVE_PROBES: u32 = 3;
 pub(crate) enum For {
     /// Requests: in whichever HTTP the owner allows; counted.
     Requests,
+    /// A tunnel: in HTTP/1.1, of which alone a connection can be taken over; counted.
+    Tunnel,
     /// A probe: in HTTP/1.1, unless the origin speaks HTTP/2 only; not counted.
     Probe,
 }
@@ -55,7 +57,7 @@ pub(crate) async fn dial(
     purpose: For,
 ) -> Result<Dialled, Fault> {
     let (mut plain, endpoint) = reach(origin, endpoints, deadline).await?;
-    let open = (purpose == For::Requests).then(|| Open::count(&origin.tally));
+    let open = (purpose != For::Probe).then(|| Open::count(&origin.tally));
     let options = origin.options();
     let fault = |phase, kind, why: &str| Fault::early(phase, kind, Some(origin.name()), format!("{endpoint}: {why}"));
     if let Some(version) = options.proxy_protocol {
@@ -71,7 +73,7 @@ pub(crate) async fn dial(
     // Only a start-up that failed leaves none, and the proxy does not come up then.
     let settings = tls.settings().map_err(|e: TlsError| fault(Phase::Tls, FaultKind::Local, &e.to_string()))?;
     let TlsSettings { name, config, http1 } = settings;
-    let config = if purpose == For::Probe && options.http2 != Http2::Only { http1 } else { config };
+    let config = if purpose != For::Requests && options.http2 != Http2::Only { http1 } else { config };
     match timeout_at(deadline, TlsConnector::from(config).connect(name, plain)).await {
         Err(_) => Err(fault(Phase::Tls, FaultKind::Timeout, "no TLS handshake in time")),
         Ok(Err(e)) => {

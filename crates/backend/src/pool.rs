@@ -118,6 +118,27 @@ impl Pool {
         Ok(Line::Http1(Connection::new(Box::new(dialled.socket), key(&dialled.endpoint), false)))
     }
 
+    /// A new connection to the origin, in HTTP/1.1, for a tunnel.
+    pub(crate) async fn take_for_tunnel(
+        &self,
+        origin: &Arc<Origin>,
+        within: Duration,
+        ends: Option<Ends>,
+    ) -> Result<Connection, Fault> {
+        if let Way::Memory(dial) = &self.0 {
+            return from_memory(&**dial, origin, within).await;
+        }
+        let deadline = Instant::now() + within;
+        let endpoints = origin.resolver.endpoints(within).await.map_err(|why| unresolved(origin, why))?;
+        let ends = ends.filter(|_| origin.options().proxy_protocol.is_some());
+        let dialled = dial(origin, &endpoints, deadline, ends, For::Tunnel).await?;
+        if dialled.http2 {
+            let why = "the backend speaks HTTP/2 only, which carries no tunnels: http2 = \"auto\" lets them through";
+            return Err(Fault::early(Phase::Connect, FaultKind::Upgrade, Some(origin.name()), why));
+        }
+        Ok(Connection::new(Box::new(dialled.socket), key(origin, &dialled.endpoint, ends), false))
+    }
+
     /// Keeps the connection for another request. The message on it must be over, in both directions.
     pub(crate) fn keep(&self, connection: Connection, idle_timeout: Duration) {
         if let Way::Sockets(sockets) = &self.0 {

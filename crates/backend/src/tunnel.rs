@@ -9,12 +9,13 @@
 //! Invariants: a tunnel has a connection of its own, which was not used before and goes to no pool; its slot of
 //! `max_connections` is held until both halves are gone; what came after the 101 in the same read is the tunnel's.
 
-use crate::body::{NoBody, ResponseBody, SendBody, Sent};
+use crate::body::{Http1Body, NoBody, SendBody, Sent};
 use crate::connection::Connection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::fetch::{Exchange, Timeouts};
 use crate::origin::Origin;
-use crate::pool::{Pool, Take};
+use crate::pool::Pool;
+use crate::proxy_protocol::Ends;
 use crate::request;
 use crate::sending::Sending;
 use crate::slots::Permit;
@@ -172,12 +173,12 @@ pub async fn upgrade(
     pool: &Pool,
     origin: &Arc<Origin>,
     head: &RequestHead,
-    timeouts: Timeouts,
+    (timeouts, ends): (Timeouts, Option<Ends>),
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Opened, Fault> {
     let started = Instant::now();
     origin.tally.requests.fetch_add(1, Relaxed);
-    let result = switch(pool, origin, head, timeouts, on_interim).await;
+    let result = switch(pool, origin, head, (timeouts, ends), on_interim).await;
     match &result {
         Ok(Opened::Switched(response, _)) => origin.answered(head, response.status, started),
         Ok(Opened::Answered(exchange)) => origin.answered(head, exchange.head.status, started),
@@ -191,13 +192,13 @@ async fn connect(
     pool: &Pool,
     origin: &Arc<Origin>,
     head: &RequestHead,
-    (timeouts, body): (Timeouts, &SendBody<NoBody>),
+    (timeouts, ends, body): (Timeouts, Option<Ends>, &SendBody<NoBody>),
 ) -> Result<(Bytes, Permit, Connection), Fault> {
     let Some(wire) = request::encode(head, origin, body) else {
         return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
     };
     let slot = origin.permit().await?;
-    let connection = pool.take(origin, timeouts.connect, Take::New).await?;
+    let connection = pool.take_for_tunnel(origin, timeouts.connect, ends).await?;
     Ok((wire.into(), slot, connection))
 }
 
@@ -205,12 +206,13 @@ async fn switch(
     pool: &Pool,
     origin: &Arc<Origin>,
     head: &RequestHead,
-    timeouts: Timeouts,
+    (timeouts, ends): (Timeouts, Option<Ends>),
     on_interim: &mut (dyn FnMut(ResponseHead) + Send),
 ) -> Result<Opened, Fault> {
     let mut body = SendBody::<NoBody>::None;
-    let (wire, slot, connection) = connect(pool, origin, head, (timeouts, &body)).await?;
-    let mut talk = Talk::new((connection, Sending::new(wire, &body)), origin, timeouts, on_interim).that_may_switch();
+    let (wire, slot, connection) = connect(pool, origin, head, (timeouts, ends, &body)).await?;
+    let mut talk =
+        Talk::new((connection, Sending::new(wire, &body)), origin, (timeouts, None), on_interim).that_may_switch();
     let mut response = talk.converse(&mut body).await?;
     let (connection, _, _) = talk.into_parts();
     if response.status == 101 {
@@ -228,7 +230,8 @@ async fn switch(
         response.headers.remove("content-length");
     }
     let link = (connection, slot);
-    let body = ResponseBody::new(framing, link, (pool, origin), (Sent::Whole, false), timeouts.between_bytes);
+    let limits = (timeouts.between_bytes, None);
+    let body = Http1Body::new(framing, link, (pool, origin), (Sent::Whole, false), limits).into();
     Ok(Opened::Answered(Box::new(Exchange { head: response, framing, reused: false, reconnected: false, body })))
 }
 
@@ -248,7 +251,7 @@ pub async fn open(
     origin: &Arc<Origin>,
     head: &RequestHead,
     framing: BodyFraming,
-    timeouts: Timeouts,
+    (timeouts, ends): (Timeouts, Option<Ends>),
 ) -> Result<Tunnel, Fault> {
     let started = Instant::now();
     origin.tally.requests.fetch_add(1, Relaxed);
@@ -257,7 +260,7 @@ pub async fn open(
         BodyFraming::Length(n) => SendBody::Length(n, NoBody),
         BodyFraming::Chunked => SendBody::Chunked(NoBody),
     };
-    match connect(pool, origin, head, (timeouts, &body)).await {
+    match connect(pool, origin, head, (timeouts, ends, &body)).await {
         Ok((wire, slot, connection)) => Ok(Tunnel::new(connection, slot, &wire, framing == BodyFraming::Chunked)),
         Err(fault) => {
             origin.failed(&fault, started);

@@ -259,7 +259,7 @@ impl Store {
     /// An account of bytes that are held outside of the store and count as its own; empty at first.
     #[must_use]
     pub fn charge(&self) -> Charge {
-        Charge::new(Arc::clone(&self.ledger))
+        Charge::new(Arc::clone(self.ledger()))
     }
 
     /// A body that is not stored: at most `window` bytes are held ahead of the slowest reader. The reader comes with it,

@@ -27,7 +27,7 @@ mod upload;
 use failure::Failure;
 pub(crate) use failure::words_of_body;
 pub(crate) use request::backend_scene;
-pub(crate) use response::timeouts;
+pub(crate) use response::{ends, timeouts};
 pub(crate) use upload::{Keep, Outgoing, Pieces, Upload};
 
 use crate::core::Worker;

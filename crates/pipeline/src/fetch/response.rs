@@ -9,7 +9,7 @@ use copal_backend::{
 };
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event as Note;
-use copal_policy::BackendRequestVars;
+use copal_policy::{BackendRequestVars, Scene};
 use copal_semantics::{Span, hop_by_hop};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ async fn ask(job: &mut Job, origin: &Arc<Origin>, shadow: Option<&mut Shadow>) -
     // A purge from here on may be about what the origin is going to answer.
     job.watch = job.cacheable.then(|| job.worker.core.store.watch_purges(job.hash));
     let timeouts = timeouts(&job.scene().bereq_vars, origin);
-    let ends = ends(job);
+    let ends = ends(job.scene());
     job.trace.note(|| Note::Asked {
         backend: job.origin.clone(),
         request: format!("{} {}", job.scene().bereq.method, job.scene().bereq.url),
@@ -242,8 +242,7 @@ pub(crate) fn timeouts(vars: &BackendRequestVars, origin: &Origin) -> Timeouts {
 }
 
 /// The client's connection, for origins that are told of it: nobody's where no client has caused the fetch.
-fn ends(job: &Job) -> Option<Ends> {
-    let scene = job.scene();
+pub(crate) fn ends(scene: &Scene) -> Option<Ends> {
     let (client, server) = (&scene.remote, &scene.local);
     (!client.ip.is_unspecified()).then(|| Ends {
         client: SocketAddr::new(client.ip, client.port),

@@ -13,7 +13,7 @@
 use super::deliver::finish_head;
 use super::{Delivery, Page, Source, Step, client_left, common_action, policy_fault, unavailable};
 use crate::core::{Pipes, Worker};
-use crate::fetch::{backend_scene, timeouts};
+use crate::fetch::{backend_scene, ends, timeouts};
 use crate::io::{RequestBody, RequestSource, ResponseSink};
 use crate::relay::{End, Relayed, Terms, relay};
 use crate::request_body::awaits_continue;
@@ -178,7 +178,7 @@ async fn ask<R: RequestSource, W: ResponseSink>(
     sink: &mut W,
 ) -> Asked {
     let (pool, bereq) = (&worker.pool, &txn.scene().bereq);
-    let times = timeouts(&txn.scene().bereq_vars, origin);
+    let times = (timeouts(&txn.scene().bereq_vars, origin), ends(txn.scene()));
     if !upgrades {
         let framing = match source.kind() {
             RequestBody::None => BodyFraming::None,
