@@ -18,7 +18,7 @@ use crate::pool::Pool;
 use crate::proxy_protocol::Ends;
 use crate::request;
 use crate::sending::Sending;
-use crate::slots::Permit;
+use crate::slots::{Class, Permit};
 use crate::talk::Talk;
 use bytes::{Buf, Bytes, BytesMut};
 use copal_semantics::{Headers, RequestHead, ResponseHead};
@@ -197,7 +197,7 @@ async fn connect(
     let Some(wire) = request::encode(head, origin, body) else {
         return Err(Fault::late(Phase::Send, FaultKind::BadRequest, origin.name(), format!("{:?}", head.url)));
     };
-    let slot = origin.permit().await?;
+    let slot = origin.permit(Class::Client).await?;
     let connection = pool.take_for_tunnel(origin, timeouts.connect, ends).await?;
     Ok((wire.into(), slot, connection))
 }

@@ -6,7 +6,7 @@ use crate::io::{self, RequestSource, ResponseSink, SourceFault};
 use crate::txn::Txn;
 use bytes::{Bytes, BytesMut};
 use copal_semantics::ResponseHead;
-use copal_store::Charge;
+use copal_store::{Charge, StorageId};
 
 /// A body in memory. It counts in the store's ledger.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) async fn read<R: RequestSource, W: ResponseSink>(
     sink: &mut W,
 ) -> Read {
     // Never more than an object may have: one request must not push out everything else.
-    let max = max.min(worker.core.settings.object_size_max);
+    let max = max.min(worker.core.store.object_size_max(StorageId::MAIN));
     let (mut bytes, mut held) = (BytesMut::new(), Vec::new());
     if let io::RequestBody::Length(n) = source.kind() {
         if n > max {

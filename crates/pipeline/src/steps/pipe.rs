@@ -89,7 +89,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     // Nothing that follows on this connection would be a request.
     txn.close = true;
     sink.close_after();
-    let Picked { origin, set_cookie } = match pick(worker, txn) {
+    let Picked { origin, set_cookie, .. } = match pick(worker, txn) {
         Ok(picked) => picked,
         Err(fault) => return no_tunnel(worker, txn, &fault.to_string(), fault.error()),
     };
@@ -154,7 +154,7 @@ fn agree_on_connection(txn: &mut Txn, body: RequestBody) -> bool {
 
 fn pick(worker: &Worker, txn: &Txn) -> Result<Picked, Fault> {
     let scene = txn.scene();
-    let ask = Ask { head: &scene.bereq, key: b"", client: scene.client.ip, attempt: 0 };
+    let ask = Ask { head: &scene.bereq, key: b"", client: scene.client.ip, bound: &txn.bound, tried: &[] };
     worker.core.backends.pick(scene.bereq_vars.backend.as_deref(), &ask)
 }
 
