@@ -95,7 +95,7 @@ fn worker(policy: Arc<Policy>) -> Arc<Worker> {
         },
         policy: arc_swap::ArcSwap::new(policy),
         access_log: None,
-        watch: None,
+        witness: None,
     };
     Arc::new(Worker { core: Arc::new(core), pool: Arc::new(Pool::default()) })
 }

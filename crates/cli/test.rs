@@ -2,6 +2,7 @@
 
 use crate::Failed;
 use crate::args::Test;
+use copal_cases::run::Wanted;
 use copal_cases::{File, Suite, report, run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ fn once(args: &Test, depends: &mut Vec<PathBuf>) -> Result<(), Failed> {
             return Err(Failed::input(texts.join("\n\n")));
         }
     };
-    let suite = run::run(&files, args.coverage);
+    let suite = run::run(&files, Wanted { coverage: args.coverage, trace: args.trace });
     depends.extend(files.into_iter().map(|File { path, .. }| path));
     depends.extend(suite.outcomes.iter().flat_map(|outcome| outcome.depends.iter().cloned()));
     if let Some(path) = &args.junit {

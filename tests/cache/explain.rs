@@ -116,6 +116,8 @@ fn a_pass_by_cookie_names_the_line_of_the_policy_and_what_hooks_changed() {
     let anonymous = explain(&proxy, "/", &["-H", "Cookie: theme=dark"]);
     is(&anonymous, "miss", 200, false);
     says_step(&anonymous, "hook recv returned nothing; req.http.cookie removed");
+    says_step(&anonymous, "\n    reads req.cookie.sessionid = ()");
+    says_step(&anonymous, "\n    writes req.http.cookie = ()");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that are wrong are told so. What is told is compared with files; COPAL_BLESS=1 writes these anew.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps what is not there fails, as it should")]
+use copal_cases::run::Wanted;
 use copal_cases::{File, Suite, find, report, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ fn compare(page: &Path, got: &str) {
 #[test]
 fn every_page_of_the_examples_and_the_guide_holds() {
     let files = read(&[root().join("vcl-examples"), root().join("docs/guide")]);
-    let suite = run::run(&files, false);
+    let suite = run::run(&files, Wanted::default());
     assert!(suite.holds(), "{}", report::text(&suite, false));
     assert!(suite.outcomes.len() >= 172, "only {} cases were found", suite.outcomes.len());
     for entry in fs::read_dir(root().join("vcl-examples")).unwrap() {
@@ -56,7 +57,7 @@ fn every_page_of_the_examples_and_the_guide_holds() {
 
 #[test]
 fn the_examples_cases_run_every_line_and_hook_of_their_policies() {
-    let suite = run::run(&read(&[root().join("vcl-examples")]), true);
+    let suite = run::run(&read(&[root().join("vcl-examples")]), Wanted { coverage: true, trace: false });
     let covered = report::coverage::covered(&suite);
     let policies: Vec<_> = covered.iter().filter(|policy| policy.file.ends_with("policy.rhai")).collect();
     let folders =
@@ -70,14 +71,16 @@ fn the_examples_cases_run_every_line_and_hook_of_their_policies() {
 #[test]
 fn a_case_does_the_same_each_time() {
     let files = read(&[root().join("docs/guide/policy-cases.md")]);
-    let stories = || run::run(&files, false).outcomes.into_iter().map(|outcome| outcome.story).collect::<Vec<_>>();
+    let stories = || -> Vec<String> {
+        run::run(&files, Wanted::default()).outcomes.into_iter().map(|outcome| outcome.story).collect()
+    };
     assert_eq!(stories(), stories());
 }
 
 #[test]
 fn cases_that_must_not_hold_do_not_and_say_why() {
     for page in pages("tests/failing") {
-        let suite = run::run(&read(std::slice::from_ref(&page)), false);
+        let suite = run::run(&read(std::slice::from_ref(&page)), Wanted::default());
         for outcome in &suite.outcomes {
             assert!(!outcome.holds(), "{}:{} holds", outcome.file, outcome.line);
         }
@@ -86,9 +89,22 @@ fn cases_that_must_not_hold_do_not_and_say_why() {
 }
 
 #[test]
+fn a_trace_tells_what_each_hook_read_wrote_and_returned_with_the_line() {
+    for page in pages("tests/traced") {
+        let suite = run::run(&read(std::slice::from_ref(&page)), Wanted { coverage: false, trace: true });
+        assert!(suite.holds(), "{}", report::text(&suite, false));
+        let story: String = suite.outcomes.into_iter().map(|outcome| outcome.story).collect();
+        compare(&page, &story);
+        let plain = run::run(&read(std::slice::from_ref(&page)), Wanted::default());
+        let quiet: String = plain.outcomes.into_iter().map(|outcome| outcome.story).collect();
+        assert!(!quiet.contains(" reads "), "nobody asked for it:\n{quiet}");
+    }
+}
+
+#[test]
 fn every_kind_of_expectation_can_fail() {
     let files = read(&[PathBuf::from("tests/failing/values.md")]);
-    let suite = run::run(&files, false);
+    let suite = run::run(&files, Wanted::default());
     let text = &files[0].text;
     let (_, block) = text.split_once("```expect\n").expect("an expect block");
     let wanted: Vec<&str> = block.lines().take_while(|line| *line != "```").collect();

@@ -2,7 +2,7 @@
 //!
 //! The two machines note [`Event`]s; [`crate::explain`] tells them in sentences.
 
-use crate::record::Outcome;
+use crate::record::{Outcome, Record};
 use copal_semantics::reason::Reason;
 use copal_semantics::{Headers, Span};
 use serde::Serialize;
@@ -73,6 +73,28 @@ pub struct Change {
     pub from: Option<String>,
     /// After; `None`: it is gone.
     pub to: Option<String>,
+}
+
+/// A line of a policy, and what a hook did there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScriptLine {
+    /// file:line
+    pub place: String,
+    /// As it is written.
+    pub text: String,
+    /// What was read and written, in order.
+    pub touched: Vec<Touched>,
+}
+
+/// A variable that a hook read or wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Touched {
+    /// Was it written? Otherwise it was read.
+    pub wrote: bool,
+    /// As a policy writes it.
+    pub what: String,
+    /// What was read or written; `None`: `()`.
+    pub value: Option<String>,
 }
 
 /// What the store had.
@@ -187,6 +209,8 @@ pub enum Event {
         place: Option<String>,
         /// What it changed.
         changes: Vec<Change>,
+        /// What it read and wrote, by lines of the policy.
+        lines: Vec<ScriptLine>,
         /// What it logged.
         logged: Vec<String>,
         /// How it failed.
@@ -279,6 +303,28 @@ pub enum Event {
         /// Its fields.
         fields: Vec<Field>,
     },
+    /// The request is over; its fetch may still run.
+    Finished {
+        /// As the access log has it.
+        #[serde(skip)]
+        record: Box<Record>,
+        /// Body bytes sent.
+        body_bytes: u64,
+        /// Microseconds since its head was complete.
+        us: u64,
+    },
+}
+
+impl Event {
+    /// The request is over.
+    #[must_use]
+    pub fn finished(record: &Record) -> Event {
+        Event::Finished {
+            record: Box::new(record.clone()),
+            body_bytes: record.body_bytes,
+            us: u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 fn seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {

@@ -79,8 +79,8 @@ pub struct Core {
     pub policy: ArcSwap<Policy>,
     /// Where finished requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
-    /// Who is told what requests do: nobody but where policy cases run.
-    pub watch: Option<Arc<dyn crate::watch::Watch>>,
+    /// Who has every request noted: nobody but where policy cases run.
+    pub witness: Option<Arc<dyn crate::tracer::Witness>>,
 }
 
 /// What one thread has for itself: its connections to origins stay on its own reactor.

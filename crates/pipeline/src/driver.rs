@@ -5,9 +5,9 @@ use crate::io::{RequestSource, ResponseSink};
 use crate::step::{ClientStep, client_edge_is_legal};
 use crate::steps::{self, Step};
 use crate::txn::Txn;
-use crate::watch::Event;
 use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::{Counter, Counters};
+use copal_observe::trace::Event;
 use std::sync::Arc;
 
 /// Steps that one request may take: enough for the most restarts that can be configured. A bound, so that no mistake in
@@ -44,7 +44,6 @@ pub async fn serve<R: RequestSource, W: ResponseSink>(
         };
         assert!(client_edge_is_legal(from, step.name()), "no edge from {} to {}", from.name(), step.name().name());
         txn.trace.edge(from.name(), step.name().name());
-        txn.watched.tell(Event::Client(from, step.name()));
         #[cfg(test)]
         crate::edge_tests::saw(from.name(), step.name().name());
         if step.name() == ClientStep::Done {
@@ -90,7 +89,7 @@ fn finish(worker: &Worker, txn: &mut Txn, body_bytes: u64) {
 
 fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Duration) {
     let log = worker.core.access_log.as_ref();
-    if log.is_none() && !txn.watched.is_on() {
+    if log.is_none() && !txn.trace.is_on() {
         return;
     }
     let text = |name: &str, txn: &Txn| txn.req().headers.get_str(name).map(std::borrow::Cow::into_owned);
@@ -116,7 +115,7 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
         log_lines,
         error: txn.error.take(),
     };
-    txn.watched.tell(Event::Finished(&record));
+    txn.trace.note(|| Event::finished(&record));
     if let Some(log) = log {
         log.log(record);
     }

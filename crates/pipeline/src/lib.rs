@@ -25,7 +25,6 @@ mod steps;
 mod times;
 mod tracer;
 mod txn;
-pub mod watch;
 mod words;
 
 pub use crate::core::{Core, Invalidation, Settings, Worker};
@@ -33,5 +32,5 @@ pub use driver::serve;
 pub use jitter::Jitter;
 pub use protocols::Protocols;
 pub use purge::{ban, purge_tags, purge_url};
-pub use tracer::{Noted, Tracer};
+pub use tracer::{Noted, Sink, Tracer, Witness};
 pub use txn::{Txn, Verdict};

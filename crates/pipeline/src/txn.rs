@@ -1,8 +1,7 @@
 //! All that is known of one request on its way through the steps. Its memory is reused along a connection.
 
 use crate::core::{Core, Worker};
-use crate::tracer::{Tracer, traced_call};
-use crate::watch::{Event, Watched};
+use crate::tracer::{Tracer, called};
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
@@ -84,8 +83,6 @@ pub struct Txn {
     pub obeyed: Obeyed,
     /// Notes what happens, for who wants this request explained.
     pub trace: Tracer,
-    /// Tells who watches, if anybody does.
-    pub(crate) watched: Watched,
     /// The connection ends with this response.
     pub(crate) close: bool,
     /// The deliver hook has failed on this request.
@@ -132,7 +129,6 @@ impl Txn {
             status: 0,
             obeyed: Obeyed::default(),
             trace: Tracer::default(),
-            watched: Watched::default(),
             close: false,
             deliver_failed: false,
             synths: 0,
@@ -158,10 +154,10 @@ impl Txn {
                 self.policy = Arc::clone(&current);
             }
         }
-        self.watched = Watched::begin(core.watch.as_ref(), || {
+        if let Some(witness) = &core.witness {
             let remote = &self.scene().remote;
-            (remote.ip, remote.port).into()
-        });
+            self.trace = witness.begin((remote.ip, remote.port).into());
+        }
         self.verdict = Verdict::default();
         self.key.clear();
         self.backend.clear();
@@ -225,8 +221,7 @@ impl Txn {
     /// # Errors
     /// The policy's fault. It is counted and logged here.
     pub(crate) fn hook(&mut self, worker: &Worker, hook: Hook) -> Result<Action, Box<Fault>> {
-        let seen = (&self.trace, &self.watched);
-        let result = run_hook(worker, &self.policy, hook, &mut self.scene, seen).inspect_err(|fault| {
+        let result = run_hook(worker, &self.policy, hook, &mut self.scene, &self.trace).inspect_err(|fault| {
             self.error = Some(fault.to_string());
         });
         if matches!(hook, Hook::Deliver | Hook::Synth) && self.policy.has(hook) {
@@ -253,18 +248,13 @@ pub(crate) fn run_hook(
     policy: &Arc<Policy>,
     hook: Hook,
     scene: &mut Option<Box<Scene>>,
-    (trace, watched): (&Tracer, &Watched),
+    trace: &Tracer,
 ) -> Result<Action, Box<Fault>> {
     if !policy.has(hook) {
         return Ok(Action::Default);
     }
     let taken = scene.take().expect(SCENE_IS_HERE);
-    let lines = taken.log.len();
-    let (back, result) = if trace.is_on() { traced_call(trace, policy, hook, taken) } else { policy.call(hook, taken) };
-    if watched.is_on() {
-        let logged = back.log.get(lines..).unwrap_or_default();
-        watched.tell(Event::Hook { hook, result: result.as_ref(), logged });
-    }
+    let (back, result) = if trace.is_on() { called(trace, policy, hook, taken) } else { policy.call(hook, taken) };
     *scene = Some(back);
     result.map_err(|fault| {
         worker.count(Counter::PolicyErrors);

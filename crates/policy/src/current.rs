@@ -76,6 +76,11 @@ fn with<R>(f: impl FnOnce(&mut Current) -> Res<R>) -> Res<R> {
     CURRENT.with_borrow_mut(|c| c.as_mut().map_or_else(|| Err(nothing_runs()), f))
 }
 
+/// The hook that runs.
+pub(crate) fn hook() -> Option<Hook> {
+    CURRENT.with_borrow(|c| c.as_ref().map(|c| c.hook))
+}
+
 /// Reads the scene.
 pub(crate) fn read<R>(f: impl FnOnce(&Scene) -> R) -> Res<R> {
     CURRENT.with_borrow(|c| c.as_ref().map(|c| f(&c.scene)).ok_or_else(nothing_runs))

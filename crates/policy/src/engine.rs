@@ -103,7 +103,21 @@ pub(crate) struct Instance {
 impl Instance {
     /// Compiles the sources, which have been checked.
     pub(crate) fn new(sources: &Arc<Sources>, env: &Arc<Environment>) -> Result<Instance, Box<EvalAltResult>> {
+        Self::in_engine(Engine::new_raw(), sources, env)
+    }
+
+    /// The same, with functions that note what they read and write ([`crate::notes`]).
+    pub(crate) fn telling(sources: &Arc<Sources>, env: &Arc<Environment>) -> Result<Instance, Box<EvalAltResult>> {
         let mut e = Engine::new_raw();
+        crate::notes::want(&mut e);
+        Self::in_engine(e, sources, env)
+    }
+
+    fn in_engine(
+        mut e: Engine,
+        sources: &Arc<Sources>,
+        env: &Arc<Environment>,
+    ) -> Result<Instance, Box<EvalAltResult>> {
         PolicyPackage::new().register_into_engine(&mut e);
         configure(&mut e, env);
         let patterns = Rc::new(Patterns::new(&sources.patterns));
@@ -200,10 +214,6 @@ impl Instance {
         };
         self.actions = actions;
         (scene, action, true)
-    }
-
-    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
-        &mut self.engine
     }
 
     fn action(&self, hook: Hook, value: &Dynamic, data: &[Action]) -> Result<Action, Fault> {

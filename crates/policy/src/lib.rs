@@ -28,6 +28,7 @@ mod host;
 mod library;
 pub mod limits;
 mod native;
+mod notes;
 pub mod policy;
 pub mod scene;
 mod sources;
@@ -47,7 +48,9 @@ pub use hooks::{HOOKS, Hook, HookSet};
 pub use library::geo::{Geo, GeoError};
 pub use library::throttle::Throttle;
 pub use limits::{Limit, Limits};
+pub use notes::{Did, Note};
 pub use policy::Policy;
 pub use scene::{
     BackendRequestVars, BackendResponseVars, KeyParts, ObjectVars, Peer, RequestVars, ResponseVars, Scene, ScriptValue,
 };
+pub use traced::Traced;

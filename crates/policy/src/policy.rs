@@ -11,6 +11,7 @@ use crate::library::throttle::Throttle;
 use crate::native::{Compiler, Native, hides, hides_module};
 use crate::scene::Scene;
 use crate::sources::{Folder, Sources};
+use crate::traced::Traced;
 use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
@@ -239,22 +240,28 @@ impl Policy {
         }
     }
 
-    /// The same as [`Policy::call`], slower, and it tells where the action was written: file:line:column.
-    pub fn call_traced(
-        self: &Arc<Self>,
-        hook: Hook,
-        scene: Box<Scene>,
-    ) -> (Box<Scene>, Result<Action, Fault>, Option<String>) {
+    /// The same as [`Policy::call`], slower, and it tells what the hook read and wrote, and where the action was written.
+    #[must_use]
+    pub fn call_traced(self: &Arc<Self>, hook: Hook, scene: Box<Scene>) -> Traced {
         if !self.runs.has(hook) {
-            return (scene, Ok(Action::Default), None);
+            return Traced { scene, result: Ok(Action::Default), place: None, notes: Vec::new() };
         }
-        let mut instance = match self.instance(hook) {
-            Ok(instance) => crate::traced::remembering(instance),
-            Err(fault) => return (scene, Err(fault), None),
+        let instance = Instance::telling(&self.sources, &self.env);
+        let mut instance = match instance.map_err(|e| from_rhai(hook, &self.sources.main.name, *e)) {
+            Ok(instance) => instance,
+            Err(fault) => return Traced { scene, result: Err(fault), place: None, notes: Vec::new() },
         };
+        // What the text outside of hooks did when it was compiled is not the hook's.
+        let _ = crate::notes::taken(None);
         let (scene, result, _) = instance.call(hook, scene);
-        let place = result.as_ref().ok().and_then(crate::traced::place_of);
-        (scene, result, place)
+        let (notes, place) = crate::notes::taken(result.as_ref().ok());
+        Traced { scene, result, place, notes }
+    }
+
+    /// A line of one of its files, as it was written but for the white space around it.
+    #[must_use]
+    pub fn line(&self, file: &str, line: usize) -> &str {
+        self.text_of(file).lines().nth(line.saturating_sub(1)).map_or("", str::trim)
     }
 
     /// The names of the defined hooks, for `check` and `explain`.

@@ -9,7 +9,7 @@ use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
 use copal_observe::clock::Clock;
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
-use copal_pipeline::watch::Watch;
+use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Protocols, Settings};
 use copal_policy::{
     Acl, ActionKind, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policy, Random,
@@ -52,8 +52,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where random numbers of policies come from, if not from the system.
     pub random: Option<Arc<dyn Random>>,
-    /// Who is told what requests do.
-    pub watch: Option<Arc<dyn Watch>>,
+    /// Who has every request noted.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Where lines of the policy that run are noted.
     pub coverage: Option<Coverage>,
     /// What the store is to know that a snapshot will be loaded into.
@@ -129,7 +129,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         },
         policy: ArcSwap::new(policy),
         access_log,
-        watch: around.watch.clone(),
+        witness: around.witness.clone(),
     }))
 }
 

@@ -64,11 +64,11 @@ fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)
         Subject::Log(test) => text(test, facts.told.map(|told| told.log.clone()).unwrap_or_default()),
         Subject::Steps(wanted) => {
             let got = facts.told.map(|told| told.steps.as_slice()).unwrap_or_default();
-            differ(whole(wanted, ClientStep::Done), got, ClientStep::name)
+            differ(whole(wanted, ClientStep::Done, ClientStep::name), got)
         }
         Subject::FetchSteps(wanted) => {
             let got = facts.told.map(|told| told.fetch.as_slice()).unwrap_or_default();
-            differ(whole(wanted, FetchStep::Done), got, FetchStep::name)
+            differ(whole(wanted, FetchStep::Done, FetchStep::name), got)
         }
         Subject::Edge(from, to, wanted) => {
             let taken = facts.told.is_some_and(|told| told.edges.contains(&(*from, *to)));
@@ -140,17 +140,14 @@ fn ending(ending: Ending) -> &'static str {
     }
 }
 
-/// With the last step, which need not be written.
-fn whole<S: Copy + PartialEq>(steps: &[S], done: S) -> Vec<S> {
-    let mut steps = steps.to_vec();
-    if steps.last() != Some(&done) {
-        steps.push(done);
-    }
-    steps
+/// The names of the steps with the last one, which need not be written.
+fn whole<S: Copy + PartialEq>(steps: &[S], done: S, name: fn(S) -> &'static str) -> Vec<&'static str> {
+    let end = (steps.last() != Some(&done)).then_some(done);
+    steps.iter().copied().chain(end).map(name).collect()
 }
 
-fn differ<S: Copy + PartialEq>(wanted: Vec<S>, got: &[S], name: fn(S) -> &'static str) -> Option<(String, String)> {
-    (wanted != got).then(|| (Told::path(&wanted, name), or_none(Told::path(got, name))))
+fn differ(wanted: Vec<&'static str>, got: &[&'static str]) -> Option<(String, String)> {
+    (wanted != got).then(|| (wanted.join(" "), or_none(got.join(" "))))
 }
 
 fn or_none(text: String) -> String {

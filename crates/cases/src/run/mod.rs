@@ -89,19 +89,45 @@ impl Suite {
     }
 }
 
+/// What is wanted beside the verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Which lines of the policies ran.
+    pub coverage: bool,
+    /// What requests did also where a case holds, with what hooks read and wrote.
+    pub trace: bool,
+}
+
 /// Runs all cases of these files.
 #[must_use]
-pub fn run(files: &[File], coverage: bool) -> Suite {
-    let coverage = coverage.then(Coverage::default);
+pub fn run(files: &[File], wanted: Wanted) -> Suite {
+    let coverage = wanted.coverage.then(Coverage::default);
     let cases = files.iter().flat_map(|file| file.cases.iter().map(move |case| (file, case)));
-    let outcomes = cases.map(|(file, case)| one(file, case, coverage.clone())).collect();
+    let outcomes = cases.map(|(file, case)| one(file, case, coverage.as_ref(), wanted.trace)).collect();
     Suite { outcomes, coverage }
 }
 
-/// Runs one case.
+/// Runs one case; and once more where its story is to be told line by line, because it does not hold or because that is asked
+/// for. The verdict is that of the first time, in which hooks run as they do in production.
 #[must_use]
-pub fn one(file: &File, case: &Case, coverage: Option<Coverage>) -> Outcome {
+pub fn one(file: &File, case: &Case, coverage: Option<&Coverage>, trace: bool) -> Outcome {
     let started = copal_observe::clock::ticks();
+    let mut outcome = play(file, case, coverage.cloned(), false);
+    if trace || !outcome.holds() {
+        let again = play(file, case, None, true);
+        let lines = |outcome: &Outcome| outcome.failures.iter().map(|failure| failure.line).collect::<Vec<_>>();
+        if lines(&again) != lines(&outcome) {
+            let what = "the same case came out otherwise when its hooks were traced; this is a fault of Copal";
+            outcome.failures.push(Failure::plain(case.line, what));
+        }
+        outcome.story = again.story;
+    }
+    outcome.took = copal_observe::clock::ticks().saturating_duration_since(started);
+    outcome
+}
+
+/// Plays a case; `lines`: hooks tell what they read and write.
+fn play(file: &File, case: &Case, coverage: Option<Coverage>, lines: bool) -> Outcome {
     let mut outcome = Outcome {
         file: file.name.clone(),
         line: case.line,
@@ -118,7 +144,7 @@ pub fn one(file: &File, case: &Case, coverage: Option<Coverage>) -> Outcome {
     match time::runtime() {
         Err(why) => outcome.failures.push(Failure::plain(case.line, format!("no runtime: {why}"))),
         Ok((runtime, time)) => runtime.block_on(async {
-            match Stage::new(file, case, coverage, time) {
+            match Stage::new(file, case, coverage, lines, time) {
                 Err(failure) => outcome.failures.push(failure),
                 Ok(mut stage) => {
                     outcome.failures = stage.play(&case.steps).await;
@@ -131,6 +157,5 @@ pub fn one(file: &File, case: &Case, coverage: Option<Coverage>) -> Outcome {
             }
         }),
     }
-    outcome.took = copal_observe::clock::ticks().saturating_duration_since(started);
     outcome
 }

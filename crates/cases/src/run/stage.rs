@@ -68,15 +68,16 @@ impl<'a> Stage<'a> {
         file: &'a File,
         case: &Case,
         coverage: Option<Coverage>,
+        lines: bool,
         time: VirtualTime,
     ) -> Result<Stage<'a>, Failure> {
         let set_up = set_up(file, case)?;
-        let (origins, witness) = (Arc::new(Origins::default()), Witness::new(&time));
+        let (origins, witness) = (Arc::new(Origins::default()), Witness::new(&time, lines));
         let around = Surroundings {
             preamble: None,
             clock: time.clock(),
             random: Some(Arc::new(SeededRandom::new(SEED))),
-            watch: Some(witness.clone()),
+            witness: Some(witness.clone()),
             coverage,
             policy: set_up.policy.clone(),
         };

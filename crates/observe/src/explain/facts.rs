@@ -91,8 +91,8 @@ impl<'a> Facts<'a> {
         match &entry.event {
             Event::Edge { from: "restart", .. } => self.again(),
             Event::Edge { from, to } if entry.machine == Machine::Client => self.edges.push((from, to)),
-            Event::Edge { .. } | Event::Forwarded { .. } => {}
-            Event::Hook { hook, action, place, changes, fault, logged: _ } => self.hooks.push(Ran {
+            Event::Edge { .. } | Event::Forwarded { .. } | Event::Finished { .. } => {}
+            Event::Hook { hook, action, place, changes, fault, lines: _, logged: _ } => self.hooks.push(Ran {
                 hook,
                 action: action.as_deref(),
                 place: place.as_deref(),

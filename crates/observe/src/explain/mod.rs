@@ -19,6 +19,7 @@ mod tests;
 use crate::trace::{Entry, Field};
 use facts::Facts;
 use serde::{Deserialize, Serialize};
+pub use steps::text as in_words;
 
 /// What was asked, and how.
 #[derive(Clone, Debug, Default)]

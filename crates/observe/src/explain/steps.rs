@@ -2,9 +2,10 @@
 
 use super::Line;
 use super::freshness::{plain, secs};
-use crate::trace::{Change, Entry, Event, Field, Found, Lifetime, Standing, Storing, Use};
+use crate::trace::{Change, Entry, Event, Field, Found, Lifetime, ScriptLine, Standing, Storing, Touched, Use};
 use copal_semantics::Span;
 use copal_semantics::reason::Reason;
+use std::fmt::Write;
 
 pub(super) fn lines(entries: &[Entry]) -> Vec<Line> {
     entries.iter().map(line).collect()
@@ -20,10 +21,12 @@ fn line(entry: &Entry) -> Line {
     }
 }
 
-fn text(event: &Event) -> String {
+/// What happened, in words: a line, and for a hook one more for each line of the policy and each thing done there.
+#[must_use]
+pub fn text(event: &Event) -> String {
     match event {
         Event::Edge { from, to } => format!("{from} -> {to}"),
-        Event::Hook { hook, action, place, changes, logged, fault } => {
+        Event::Hook { hook, action, place, changes, lines, logged, fault } => {
             let returned = match (action, fault) {
                 (_, Some(fault)) => format!("failed: {fault}"),
                 (Some(action), None) => format!("returned {action}"),
@@ -31,7 +34,7 @@ fn text(event: &Event) -> String {
             };
             let at = place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
             let log: String = logged.iter().map(|line| format!("; logged {line:?}")).collect();
-            format!("hook {hook} {returned}{at}{}{log}", list(changes))
+            format!("hook {hook} {returned}{at}{}{log}{}", list(changes), script(lines))
         }
         Event::Key { parts } => format!("key {}", quoted(parts)),
         Event::Lookup { found, stored, selecting, marker } => looked(*found, *stored, selecting, marker.map(secs)),
@@ -66,6 +69,9 @@ fn text(event: &Event) -> String {
             let error = error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
             format!("sent {status}: {}{why}{error}", outcome.as_str())
         }
+        Event::Finished { body_bytes, us, record: _ } => {
+            format!("done: {body_bytes} bytes of body in {}.{} ms", us / 1000, us % 1000 / 100)
+        }
     }
 }
 
@@ -97,6 +103,20 @@ fn judged(s: &Standing, usage: Use, reason: Reason) -> String {
 
 fn list(changes: &[Change]) -> String {
     changes.iter().map(|change| format!("; {}", told(change))).collect()
+}
+
+/// Lines of a policy with what was done there, indented.
+fn script(lines: &[ScriptLine]) -> String {
+    let mut out = String::new();
+    for ScriptLine { place, text, touched } in lines {
+        let _infallible = write!(out, "\n  {place}: {text}");
+        for Touched { wrote, what, value } in touched {
+            let word = if *wrote { "writes" } else { "reads" };
+            let value = value.as_ref().map_or("()".to_owned(), |value| format!("{value:?}"));
+            let _infallible = write!(out, "\n    {word} {what} = {value}");
+        }
+    }
+    out
 }
 
 fn told(Change { what, from, to }: &Change) -> String {

@@ -60,7 +60,7 @@ fn judged(age: i64, lifetime: i64, usage: Use, reason: Reason) -> Event {
 
 fn hook(hook: &'static str, action: Option<&str>, place: Option<&str>, changes: Vec<Change>) -> Event {
     let (action, place) = (action.map(str::to_owned), place.map(str::to_owned));
-    Event::Hook { hook, action, place, changes, logged: Vec::new(), fault: None }
+    Event::Hook { hook, action, place, changes, lines: Vec::new(), logged: Vec::new(), fault: None }
 }
 
 fn answered(status: u16) -> Event {

@@ -33,7 +33,9 @@ impl Explanation {
         writeln!(out, "\nSteps")?;
         for line in &self.steps {
             let (ms, tenths) = (line.at_us / 1000, line.at_us % 1000 / 100);
-            writeln!(out, "  {ms:>6}.{tenths} ms  {:<6}  {}", line.machine, line.text)?;
+            // What belongs to a line stands below it.
+            let text = line.text.replace('\n', "\n                     ");
+            writeln!(out, "  {ms:>6}.{tenths} ms  {:<6}  {text}", line.machine)?;
         }
         if !self.response.is_empty() {
             writeln!(out, "\nResponse\n  {status}")?;

@@ -33,7 +33,6 @@ use crate::step::{FetchStep, fetch_edge_is_legal};
 use crate::steps::{Delivery, Page, Source, Step, client_left};
 use crate::tracer::{Tracer, forwarded};
 use crate::txn::{Txn, run_hook};
-use crate::watch::{Event as Told, Watched};
 use copal_backend::Exchange;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
@@ -124,8 +123,6 @@ pub(crate) struct Job {
     /// A pass whose key is made: its answer may say something of what is stored.
     keyed: bool,
     trace: Tracer,
-    /// Tells who watches the request that began it.
-    watched: Watched,
 }
 
 /// A step of the fetch machine together with what it needs.
@@ -174,7 +171,7 @@ impl Job {
             let now = self.worker.core.clock.now();
             self.scene_mut().now = now;
         }
-        let result = run_hook(&self.worker, &self.policy, hook, &mut self.scene, (&self.trace, &self.watched));
+        let result = run_hook(&self.worker, &self.policy, hook, &mut self.scene, &self.trace);
         if self.policy.has(hook) {
             // That the client's connection should end is for deliver to say.
             let _not_here = crate::words::leave_framing_to_the_front(&mut self.scene_mut().beresp.headers);
@@ -267,7 +264,6 @@ fn job(worker: &Arc<Worker>, txn: &Txn, purpose: Purpose) -> Job {
         plan: partial::Plan::default(),
         keyed,
         trace: txn.trace.of_fetch(),
-        watched: txn.watched.clone(),
     }
 }
 
@@ -290,7 +286,6 @@ async fn run(mut job: Job) {
         };
         assert!(fetch_edge_is_legal(from, next.name()), "no edge from {} to {}", from.name(), next.name().name());
         job.trace.edge(from.name(), next.name().name());
-        job.watched.tell(Told::Fetch(from, next.name()));
         #[cfg(test)]
         crate::edge_tests::saw(from.name(), next.name().name());
         if next.name() == FetchStep::Done {

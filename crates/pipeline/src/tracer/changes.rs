@@ -1,30 +1,51 @@
 //! What a hook, or Copal itself, has changed: two scenes compared, named as a policy names things.
 
 use super::Tracer;
-use copal_observe::trace::{Change, Event};
-use copal_policy::{Action, Fault, Hook, Policy, Scene, ScriptValue};
+use copal_observe::trace::{Change, Event, ScriptLine, Touched};
+use copal_policy::{Action, Did, Fault, Hook, Note, Policy, Scene, ScriptValue, Traced};
 use copal_semantics::{Headers, RequestHead, ResponseHead, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Runs a hook and notes what it did.
-pub(crate) fn traced_call(
+pub(crate) fn called(
     tracer: &Tracer,
     policy: &Arc<Policy>,
     hook: Hook,
     scene: Box<Scene>,
 ) -> (Box<Scene>, Result<Action, Fault>) {
     let before = scene.clone();
-    let (after, result, place) = policy.call_traced(hook, scene);
+    let Traced { scene: after, result, place, notes } = if tracer.wants_lines() {
+        policy.call_traced(hook, scene)
+    } else {
+        let (scene, result) = policy.call(hook, scene);
+        Traced { scene, result, place: None, notes: Vec::new() }
+    };
     tracer.note(|| Event::Hook {
         hook: hook.name(),
         action: result.as_ref().ok().and_then(written),
         place,
         changes: scenes(&before, &after),
+        lines: script_lines(policy, notes),
         logged: after.log.get(before.log.len()..).unwrap_or_default().to_vec(),
         fault: result.as_ref().err().map(ToString::to_string),
     });
     (after, result)
+}
+
+/// What was noted, by lines of the policy.
+fn script_lines(policy: &Policy, notes: Vec<Note>) -> Vec<ScriptLine> {
+    let mut lines: Vec<ScriptLine> = Vec::new();
+    for Note { file, line, did, what, value } in notes {
+        let place = format!("{file}:{line}");
+        if lines.last().is_none_or(|last| last.place != place) {
+            lines.push(ScriptLine { text: policy.line(&file, line).to_owned(), place, touched: Vec::new() });
+        }
+        if let Some(last) = lines.last_mut() {
+            last.touched.push(Touched { wrote: did == Did::Wrote, what, value });
+        }
+    }
+    lines
 }
 
 /// The action as a script has it, with what it carries.

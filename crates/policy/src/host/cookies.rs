@@ -6,11 +6,12 @@ use crate::current::{self, Res};
 use crate::fault::{FaultKind, HostError};
 use crate::library::patterns::Patterns;
 use crate::library::query::{checked as checked_names, is_entry, listed};
+use crate::notes::{self, Did};
 use crate::value::{framing, optional, text_of, with_text};
 use crate::vars::Type;
 use copal_semantics::Headers;
 use copal_semantics::headers::{is_token, trim_ows};
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -101,31 +102,82 @@ fn side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     e.register_fn("has", |_: Cookies<S>, name: &str| -> Res<bool> {
         current::read(|s| S::fields(s).is_some_and(|h| has(h, name)))
     });
-    e.register_fn("get", |_: Cookies<S>, name: &str| -> Res<Dynamic> {
-        current::read(|s| optional(S::fields(s).and_then(|h| value(h, name))))
-    });
-    e.register_fn("set", |_: Cookies<S>, name: &str, value: Dynamic| -> Res<()> {
-        with_text(&value, |v| {
-            let v = v.unwrap_or("");
-            checked(name, v)?;
-            Ok(edit::<S>(Some((name, v)), |n| n != name.as_bytes()))
-        })?
-    });
-    e.register_fn("remove", |_: Cookies<S>, name: ImmutableString| -> Res<()> {
-        edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| is_entry(&name, n)))
-    });
-    e.register_fn("keep", |_: Cookies<S>, list: Array| -> Res<()> {
-        let list = checked_names(list)?;
-        edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
-    });
+    e.register_fn("get", |_: Cookies<S>, name: &str| get::<S>(name));
+    e.register_fn("set", |_: Cookies<S>, name: &str, value: Dynamic| set::<S>(name, &value));
+    e.register_fn("remove", |_: Cookies<S>, name: ImmutableString| remove::<S>(&name));
+    e.register_fn("keep", |_: Cookies<S>, list: Array| keep::<S>(list));
     let p = Rc::clone(patterns);
-    e.register_fn("keep_matching", move |_: Cookies<S>, re: &str| -> Res<()> {
-        p.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
-    });
+    e.register_fn("keep_matching", move |_: Cookies<S>, re: &str| matching::<S>(&p, re, true));
     let p = Rc::clone(patterns);
-    e.register_fn("remove_matching", move |_: Cookies<S>, re: &str| -> Res<()> {
-        p.with(re, |r| edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| r.is_match(n))))
+    e.register_fn("remove_matching", move |_: Cookies<S>, re: &str| matching::<S>(&p, re, false));
+}
+
+fn get<S: Side>(name: &str) -> Res<Dynamic> {
+    current::read(|s| optional(S::fields(s).and_then(|h| value(h, name))))
+}
+
+fn set<S: Side>(name: &str, value: &Dynamic) -> Res<()> {
+    with_text(value, |v| {
+        let v = v.unwrap_or("");
+        checked(name, v)?;
+        Ok(edit::<S>(Some((name, v)), |n| n != name.as_bytes()))
+    })?
+}
+
+fn remove<S: Side>(name: &ImmutableString) -> Res<()> {
+    edit::<S>(None, |n| !std::str::from_utf8(n).is_ok_and(|n| is_entry(name, n)))
+}
+
+fn keep<S: Side>(list: Array) -> Res<()> {
+    let list = checked_names(list)?;
+    edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| listed(&list, n)))
+}
+
+/// Leaves those whose names match, or the others.
+fn matching<S: Side>(patterns: &Patterns, re: &str, keep: bool) -> Res<()> {
+    patterns.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n)) == keep))
+}
+
+type Ctx<'a> = NativeCallContext<'a>;
+
+fn tell_side<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
+    fn wrote<S: Side>(ctx: &Ctx<'_>) -> Res<()> {
+        let line = current::read(|s| S::fields(s).and_then(|h| h.get("cookie")).map(text_of))?;
+        notes::note(ctx, Did::Wrote, format!("{}.http.cookie", S::object()), line.map(|line| line.to_string()));
+        Ok(())
+    }
+    fn read<S: Side>(ctx: &Ctx<'_>, name: &str) -> Res<Dynamic> {
+        let value = get::<S>(name)?;
+        notes::read(ctx, format!("{}.cookie.{name}", S::object()), &value);
+        Ok(value)
+    }
+    e.register_fn("has", |ctx: Ctx, _: Cookies<S>, name: &str| -> Res<bool> { Ok(!read::<S>(&ctx, name)?.is_unit()) });
+    e.register_fn("get", |ctx: Ctx, _: Cookies<S>, name: &str| read::<S>(&ctx, name));
+    e.register_fn("set", |ctx: Ctx, _: Cookies<S>, name: &str, value: Dynamic| -> Res<()> {
+        set::<S>(name, &value)?;
+        wrote::<S>(&ctx)
     });
+    e.register_fn("remove", |ctx: Ctx, _: Cookies<S>, name: ImmutableString| -> Res<()> {
+        remove::<S>(&name)?;
+        wrote::<S>(&ctx)
+    });
+    e.register_fn("keep", |ctx: Ctx, _: Cookies<S>, list: Array| -> Res<()> {
+        keep::<S>(list)?;
+        wrote::<S>(&ctx)
+    });
+    for (name, keep) in [("keep_matching", true), ("remove_matching", false)] {
+        let p = Rc::clone(patterns);
+        e.register_fn(name, move |ctx: Ctx, _: Cookies<S>, re: &str| -> Res<()> {
+            matching::<S>(&p, re, keep)?;
+            wrote::<S>(&ctx)
+        });
+    }
+}
+
+/// The same functions, telling what they read and write.
+pub(crate) fn tell(e: &mut Engine, patterns: &Rc<Patterns>) {
+    tell_side::<Req>(e, patterns);
+    tell_side::<Bereq>(e, patterns);
 }
 
 /// Gives scripts the cookies of both requests.

@@ -3,11 +3,12 @@
 use super::{Bereq, Beresp, Handle, Obj, Req, Resp, read_only, writable};
 use crate::current::{self, Res};
 use crate::fault::HostError;
+use crate::notes::{self, Did};
 use crate::scene::Scene;
 use crate::value::{framing, optional, text_of, with_text};
 use crate::vars::Type;
 use copal_semantics::Headers;
-use rhai::{Array, Dynamic, Engine, FuncRegistration};
+use rhai::{Array, Dynamic, Engine, FuncRegistration, NativeCallContext};
 use std::marker::PhantomData;
 
 /// The header fields of one side.
@@ -117,52 +118,126 @@ pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
+fn find<S: Side>(name: &str) -> Res<Dynamic> {
+    current::read(|s| optional(S::fields(s).and_then(|h| h.get(name)).map(text_of)))
+}
+
+fn has<S: Side>(name: &str) -> Res<bool> {
+    current::read(|s| S::fields(s).is_some_and(|h| h.contains(name)))
+}
+
+fn remove<S: Side>(name: &str) -> Res<()> {
+    write::<S>(name, 0, |h| {
+        h.remove(name);
+        Ok(())
+    })
+}
+
+fn append<S: Side>(name: &str, value: &Dynamic) -> Res<()> {
+    with_text(value, |text| {
+        let text = text.unwrap_or("");
+        Ok(write::<S>(name, text.len(), |h| h.append(name, text).map_err(|e| framing(name, e))))
+    })?
+}
+
+fn all<S: Side>(name: &str) -> Res<Array> {
+    let list = |h: &Headers| h.get_all(name).map(|v| text_of(v).into()).collect();
+    current::read(|s| S::fields(s).map(list).unwrap_or_default())
+}
+
+fn collect<S: Side>(name: &str) -> Res<Dynamic> {
+    let joined = current::read(|s| {
+        let h = S::fields(s)?;
+        Some((h.get_all(name).count(), h.combined(name)?.into_owned()))
+    })?;
+    let Some((lines, joined)) = joined else { return Ok(Dynamic::UNIT) };
+    // RFC 9110 §5.3: Set-Cookie cannot be joined.
+    if lines > 1 && !name.eq_ignore_ascii_case("set-cookie") {
+        write::<S>(name, joined.len(), |h| h.set(name, &joined).map_err(|e| framing(name, e)))?;
+    }
+    Ok(text_of(&joined).into())
+}
+
 fn side<S: Side>(e: &mut Engine) {
     super::get_handle::<S, Fields<S>>(e, "http");
     e.register_type_with_name::<Fields<S>>(Type::Headers.name());
-    let find = |_: &mut Fields<S>, name: &str| -> Res<Dynamic> {
-        current::read(|s| optional(S::fields(s).and_then(|h| h.get(name)).map(text_of)))
-    };
-    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(e, find);
-    let put = |_: &mut Fields<S>, name: &str, value: Dynamic| assign::<S>(name, &value);
-    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
-    e.register_fn("has", |_: Fields<S>, name: &str| -> Res<bool> {
-        current::read(|s| S::fields(s).is_some_and(|h| h.contains(name)))
-    });
-    e.register_fn("remove", |_: Fields<S>, name: &str| {
-        write::<S>(name, 0, |h| {
-            h.remove(name);
-            Ok(())
-        })
-    });
+    FuncRegistration::new_index_getter()
+        .with_purity(true)
+        .with_volatility(true)
+        .register_into_engine(e, |_: &mut Fields<S>, name: &str| find::<S>(name));
+    FuncRegistration::new_index_setter()
+        .with_purity(true)
+        .with_volatility(true)
+        .register_into_engine(e, |_: &mut Fields<S>, name: &str, value: Dynamic| assign::<S>(name, &value));
+    e.register_fn("has", |_: Fields<S>, name: &str| has::<S>(name));
+    e.register_fn("remove", |_: Fields<S>, name: &str| remove::<S>(name));
     e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| {
         write::<S>(pattern, 0, |h| {
             remove_matching(h, pattern, S::is_request());
             Ok(())
         })
     });
-    e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| -> Res<()> {
-        with_text(&value, |text| {
-            let text = text.unwrap_or("");
-            Ok(write::<S>(name, text.len(), |h| h.append(name, text).map_err(|e| framing(name, e))))
-        })?
+    e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| append::<S>(name, &value));
+    e.register_fn("all", |_: Fields<S>, name: &str| all::<S>(name));
+    e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name));
+}
+
+type Ctx<'a> = NativeCallContext<'a>;
+
+/// Notes a field with all its lines.
+fn note<S: Side>(ctx: &Ctx<'_>, did: Did, name: &str) -> Res<()> {
+    let lines = current::read(|s| S::fields(s).map(|h| h.get_all(name).map(text_of).collect::<Vec<_>>()))?;
+    let value = lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(" | "));
+    // `req.http.x_a` is the field x-a.
+    let what = format!("http.{}", name.to_ascii_lowercase());
+    notes::note(ctx, did, notes::named(S::object(), &what), value);
+    Ok(())
+}
+
+fn tell_side<S: Side>(e: &mut Engine) {
+    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(
+        e,
+        |ctx: Ctx, _: &mut Fields<S>, name: &str| -> Res<Dynamic> {
+            note::<S>(&ctx, Did::Read, name)?;
+            find::<S>(name)
+        },
+    );
+    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(
+        e,
+        |ctx: Ctx, _: &mut Fields<S>, name: &str, value: Dynamic| -> Res<()> {
+            assign::<S>(name, &value)?;
+            note::<S>(&ctx, Did::Wrote, name)
+        },
+    );
+    e.register_fn("has", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<bool> {
+        note::<S>(&ctx, Did::Read, name)?;
+        has::<S>(name)
     });
-    e.register_fn("all", |_: Fields<S>, name: &str| -> Res<Array> {
-        let list = |h: &Headers| h.get_all(name).map(|v| text_of(v).into()).collect();
-        current::read(|s| S::fields(s).map(list).unwrap_or_default())
+    e.register_fn("remove", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<()> {
+        remove::<S>(name)?;
+        note::<S>(&ctx, Did::Wrote, name)
     });
-    e.register_fn("collect", |_: Fields<S>, name: &str| -> Res<Dynamic> {
-        let joined = current::read(|s| {
-            let h = S::fields(s)?;
-            Some((h.get_all(name).count(), h.combined(name)?.into_owned()))
-        })?;
-        let Some((lines, joined)) = joined else { return Ok(Dynamic::UNIT) };
-        // RFC 9110 §5.3: Set-Cookie cannot be joined.
-        if lines > 1 && !name.eq_ignore_ascii_case("set-cookie") {
-            write::<S>(name, joined.len(), |h| h.set(name, &joined).map_err(|e| framing(name, e)))?;
-        }
-        Ok(text_of(&joined).into())
+    e.register_fn("append", |ctx: Ctx, _: Fields<S>, name: &str, value: Dynamic| -> Res<()> {
+        append::<S>(name, &value)?;
+        note::<S>(&ctx, Did::Wrote, name)
     });
+    e.register_fn("all", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<Array> {
+        note::<S>(&ctx, Did::Read, name)?;
+        all::<S>(name)
+    });
+    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<Dynamic> {
+        note::<S>(&ctx, Did::Read, name)?;
+        collect::<S>(name)
+    });
+}
+
+/// The same functions, telling what they read and write. What removes fields by a pattern is seen in the changes of the hook.
+pub(crate) fn tell(e: &mut Engine) {
+    tell_side::<Req>(e);
+    tell_side::<Bereq>(e);
+    tell_side::<Resp>(e);
+    tell_side::<Beresp>(e);
+    tell_side::<Obj>(e);
 }
 
 /// Gives scripts the header fields of every side.

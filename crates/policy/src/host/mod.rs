@@ -20,9 +20,10 @@ use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
 use crate::hooks::HookSet;
+use crate::notes;
 use crate::scene::Scene;
 use crate::vars;
-use rhai::{Dynamic, Engine, FuncRegistration, Variant};
+use rhai::{Dynamic, Engine, FuncRegistration, NativeCallContext, Variant};
 use std::sync::Arc;
 
 /// A handle: an empty type with a line in the table of types.
@@ -71,21 +72,41 @@ handles! {
 }
 
 /// Registers the getter of a variable.
-pub(crate) fn get<H: Handle, R: Variant + Clone>(e: &mut Engine, name: &str, f: impl Fn(&Scene) -> R + 'static) {
+pub(crate) fn get<H: Handle, R: Variant + Clone>(
+    e: &mut Engine,
+    name: &'static str,
+    f: impl Fn(&Scene) -> R + 'static,
+) {
     row::<H>(name);
-    let getter = move |_: &mut H| -> Res<R> { current::read(&f) };
-    FuncRegistration::new_getter(name).with_purity(true).with_volatility(true).register_into_engine(e, getter);
+    let registration = FuncRegistration::new_getter(name).with_purity(true).with_volatility(true);
+    if notes::wanted(e) {
+        registration.register_into_engine(e, move |ctx: NativeCallContext, _: &mut H| -> Res<R> {
+            let value = current::read(&f)?;
+            notes::read(&ctx, notes::named(H::object(), name), &Dynamic::from(value.clone()));
+            Ok(value)
+        });
+    } else {
+        registration.register_into_engine(e, move |_: &mut H| -> Res<R> { current::read(&f) });
+    }
 }
 
 /// Registers the getter of a variable that may be `()`, or not there at all.
 pub(crate) fn get_dynamic<H: Handle>(
     e: &mut Engine,
-    name: &str,
+    name: &'static str,
     f: impl Fn(&Scene) -> Result<Dynamic, HostError> + 'static,
 ) {
     row::<H>(name);
-    let getter = move |_: &mut H| -> Res<Dynamic> { current::try_read(&f) };
-    FuncRegistration::new_getter(name).with_purity(true).with_volatility(true).register_into_engine(e, getter);
+    let registration = FuncRegistration::new_getter(name).with_purity(true).with_volatility(true);
+    if notes::wanted(e) {
+        registration.register_into_engine(e, move |ctx: NativeCallContext, _: &mut H| -> Res<Dynamic> {
+            let value = current::try_read(&f)?;
+            notes::read(&ctx, notes::named(H::object(), name), &value);
+            Ok(value)
+        });
+    } else {
+        registration.register_into_engine(e, move |_: &mut H| -> Res<Dynamic> { current::try_read(&f) });
+    }
 }
 
 /// Registers the setter of a variable.
@@ -95,11 +116,20 @@ pub(crate) fn set<H: Handle>(
     f: impl Fn(&mut Scene, Dynamic) -> Result<(), HostError> + 'static,
 ) {
     let allowed = row::<H>(name).write;
-    let setter = move |_: &mut H, value: Dynamic| -> Res<()> {
+    let set = move |value: Dynamic| -> Res<()> {
         let bytes = value.as_immutable_string_ref().map_or(0, |s| s.len());
         current::write(H::object(), name, allowed, bytes, |s| f(s, value))
     };
-    FuncRegistration::new_setter(name).with_purity(true).with_volatility(true).register_into_engine(e, setter);
+    let registration = FuncRegistration::new_setter(name).with_purity(true).with_volatility(true);
+    if notes::wanted(e) {
+        registration.register_into_engine(e, move |ctx: NativeCallContext, _: &mut H, value: Dynamic| -> Res<()> {
+            set(value.clone())?;
+            notes::wrote(&ctx, notes::named(H::object(), name), &value);
+            Ok(())
+        });
+    } else {
+        registration.register_into_engine(e, move |_: &mut H, value: Dynamic| set(value));
+    }
 }
 
 /// Registers a variable that is a handle itself.
@@ -176,6 +206,13 @@ pub(crate) fn register(
     object::register(e);
     client::register(e, env);
     key::register(e);
+    if notes::wanted(e) {
+        crate::traced::register(e);
+        headers::tell(e);
+        cookies::tell(e, patterns);
+        request::tell(e);
+        key::tell(e);
+    }
 }
 
 fn named<H: Handle>(e: &mut Engine, name: &str) {

@@ -12,7 +12,7 @@ fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
         .ok_or_else(|| HostError::new(FaultKind::Value, "there is no object here: this response is not from the cache"))
 }
 
-fn var(e: &mut Engine, name: &str, f: fn(&ObjectVars) -> Dynamic) {
+fn var(e: &mut Engine, name: &'static str, f: fn(&ObjectVars) -> Dynamic) {
     get_dynamic::<Obj>(e, name, move |s| object(s).map(f));
 }
 

@@ -1,15 +1,16 @@
 //! `req`: the client's request, and what both requests share.
 
-use super::{Handle, Req, get, get_dynamic, get_handle, proto, set};
+use super::{Bereq, Handle, Req, get, get_dynamic, get_handle, proto, set};
 use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
+use crate::notes::{self, Did};
 use crate::scene::Scene;
 use crate::value::{Backend, from_plain, optional, text, to_bool, to_optional_span, to_plain, to_text, type_name};
 use crate::vars::Type;
 use copal_semantics::{Headers, RequestHead, Span};
 use http::Method;
-use rhai::{Dynamic, Engine, FuncRegistration};
+use rhai::{Dynamic, Engine, FuncRegistration, NativeCallContext};
 use std::sync::Arc;
 
 /// `req.vars`
@@ -137,29 +138,89 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
 fn carried(e: &mut Engine) {
     get_handle::<Req, Carried>(e, "vars");
     e.register_type_with_name::<Carried>(Type::Vars.name());
-    let find = |_: &mut Carried, name: &str| -> Res<Dynamic> {
-        current::read(|s| s.req_vars.vars.get(name).map_or(Dynamic::UNIT, from_plain))
-    };
-    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(e, find);
-    let put = |_: &mut Carried, name: &str, value: Dynamic| -> Res<()> {
-        let bytes = name.len() + value.as_immutable_string_ref().map_or(16, |s| s.len());
-        current::write("req", "vars", crate::hooks::HookSet::CLIENT, bytes, |s| {
-            if value.is_unit() {
-                s.req_vars.vars.remove(name);
-            } else {
-                s.req_vars.vars.insert(name.to_owned(), to_plain(value)?);
-            }
-            Ok(())
-        })
-    };
-    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(e, put);
-    e.register_fn("has", |_: Carried, name: &str| -> Res<bool> {
-        current::read(|s| s.req_vars.vars.contains_key(name))
-    });
-    e.register_fn("remove", |_: Carried, name: &str| -> Res<()> {
-        current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
+    FuncRegistration::new_index_getter()
+        .with_purity(true)
+        .with_volatility(true)
+        .register_into_engine(e, |_: &mut Carried, name: &str| carried_get(name));
+    FuncRegistration::new_index_setter()
+        .with_purity(true)
+        .with_volatility(true)
+        .register_into_engine(e, |_: &mut Carried, name: &str, value: Dynamic| carried_set(name, value));
+    e.register_fn("has", |_: Carried, name: &str| carried_has(name));
+    e.register_fn("remove", |_: Carried, name: &str| carried_remove(name));
+}
+
+fn carried_get(name: &str) -> Res<Dynamic> {
+    current::read(|s| s.req_vars.vars.get(name).map_or(Dynamic::UNIT, from_plain))
+}
+
+fn carried_set(name: &str, value: Dynamic) -> Res<()> {
+    let bytes = name.len() + value.as_immutable_string_ref().map_or(16, |s| s.len());
+    current::write("req", "vars", crate::hooks::HookSet::CLIENT, bytes, |s| {
+        if value.is_unit() {
             s.req_vars.vars.remove(name);
-            Ok(())
-        })
+        } else {
+            s.req_vars.vars.insert(name.to_owned(), to_plain(value)?);
+        }
+        Ok(())
+    })
+}
+
+fn carried_has(name: &str) -> Res<bool> {
+    current::read(|s| s.req_vars.vars.contains_key(name))
+}
+
+fn carried_remove(name: &str) -> Res<()> {
+    current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
+        s.req_vars.vars.remove(name);
+        Ok(())
+    })
+}
+
+/// The same functions, telling what they read and write.
+pub(crate) fn tell(e: &mut Engine) {
+    fn note(ctx: &NativeCallContext<'_>, did: Did, name: &str) -> Res<()> {
+        let value = carried_get(name)?;
+        let what = format!("req.vars.{name}");
+        match did {
+            Did::Read => notes::read(ctx, what, &value),
+            Did::Wrote => notes::wrote(ctx, what, &value),
+        }
+        Ok(())
+    }
+    FuncRegistration::new_index_getter().with_purity(true).with_volatility(true).register_into_engine(
+        e,
+        |ctx: NativeCallContext, _: &mut Carried, name: &str| -> Res<Dynamic> {
+            note(&ctx, Did::Read, name)?;
+            carried_get(name)
+        },
+    );
+    FuncRegistration::new_index_setter().with_purity(true).with_volatility(true).register_into_engine(
+        e,
+        |ctx: NativeCallContext, _: &mut Carried, name: &str, value: Dynamic| -> Res<()> {
+            carried_set(name, value)?;
+            note(&ctx, Did::Wrote, name)
+        },
+    );
+    e.register_fn("has", |ctx: NativeCallContext, _: Carried, name: &str| -> Res<bool> {
+        note(&ctx, Did::Read, name)?;
+        carried_has(name)
     });
+    e.register_fn("remove", |ctx: NativeCallContext, _: Carried, name: &str| -> Res<()> {
+        carried_remove(name)?;
+        note(&ctx, Did::Wrote, name)
+    });
+    e.register_fn("is_get_or_head", |ctx: NativeCallContext, _: &mut Req| -> Res<bool> {
+        method(&ctx, "req.method", |s| &s.req.method)
+    });
+    e.register_fn("is_get_or_head", |ctx: NativeCallContext, _: &mut Bereq| -> Res<bool> {
+        method(&ctx, "bereq.method", |s| &s.bereq.method)
+    });
+}
+
+/// Is it GET or HEAD? Telling that it was read.
+fn method(ctx: &NativeCallContext<'_>, what: &str, read: fn(&Scene) -> &Method) -> Res<bool> {
+    let method = current::read(|s| read(s).clone())?;
+    notes::note(ctx, Did::Read, what.to_owned(), Some(method.to_string()));
+    Ok(matches!(method, Method::GET | Method::HEAD))
 }

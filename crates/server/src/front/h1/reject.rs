@@ -5,9 +5,9 @@ use super::half::Half;
 use super::sink::Sink;
 use copal_observe::access_log::{Outcome, Record};
 use copal_observe::counters::Counter;
+use copal_observe::trace::Event;
 use copal_pipeline::Worker;
 use copal_pipeline::io::{BodyPlan, ResponseSink};
-use copal_pipeline::watch::Event;
 use copal_semantics::cache_status::CacheStatus;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::{Headers, ResponseHead};
@@ -56,8 +56,8 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
     if sink.data(body.as_bytes()).await.is_ok() {
         let _gone = sink.end(&Headers::new()).await;
     }
-    let (log, watch) = (worker.core.access_log.as_ref(), worker.core.watch.as_ref());
-    if log.is_some() || watch.is_some() {
+    let (log, witness) = (worker.core.access_log.as_ref(), worker.core.witness.as_ref());
+    if log.is_some() || witness.is_some() {
         let record = Record {
             time: now,
             client: (ends.client.port() != 0).then_some(ends.client),
@@ -72,8 +72,8 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
             error: Some(why.to_owned()),
             ..Record::default()
         };
-        if let Some(watch) = watch {
-            watch.tell(watch.begin(ends.client), Event::Finished(&record));
+        if let Some(witness) = witness {
+            witness.begin(ends.client).note(|| Event::finished(&record));
         }
         if let Some(log) = log {
             log.log(record);
