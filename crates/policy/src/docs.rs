@@ -2,9 +2,10 @@
 
 use crate::action::written_list;
 use crate::examples::{self, Example};
+use crate::examples_vars::{self, VARIABLES, of_hook};
 use crate::functions::{FUNCTIONS, Function, On};
 use crate::hooks::{HOOKS, HookSet};
-use crate::vars::VARS;
+use crate::vars::{GLOBALS, VARS, param_type};
 use std::fmt::Write;
 
 fn hooks_text(set: HookSet) -> String {
@@ -30,7 +31,7 @@ fn definition(out: &mut String, indent: &str, f: &Function) {
     for args in f.params.len() - f.optional..=f.params.len() {
         let _ = writeln!(out, "{indent}/// {}", f.doc);
         if let Some(e) = examples::of(f) {
-            let _ = writeln!(out, "{indent}///\n{indent}/// `{}`{}", e.code.replace('\n', " "), gives(e));
+            let _ = writeln!(out, "{indent}///\n{indent}/// {}", code(e));
         }
         let _ = writeln!(out, "{indent}fn {};\n", signature(f, args));
     }
@@ -41,14 +42,42 @@ fn gives(e: &Example) -> String {
     if e.gives.is_empty() { String::new() } else { format!(" → `{}`", e.gives) }
 }
 
+/// The example as Markdown shows it: code between as many backquotes as it needs, and what it gives.
+fn code(e: &Example) -> String {
+    let ticks = if e.code.contains('`') { "``" } else { "`" };
+    format!("{ticks}{}{ticks}{}", e.code.replace('\n', " "), gives(e))
+}
+
+/// The same after `before`, where there is one.
+fn shown(e: Option<&Example>, before: &str) -> String {
+    e.map(|e| format!("{before}{}", code(e))).unwrap_or_default()
+}
+
+fn of_global(name: &str) -> Option<&'static Example> {
+    VARIABLES.iter().find(|e| e.of == name)
+}
+
 /// The text of `copal.d.rhai`: everything that Copal gives to scripts, for editors.
 #[must_use]
 pub fn definitions() -> String {
     let mut out = String::from("// Made from the tables of copal-policy; do not edit.\nmodule copal;\n\n");
+    for h in &HOOKS {
+        let params: Vec<String> = h.params.iter().map(|p| format!("{p}: {}", param_type(p).name())).collect();
+        let _ = writeln!(out, "/// A hook that a policy may define: {}.\n///", h.runs);
+        let _ = writeln!(out, "/// May return {}. Nothing returned: {}.\n///", written_list(h.actions), h.otherwise);
+        let code = of_hook(h.hook).map_or("", |e| e.code);
+        let _ = writeln!(out, "/// ```rhai\n/// {}\n/// ```", code.replace('\n', "\n/// "));
+        let _ = writeln!(out, "fn {}({}) -> Action;\n", h.name, params.join(", "));
+    }
+    for (name, ty, hooks) in GLOBALS {
+        let _ = writeln!(out, "/// In {}.{}", hooks_text(hooks), shown(of_global(name), "\n///\n/// "));
+        let _ = writeln!(out, "const {name}: {};\n", ty.name());
+    }
     for v in VARS {
-        let ty = crate::vars::param_type(v.object);
+        let ty = param_type(v.object);
         let owner = if ty == crate::vars::Type::Any { capital(v.object) } else { ty.name().to_owned() };
-        let _ = writeln!(out, "/// `{}.{}`: {}", v.object, v.name, v.doc);
+        let example = shown(examples_vars::of_var(v), "\n///\n/// ");
+        let _ = writeln!(out, "/// `{}.{}`: {}{example}", v.object, v.name, v.doc);
         let _ = writeln!(out, "fn get {}(_: {owner}) -> {};\n", v.name, v.ty.name());
         if !v.write.is_empty() {
             let _ = writeln!(out, "/// Written in {}.", hooks_text(v.write));
@@ -83,13 +112,25 @@ pub fn reference_markdown() -> String {
         let (name, params) = (h.name, h.params.join(", "));
         let _ = writeln!(out, "| `{name}({params})` | {} | {} | {} |", h.runs, written_list(h.actions), h.otherwise);
     }
-    out.push_str("\n## Variables\n\n| variable | type | read in | written in | |\n|---|---|---|---|---|\n");
+    out.push_str("\nOne of each, as a policy has it:\n");
+    for h in &HOOKS {
+        let code = of_hook(h.hook).map_or("", |e| e.code);
+        let _ = writeln!(out, "\n```rhai\n{code}\n```");
+    }
+    let _ = writeln!(out, "\n## Variables\n\n{}\n", examples::SCENE);
+    out.push_str("| variable | type | read in | written in | | example |\n|---|---|---|---|---|---|\n");
     for v in VARS {
         let unset = if v.optional { " or `()`" } else { "" };
         let (ty, read, write) = (v.ty.name(), hooks_text(v.read), hooks_text(v.write));
-        let _ = writeln!(out, "| `{}.{}` | {ty}{unset} | {read} | {write} | {} |", v.object, v.name, v.doc);
+        let example = shown(examples_vars::of_var(v), "").replace('|', "\\|");
+        let _ = writeln!(out, "| `{}.{}` | {ty}{unset} | {read} | {write} | {} | {example} |", v.object, v.name, v.doc);
     }
-    let _ = writeln!(out, "\n## Functions and methods\n\n{}\n", examples::SCENE);
+    for (name, ty, hooks) in GLOBALS {
+        let example = shown(of_global(name), "").replace('|', "\\|");
+        let doc = if example.is_empty() { "Its variables are above." } else { "The time." };
+        let _ = writeln!(out, "| `{name}` | {} | {} | – | {doc} | {example} |", ty.name(), hooks_text(hooks));
+    }
+    let _ = writeln!(out, "\n## Functions and methods\n\nThe examples run in the same surroundings.\n");
     out.push_str("| call | gives | | example |\n|---|---|---|---|\n");
     for f in FUNCTIONS {
         let required = f.params.len() - f.optional;
@@ -102,11 +143,7 @@ pub fn reference_markdown() -> String {
             On::Module(m) => format!("{m}::{}({params})", f.name),
             On::Type(t) => format!("{}.{}({params})", t.name(), f.name),
         };
-        // Code with backquotes stands between two of them.
-        let example = examples::of(f).map_or(String::new(), |e| {
-            let ticks = if e.code.contains('`') { "``" } else { "`" };
-            format!("{ticks}{}{ticks}{}", e.code, gives(e)).replace('|', "\\|")
-        });
+        let example = shown(examples::of(f), "").replace('|', "\\|");
         let _ = writeln!(out, "| `{call}` | {} | {} | {example} |", f.returns.name(), f.doc.replace('|', "\\|"));
     }
     out
@@ -126,6 +163,11 @@ mod tests {
         for f in FUNCTIONS {
             assert!(d.contains(&format!("fn {}(", f.name)) && r.contains(&format!("{}(", f.name)), "{}", f.name);
         }
-        assert!(HOOKS.iter().all(|h| r.contains(&format!("`{}(", h.name))));
+        assert!(HOOKS.iter().all(|h| r.contains(&format!("`{}(", h.name)) && d.contains(&format!("fn {}(", h.name))));
+        assert!(HOOKS.iter().all(|h| r.contains(of_hook(h.hook).expect("has one").code)));
+        let examples = crate::examples::EXAMPLES.iter().chain(VARIABLES);
+        for e in examples {
+            assert!(r.contains(&code(e).replace('|', "\\|")) && d.contains(&code(e)), "{}", e.of);
+        }
     }
 }

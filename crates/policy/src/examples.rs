@@ -13,7 +13,7 @@ pub struct Example {
     pub gives: &'static str,
 }
 
-const fn ex(of: &'static str, code: &'static str, gives: &'static str) -> Example {
+pub(crate) const fn ex(of: &'static str, code: &'static str, gives: &'static str) -> Example {
     Example { of, code, gives }
 }
 const fn act(of: &'static str, code: &'static str) -> Example {
@@ -25,7 +25,7 @@ pub const SCENE: &str = "The examples run with the request `GET /shop?b=2&a=1` f
 _ga=7`, `Accept-Language: de-CH, en;q=0.8`, `Authorization: Basic YW5uYTpzZWNyZXQ=` and the User-Agent of a telephone; a \
 response `200` with `Server: app`, two fields `Set-Cookie: a=1` and `Set-Cookie: b=2`; the backend `app1`, the director \
 `app`, the access list `purgers` with 10.0.0.0/8, a file `lists/bots.txt` with the text `bad bot`, a GeoIP database in \
-which 192.0.2.0/24 is in Switzerland; at Sun, 06 Nov 1994 08:49:37 GMT.";
+which 192.0.2.0/24 is in Switzerland; a stored object of 20 seconds with 60 to go, 10 of grace and 3 hits; at Sun, 06 Nov 1994 08:49:37 GMT.";
 
 /// All examples, one for each row of the table of functions.
 #[rustfmt::skip]

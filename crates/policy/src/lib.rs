@@ -20,6 +20,7 @@ mod docs;
 mod engine;
 pub mod environment;
 pub mod examples;
+pub mod examples_vars;
 pub mod fault;
 pub mod functions;
 pub mod hooks;

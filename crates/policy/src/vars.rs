@@ -208,7 +208,7 @@ pub const VARS: &[Var] = &[
     opt("bereq", "between_bytes_timeout", Type::Duration, B, "How long may lie between two reads; `()` is the backend's own."),
     opt("bereq", "total_timeout", Type::Duration, B, "How long all of this attempt may take, to the last byte; `()` is the backend's own."),
 
-    rw("beresp", "status", Type::Int, BR, "The status; 1000 and more is sent modulo 1000."),
+    rw("beresp", "status", Type::Int, BR, "The status; 1000 and more is sent modulo 1000. Setting it sets the reason phrase, too."),
     rw("beresp", "reason", Type::Text, BR, "The reason phrase."),
     ro("beresp", "proto", Type::Text, BR, "The version the origin speaks."),
     ro("beresp", "http", Type::Headers, BR, "The header fields."),
@@ -222,7 +222,7 @@ pub const VARS: &[Var] = &[
     ro("beresp", "backend", Type::Backend, BR, "The backend that answered."),
     ro("beresp", "was_304", Type::Bool, BR, "Made from a 304 and the stale object."),
 
-    rw("resp", "status", Type::Int, R, "The status; 1000 and more is sent modulo 1000."),
+    rw("resp", "status", Type::Int, R, "The status; 1000 and more is sent modulo 1000. Setting it sets the reason phrase, too."),
     rw("resp", "reason", Type::Text, R, "The reason phrase."),
     ro("resp", "proto", Type::Text, R, "The version of the response."),
     ro("resp", "http", Type::Headers, R, "The header fields."),
@@ -238,8 +238,8 @@ pub const VARS: &[Var] = &[
     ro("obj", "grace", Type::Duration, O, "How long past its ttl it may be served."),
     ro("obj", "keep", Type::Duration, O, "How long past its ttl it is kept."),
     ro("obj", "age", Type::Duration, O, "How old it is."),
-    ro("obj", "hits", Type::Int, O, "How often it was delivered."),
-    ro("obj", "uncacheable", Type::Bool, O, "It was not stored."),
+    ro("obj", "hits", Type::Int, O, "How often it was delivered; in `deliver` 0 for what is not stored."),
+    ro("obj", "uncacheable", Type::Bool, O, "It was not stored; in `deliver` true for a pass and for a page made here."),
 
     ro("client", "ip", Type::Address, ALL, "The client's address, after the PROXY protocol."),
     ro("client", "port", Type::Int, ALL, "The client's port."),

@@ -53,6 +53,11 @@ fn golden() {
             "std::log(req.is_get_or_head);",
             "2:18 `req` has no variable `is_get_or_head` (it is a method: `req.is_get_or_head()`)",
         ),
+        (
+            recv,
+            "std::log(req.http.X-Forwarded);",
+            "2:25 there is no variable `Forwarded` here (a field with a dash is `req.http[\"x-forwarded\"]` or `req.http.x_forwarded`)",
+        ),
         (recv, "req.restarts = 1;", "2:9 `req.restarts` can only be read"),
         (recv, "req = 5;", "2:5 `req` cannot be assigned to"),
         (recv, "now = 5;", "2:5 `now` cannot be assigned to"),
@@ -275,6 +280,34 @@ fn everything_is_found_at_once_and_in_order() {
     );
     let places: Vec<&str> = found.iter().filter_map(|f| f.split(' ').next()).collect();
     assert_eq!(places, ["2:9", "3:12", "5:4", "6:25"], "{found:#?}");
+}
+
+#[test]
+fn what_is_still_vcl_is_told_line_by_line() {
+    let source = "import std;\nacl local { }\nfn recv(req) {\n    set req.http.host = std.tolower(req.http.host);\n    \
+                  if (client.ip ~ local) { return pass(); } elsif (req.url == \"/\") { }\n    req.grace = 1h;\n    \
+                  req.url = regsub(req.url, \"a\", \"b\");\n}\n# old\nsub vcl_deliver { call name; unset resp.http.a; }";
+    let found = findings(source);
+    assert!(
+        found[0].starts_with("1:8 ") && !found[0].contains("this is VCL"),
+        "what the parser says comes, too: {found:#?}"
+    );
+    let told: Vec<&str> = found.iter().filter(|f| f.contains("this is VCL")).map(String::as_str).collect();
+    assert_eq!(
+        told,
+        [
+            "1:1 this is VCL (modules such as `std` are there without an import)",
+            "2:1 this is VCL (access lists are in copal.toml: `[acl]` with `name = [\"10.0.0.0/8\"]`)",
+            "4:5 this is VCL (`set a = b;` is `a = b;`)",
+            "4:25 this is VCL (modules are written with `::`, as in `std::log(\"x\")`)",
+            "5:19 this is VCL (`a ~ \"re\"` is `a.matches(\"re\")`; with an access list `client.ip.within(\"name\")`)",
+            "5:47 this is VCL (`elsif` is `else if`)",
+            "6:17 this is VCL (a duration is `duration(\"1h\")`)",
+            "7:15 this is VCL (`regsub(a, \"re\", \"x\")` is `a.replace_re(\"re\", \"x\")`)",
+            "9:1 this is VCL (a comment begins with `//`)",
+            "10:1 this is VCL (`sub vcl_recv { … }` is `fn recv(req) { … }`; a subroutine of one's own is `fn name(req) { … }`)",
+        ]
+    );
 }
 
 #[test]

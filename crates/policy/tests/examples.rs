@@ -2,9 +2,11 @@
 
 mod mmdb;
 
-use copal_policy::examples::EXAMPLES;
+use copal_policy::examples::{EXAMPLES, Example};
+use copal_policy::examples_vars::{HOOK_EXAMPLES, VARIABLES};
+use copal_policy::vars::{self, Var};
 use copal_policy::{Acl, Action, Environment, Geo, HOOKS, Hook, ObjectVars, Policy, Scene};
-use copal_semantics::{RequestHead, ResponseHead, Time};
+use copal_semantics::{RequestHead, ResponseHead, Span, Time};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,8 +56,25 @@ fn scene() -> Box<Scene> {
     s.bereq = RequestHead::get("/shop?b=2&a=1", [("Host", "shop.example")]);
     s.resp = ResponseHead::new(200, [("Server", "app"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]);
     s.beresp = s.resp.clone();
-    s.obj = Some(ObjectVars::default());
-    s.client.ip = "192.0.2.7".parse().expect("address");
+    s.beresp_vars.backend = "app1".into();
+    s.obj = Some(ObjectVars {
+        head: ResponseHead::new(200, [("X-Kind", "page")]),
+        ttl: Span::from_secs(60),
+        grace: Span::from_secs(10),
+        keep: Span::from_secs(3600),
+        age: Span::from_secs(20),
+        hits: 3,
+        uncacheable: false,
+    });
+    s.resp_vars.hits = 3;
+    s.req_vars.xid = "r-1".into();
+    s.hostname = "edge-1".into();
+    for peer in [&mut s.client, &mut s.remote] {
+        (peer.ip, peer.port) = ("192.0.2.7".parse().expect("address"), 40_000);
+    }
+    for peer in [&mut s.server, &mut s.local] {
+        (peer.ip, peer.port) = ("198.51.100.1".parse().expect("address"), 80);
+    }
     s.now = Time::from_secs(784_111_777);
     s
 }
@@ -93,12 +112,49 @@ fn every_example_gives_what_the_reference_says() {
             assert_eq!(written.split('(').next(), Some(e.of), "{}", e.code);
             continue;
         }
-        let body = format!(
-            "let shown = {{ {} }};\nstd::log(if type_of(shown) == \"()\" {{ \"()\" }} else {{ shown.to_string() }});",
-            e.code
-        );
-        let (scene, _) = run(&folder, hook_of(e.code), &body);
-        assert_eq!(scene.log.last().map(String::as_str), Some(e.gives), "{}", e.code);
+        gives(&folder, hook_of(e.code), e);
+    }
+}
+
+fn gives(folder: &Folder, hook: Hook, e: &Example) {
+    let body = format!(
+        "let shown = {{ {} }};\nstd::log(if type_of(shown) == \"()\" {{ \"()\" }} else {{ shown.to_string() }});",
+        e.code
+    );
+    let (scene, _) = run(folder, hook, &body);
+    assert_eq!(scene.log.last().map(String::as_str), Some(e.gives), "{}: {}", e.of, e.code);
+}
+
+/// The first hook in which the variable is at hand, to be written when the example writes it.
+fn hook_for(v: &Var, code: &str) -> Hook {
+    let writes = code.contains(&format!("{}.{} = ", v.object, v.name));
+    let set = if writes { v.write } else { v.read };
+    let at_hand = |h: &&copal_policy::hooks::HookRow| {
+        set.has(h.hook)
+            && (h.params.contains(&v.object) || vars::GLOBALS.iter().any(|g| g.0 == v.object && g.2.has(h.hook)))
+    };
+    let found = HOOKS.iter().filter(|h| h.hook != Hook::Init).find(at_hand);
+    found.unwrap_or_else(|| panic!("{}.{} is nowhere", v.object, v.name)).hook
+}
+
+#[test]
+fn every_variable_is_what_the_reference_shows() {
+    let folder = Folder::new("variables");
+    for e in VARIABLES {
+        let var = e.of.split_once('.').and_then(|(object, name)| vars::find(object, name));
+        gives(&folder, var.map_or(Hook::Recv, |v| hook_for(v, e.code)), e);
+    }
+}
+
+#[test]
+fn every_hook_decides_what_the_reference_says() {
+    let folder = Folder::new("hooks");
+    for e in HOOK_EXAMPLES {
+        let policy = Policy::compile("hook.rhai", e.code, env(&folder.0)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(policy.has(e.hook), "{}", e.code);
+        let (_, action) = policy.call(e.hook, scene());
+        let action = action.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(action.kind().map_or("nothing", |k| k.written()), e.gives, "{}", e.code);
     }
 }
 

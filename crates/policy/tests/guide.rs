@@ -1,7 +1,8 @@
 //! The guide "From VCL to Rhai": no variable is forgotten, what it calls the same is there, and its code compiles.
 
 use copal_policy::functions::{FUNCTIONS, On};
-use copal_policy::{Environment, Hook, Policy, vars};
+use copal_policy::{Action, Environment, Hook, ObjectVars, Policy, Scene, vars};
+use copal_semantics::{RequestHead, ResponseHead};
 use std::sync::Arc;
 
 const GUIDE: &str = include_str!("../../../docs/guide/from-vcl.md");
@@ -100,27 +101,72 @@ fn every_variable_of_vcl_is_there_or_the_guide_says_what_to_write() {
     }
 }
 
+/// What a hook of the guide may find.
+fn scene() -> Box<Scene> {
+    let mut s = Box::<Scene>::default();
+    let fields = [("Host", "shop.example"), ("X-A", "1"), ("X-B", "2"), ("Cookie", "a=1"), ("Accept", "*/*")];
+    s.req = RequestHead::get("/a/b?c=d", fields);
+    s.bereq = s.req.clone();
+    s.beresp = ResponseHead::new(200, [("X-Ttl", "60s"), ("Set-Cookie", "a=1")]);
+    s.resp = s.beresp.clone();
+    s.obj = Some(ObjectVars::default());
+    s
+}
+
 #[test]
-fn the_code_of_the_guide_compiles() {
+fn the_code_of_the_guide_runs() {
     let env = Arc::new(Environment {
         acls: [("purgers".to_owned(), copal_policy::Acl::default())].into(),
         backends: vec!["app1".into()],
         directors: vec!["app".into()],
         ..Environment::default()
     });
-    let mut compiled = 0;
-    for row in rows("Construct by construct") {
+    let mut ran = 0;
+    for row in rows("The language").into_iter().chain(rows("Construct by construct")) {
         let [_, code, hook] = row.as_slice() else { panic!("{row:?}") };
         let Some(hook) = Hook::by_name(hook) else {
             assert_eq!(hook, "–", "{row:?}");
             continue;
         };
+        let mut here = 0;
         // Words and bare names stand in code spans, too; statements end in `;` or `}`.
         for code in spans(code).into_iter().filter(|c| c.ends_with([';', '}'])) {
             let text = format!("fn {}({}) {{\n{code}\n}}", hook.name(), hook.row().params.join(", "));
-            Policy::compile("guide.rhai", &text, Arc::clone(&env)).unwrap_or_else(|e| panic!("{e}"));
-            compiled += 1;
+            let policy = Policy::compile("guide.rhai", &text, Arc::clone(&env)).unwrap_or_else(|e| panic!("{e}"));
+            policy.call(hook, scene()).1.unwrap_or_else(|e| panic!("{code}\n{e}"));
+            here += 1;
+        }
+        assert!(here > 0, "no code for {hook:?}: {row:?}");
+        ran += here;
+    }
+    assert!(ran > 90, "{ran}");
+}
+
+#[test]
+fn the_keys_that_the_guide_names_for_backends_are_there() {
+    let reference = include_str!("../../../docs/reference/config.md");
+    let (_, table) = GUIDE.split_once("### Backends, probes and ACLs").expect("the guide has it");
+    let mut keys = 0;
+    for line in table.lines().skip_while(|l| !l.starts_with('|')).take_while(|l| l.starts_with('|')).skip(2) {
+        let cell = line.trim_matches('|').split('|').nth(1).expect("two columns");
+        for code in spans(cell) {
+            let key = code.split([' ', '=']).next().unwrap_or(code);
+            if key.starts_with(|c: char| c.is_ascii_lowercase()) && key != "return" && key != "purgers" {
+                let known = [format!("backend.NAME.{key}`"), format!("backend.NAME.probe.{key}`")];
+                assert!(key == "probe" || known.iter().any(|k| reference.contains(k)), "{key}");
+                keys += 1;
+            }
         }
     }
-    assert!(compiled > 60, "{compiled}");
+    assert!(keys > 8, "{keys}");
+}
+
+#[test]
+fn a_subroutine_that_ends_the_request_is_written_as_the_guide_says() {
+    let row = rows("The language").into_iter().find(|row| row[1].contains("fn guard(req)")).expect("the guide has it");
+    let code = spans(&row[1]);
+    let text = format!("{}\nfn recv(req) {{\n{}\n}}", code[0], code[1]);
+    let policy = Policy::compile("guide.rhai", &text, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(policy.call(Hook::Recv, scene()).1, Ok(Action::Pass));
+    assert_eq!(policy.call(Hook::Recv, Box::default()).1, Ok(Action::Default));
 }

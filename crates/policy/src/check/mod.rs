@@ -5,6 +5,7 @@ mod calls;
 mod chain;
 mod flow;
 mod names;
+mod vcl;
 mod walk;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -89,6 +90,12 @@ impl Check<'_> {
             Ok(ast) => ast,
             Err(e) => {
                 self.report(&file, e.position(), parse_message(&e), None);
+                for (line, column, help) in vcl::found(&file.text) {
+                    let message = "this is VCL".to_owned();
+                    self.list.push(
+                        Diagnostic::at(&file.name, &file.text, line, column, message).help(Some(help.to_owned())),
+                    );
+                }
                 return Parsed { file, ast: None, imports: Vec::new() };
             }
         };

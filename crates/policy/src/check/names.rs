@@ -23,8 +23,20 @@ impl Walker<'_> {
             return Type::Any;
         }
         let (message, help) = self.unknown_variable(name);
-        self.report(at, message, help);
+        self.report(at, message, self.field_with_a_dash(name, at).or(help));
         Type::Any
+    }
+
+    /// To Rhai `req.http.X-Name` is a subtraction: what was meant, when it stands there like that.
+    fn field_with_a_dash(&self, name: &str, at: Position) -> Option<String> {
+        let line = self.parsed.file.text.lines().nth(at.line()?.checked_sub(1)?)?;
+        let before: String = line.chars().take(at.position()?.checked_sub(1)?).collect();
+        let field = before.strip_suffix('-')?;
+        let whole = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        let (object, first) = field.rsplit(whole).next()?.split_once(".http.")?;
+        let dashed = format!("{first}-{name}").to_ascii_lowercase();
+        let plain = dashed.replace('-', "_");
+        Some(format!("a field with a dash is `{object}.http[\"{dashed}\"]` or `{object}.http.{plain}`"))
     }
 
     /// The constants of the file.

@@ -5,6 +5,7 @@ use super::{Obj, get_dynamic};
 use crate::fault::{FaultKind, HostError};
 use crate::scene::{ObjectVars, Scene};
 use rhai::{Dynamic, Engine};
+use std::sync::LazyLock;
 
 fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
     s.obj
@@ -12,8 +13,12 @@ fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
         .ok_or_else(|| HostError::new(FaultKind::Value, "there is no object here: this response is not from the cache"))
 }
 
+/// What `deliver` sees of a response that no object was made of: a pass, a page made here. VCL has an object for these, too,
+/// which nobody else will ever get.
+static NO_OBJECT: LazyLock<ObjectVars> = LazyLock::new(|| ObjectVars { uncacheable: true, ..ObjectVars::default() });
+
 fn var(e: &mut Engine, name: &'static str, f: fn(&ObjectVars) -> Dynamic) {
-    get_dynamic::<Obj>(e, name, move |s| object(s).map(f));
+    get_dynamic::<Obj>(e, name, move |s| Ok(f(s.obj.as_ref().unwrap_or_else(|| &NO_OBJECT))));
 }
 
 /// Gives scripts `obj`.

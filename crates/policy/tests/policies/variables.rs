@@ -239,3 +239,12 @@ fn a_rate_holds_across_threads_and_policies_and_follows_the_clock_of_the_host() 
     assert_eq!(passed, 5);
     assert_eq!([1, 1, 3, 3, 3].map(|second| ask(&policies[0], second)), [true, false, true, true, false]);
 }
+
+#[test]
+fn a_response_without_an_object_counts_as_never_delivered_and_not_stored() {
+    let text = "fn deliver(req, resp) { resp.http[\"x\"] = `${obj.hits} ${obj.uncacheable} ${obj.ttl} ${obj.age}`; }";
+    let policy = Policy::compile("p", text, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
+    let (scene, result) = policy.call(Hook::Deliver, Box::default());
+    assert_eq!(result, Ok(Action::Default));
+    assert_eq!(scene.resp.headers.get("x"), Some(&b"0 true 0.000 0.000"[..]));
+}
