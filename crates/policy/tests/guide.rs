@@ -39,6 +39,7 @@ param.transit_buffer param.uncacheable_ttl";
 fn rows(section: &str) -> Vec<Vec<String>> {
     let text = GUIDE.split(&format!("\n## {section}\n")).nth(1).expect("the guide has the section");
     let text = text.split("\n## ").next().unwrap_or(text);
+    let text = text.split("\n### ").next().unwrap_or(text);
     let cells = |line: &str| {
         let line = line.replace("\\|", "\u{1}");
         line.trim_matches('|').split('|').map(|c| c.trim().replace('\u{1}', "|")).collect::<Vec<_>>()

@@ -47,6 +47,10 @@ impl Walker<'_> {
 
     fn unknown_function(&mut self, name: &str, at: Position, own: &[(String, usize)]) {
         let message = format!("there is no function `{name}`");
+        if let Some(help) = super::vcl::function(name) {
+            self.report(at, message, Some(help.to_owned()));
+            return;
+        }
         if let Some(f) = FUNCTIONS.iter().find(|f| f.name == name) {
             let help = match f.on {
                 On::Module(m) => format!("it is in a module: `{m}::{name}`"),

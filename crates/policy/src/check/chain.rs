@@ -196,7 +196,8 @@ impl Walker<'_> {
             None if RHAI.contains(&name) => rhai_type(base, name),
             None => {
                 let methods = FUNCTIONS.iter().filter(|f| matches!(f.on, On::Type(_))).map(|f| f.name);
-                let help = did_you_mean(name, methods.chain(RHAI.iter().copied()));
+                let help = super::vcl::function(name).map(str::to_owned);
+                let help = help.or_else(|| did_you_mean(name, methods.chain(RHAI.iter().copied())));
                 self.report(at, format!("there is no method `{name}`"), help);
                 Type::Any
             }

@@ -34,6 +34,24 @@ const WITHIN: [(&str, &str); 9] = [
 /// Units of VCL's durations.
 const UNITS: [&str; 7] = ["ms", "s", "m", "h", "d", "w", "y"];
 
+/// Functions of VCL and its modules that have another name here, or none.
+const FUNCTIONS: [(&str, &str); 9] = [
+    ("regsub", "`regsub(a, \"re\", \"x\")` is `a.replace_re(\"re\", \"x\")`"),
+    ("regsuball", "`regsuball(a, \"re\", \"x\")` is `a.replace_all_re(\"re\", \"x\")`"),
+    ("unset", "`unset req.http.X-A;` is `req.http.remove(\"x-a\");`"),
+    ("hash_data", "`hash_data(x);` is `key.add(x);` in the hook `hash`"),
+    ("synthetic", "`synthetic(x);` is `resp.body = x;` in `synth`, `beresp.body = x;` in `backend_error`"),
+    ("querysort", "`std.querysort(x)` is `query::sort(x)`"),
+    ("add_backend", "directors and their backends are in copal.toml: `[director.NAME]`"),
+    ("get_string", "`req.cookie` is the header itself: there is nothing to write back"),
+    ("backend", "a director is named: `req.backend = director(\"name\");`"),
+];
+
+/// What to write instead of that function of VCL.
+pub(super) fn function(name: &str) -> Option<&'static str> {
+    FUNCTIONS.iter().find(|(vcl, _)| *vcl == name).map(|(_, help)| *help)
+}
+
 /// The lines of the text that are VCL: line and column from 1, and what to write instead.
 pub(super) fn found(text: &str) -> Vec<(usize, usize, &'static str)> {
     let mut all = Vec::new();
