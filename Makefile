@@ -73,6 +73,6 @@ fuzz: ## feed every parser with mutated bytes, minutes each (needs nightly Rust 
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 -rss_limit_mb=3000 -dict=fuzz/http.dict -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
-compare: ## the same exchanges through Copal and an installed varnishd; writes docs/varnish-differences.md
+compare: ## the same exchanges and policies through Copal and an installed varnishd; writes docs/varnish-*.md
 	@command -v varnishd >/dev/null || { echo "varnishd is missing: sudo apt-get install varnish"; exit 1; }
 	$(CARGO) test --test e2e -- --ignored --nocapture compare

@@ -13,7 +13,10 @@ fn pages() -> Vec<PathBuf> {
 /// The blocks of TOML; those of policy cases say `config` and run there.
 fn blocks(text: &str) -> Vec<String> {
     let parts = text.split("\n```toml\n").skip(1);
-    parts.map(|part| part.split("\n```").next().unwrap_or_default().to_owned()).collect()
+    let whole = parts.map(|part| part.split("\n```").next().unwrap_or_default());
+    // Files that have to be there before the configuration is accepted.
+    let files = [", secret_file = \"/etc/copal/route.secret\"", "file = \"site.rhai\""];
+    whole.map(|block| files.iter().fold(block.to_owned(), |block, file| block.replace(file, ""))).collect()
 }
 
 /// The block as files: what speaks of a probe is a line of a backend, and backends that are named are somewhere.

@@ -66,7 +66,7 @@ fn golden() {
         (
             recv,
             "req.backend = req.vars[\"app\"].backend();",
-            "2:36 there is no method `backend` (a director is named: `req.backend = director(\"name\");`)",
+            "2:35 there is no method `backend` (a director is named: `req.backend = director(\"name\");`)",
         ),
         (recv, "req.restarts = 1;", "2:9 `req.restarts` can only be read"),
         (recv, "req = 5;", "2:5 `req` cannot be assigned to"),

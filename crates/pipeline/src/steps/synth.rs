@@ -63,7 +63,9 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, page: Page) -> Step {
         }
     }
     let scene = txn.scene_mut();
-    if scene.resp_vars.body.is_some() && !scene.resp.headers.contains("content-type") {
+    // An empty body is of no type.
+    let has_content = scene.resp_vars.body.as_ref().is_some_and(|body| !body.is_empty());
+    if has_content && !scene.resp.headers.contains("content-type") {
         let _valid = scene.resp.headers.set("Content-Type", "text/plain; charset=utf-8");
     }
     // Says nothing but deliver; what it does is the plain page, where nobody has made one.
