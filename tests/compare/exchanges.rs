@@ -3,17 +3,13 @@
 //! `make compare` runs it where varnishd is installed and writes docs/varnish-differences.md. It fails when the two differ in
 //! a case that the table says they agree in, or the other way round: so the table's judgements are about what was seen.
 
-mod cases;
-mod play;
-mod varnish;
-
+use super::cases::{CASES, Right};
+use super::play::{self, play};
+use super::varnish::Varnish;
 use crate::wire::COPAL;
-use cases::{CASES, Right};
 use copal_testkit::Proxy;
-use play::play;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-pub(crate) use varnish::Varnish;
 
 #[test]
 #[ignore = "needs varnishd; `make compare` runs it"]
@@ -25,7 +21,7 @@ fn copal_and_varnish_differ_only_where_the_table_says() {
         CASES.iter().enumerate().map(|(i, case)| play(case, i, &origin, copal.addr())).collect();
     drop(origin);
     let origin = play::origin();
-    let varnish = Varnish::start(origin.addr());
+    let varnish = Varnish::with_default_vcl(origin.addr());
     let seen_varnish: Vec<String> =
         CASES.iter().enumerate().map(|(i, case)| play(case, i, &origin, varnish.addr())).collect();
     let table = table(&seen_copal, &seen_varnish, &varnish.version());

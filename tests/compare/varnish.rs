@@ -1,4 +1,4 @@
-//! A varnishd with its default VCL in front of an origin.
+//! A varnishd in front of origins.
 
 use copal_testkit::{TempDir, wait};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,24 +9,31 @@ use std::time::Duration;
 pub(crate) struct Varnish {
     child: Child,
     addr: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Varnish {
-    pub(crate) fn start(origin: SocketAddr) -> Varnish {
+    /// Without a VCL but for where the origin is.
+    pub(crate) fn with_default_vcl(origin: SocketAddr) -> Varnish {
         Varnish::start_with(origin, "malloc,64m")
     }
 
-    /// With that storage.
+    /// The same with that storage.
     pub(crate) fn start_with(origin: SocketAddr, storage: &str) -> Varnish {
-        let dir = TempDir::new();
-        let vcl =
+        let backend =
             format!("vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\n", origin.ip(), origin.port());
-        let vcl = dir.write("default.vcl", &vcl);
+        Varnish::start(&backend, storage, &[])
+    }
+
+    /// With that VCL, that storage and those arguments more.
+    pub(super) fn start(vcl: &str, storage: &str, more: &[&str]) -> Varnish {
+        let dir = TempDir::new();
+        let vcl = dir.write("default.vcl", vcl);
         // varnishd does not tell the port that it got for 0, so one is taken that was free a moment ago.
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new("varnishd")
             .args(["-F", "-s", storage, "-a", &addr.to_string()])
+            .args(more)
             .arg("-n")
             .arg(dir.join("work"))
             .arg("-f")
@@ -35,8 +42,12 @@ impl Varnish {
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn();
-        let varnish = Varnish { child: child.expect("varnishd is installed"), addr, _dir: dir };
-        wait::until(Duration::from_secs(60), "varnishd to listen", || TcpStream::connect(addr).is_ok());
+        let mut varnish = Varnish { child: child.expect("varnishd is installed"), addr, dir };
+        wait::until(Duration::from_secs(60), "varnishd to listen", || {
+            let ended = varnish.child.try_wait().unwrap();
+            assert!(ended.is_none(), "varnishd does not take the VCL; it has said why");
+            TcpStream::connect(addr).is_ok()
+        });
         varnish
     }
 
@@ -49,8 +60,19 @@ impl Varnish {
         self.child.id()
     }
 
+    /// A command for its command line.
+    pub(super) fn say(&self, words: &[&str]) {
+        let out = Command::new("varnishadm").arg("-n").arg(self.dir.join("work")).args(words).output().unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stdout));
+    }
+
     /// "Varnish 7.1.1".
     pub(crate) fn version(&self) -> String {
+        Varnish::installed()
+    }
+
+    /// The same of the one that would be started.
+    pub(super) fn installed() -> String {
         let out = Command::new("varnishd").arg("-V").output().unwrap();
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         let number = text.split_once("varnish-").map_or("", |(_, rest)| rest.split_whitespace().next().unwrap_or(""));
