@@ -280,6 +280,28 @@ fn a_ban_made_while_it_was_written_is_in_the_file() {
 }
 
 #[test]
+fn a_ban_of_the_new_process_is_not_taken_for_one_of_the_old_with_its_number() {
+    let before = store();
+    put(&before, "/a", b"x", ttl(100));
+    let mut file = Vec::new();
+    let mut saving = before.save(SETTINGS, false, NOW, &mut file).expect("memory");
+    // Checked against a ban that the snapshot's preamble does not know.
+    before.ban("obj.status == 999".parse().expect("a ban"), at(1)).expect("room");
+    assert!(find(&before, "/a", at(1)).is_some());
+    while saving.step(&mut file).expect("memory") {}
+    saving.finish(&mut file).expect("memory");
+    let (reader, preamble) = SnapshotReader::begin(&file[..]).expect("whole");
+    let after = Store::revived(options(SIZE), &preamble);
+    // The first ban of the new process has the number that the other had.
+    after.ban("obj.age > 1s".parse().expect("a ban"), at(10)).expect("room");
+    let loading = after.loading(&preamble);
+    loading.verify(reader, &|| false).expect("whole");
+    let loaded = loading.load(SnapshotReader::begin(&file[..]).expect("whole").0, &|| at(11), &|| false);
+    assert_eq!(loaded.expect("whole").objects, 1);
+    assert!(find(&after, "/a", at(11)).is_none(), "it is banned");
+}
+
+#[test]
 fn the_journal_brings_what_was_purged_after_it_and_its_torn_end_refuses_all() {
     let before = store();
     put(&before, "/a", b"x", ttl(100));
