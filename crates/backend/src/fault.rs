@@ -294,6 +294,10 @@ mod tests {
             FaultKind::Unresolved => (Blame::Origin, 502, &[(Resolve, "dns_error")]),
             FaultKind::Refused => (Blame::Origin, 502, &[(Connect, "connection_refused")]),
             FaultKind::Unroutable => (Blame::Origin, 502, &[(Connect, "destination_ip_unroutable")]),
+            FaultKind::Tls(TlsFault::Alert) => (Blame::Origin, 502, &[(Tls, "tls_alert_received")]),
+            FaultKind::Tls(TlsFault::Protocol) => (Blame::Origin, 502, &[(Tls, "tls_protocol_error")]),
+            FaultKind::Tls(_) => (Blame::Origin, 502, &[(Tls, "tls_certificate_error")]),
+            FaultKind::Http2 => (Blame::Origin, 502, &[(Head, "http_protocol_error"), (Body, "http_protocol_error")]),
             FaultKind::Timeout => (
                 Blame::Origin,
                 504,
@@ -333,7 +337,7 @@ mod tests {
         }
     }
 
-    const KINDS: [FaultKind; 22] = [
+    const KINDS: [FaultKind; 30] = [
         FaultKind::NoHealthyBackend,
         FaultKind::UnknownBackend,
         FaultKind::Busy,
@@ -347,6 +351,14 @@ mod tests {
         FaultKind::Protocol(WireError::HeaderCount),
         FaultKind::Protocol(WireError::Chunk),
         FaultKind::Protocol(WireError::TransferEncoding),
+        FaultKind::Tls(TlsFault::Expired),
+        FaultKind::Tls(TlsFault::NotYetValid),
+        FaultKind::Tls(TlsFault::UnknownIssuer),
+        FaultKind::Tls(TlsFault::NameMismatch),
+        FaultKind::Tls(TlsFault::Certificate),
+        FaultKind::Tls(TlsFault::Alert),
+        FaultKind::Tls(TlsFault::Protocol),
+        FaultKind::Http2,
         FaultKind::Upgrade,
         FaultKind::TooManyInterim,
         FaultKind::ShortBody,

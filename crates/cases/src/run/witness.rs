@@ -119,6 +119,8 @@ impl Told {
             | Event::Judged { .. }
             | Event::Waited { .. }
             | Event::Forwarded { .. }
+            | Event::Elsewhere { .. }
+            | Event::NotElsewhere { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
             | Event::Lifetime(_)

@@ -73,7 +73,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::GET, "/stats") => json(StatusCode::OK, &api.stats()),
         (&Method::GET, "/backends") => json(StatusCode::OK, &api.core.backends.rows()),
         (&Method::GET, "/listeners") => json(StatusCode::OK, &api.house.names()),
-        (&Method::GET, "/policy/faults") => json(StatusCode::OK, &api.core.policy.load().faults()),
+        (&Method::GET, "/policy/faults") => json(StatusCode::OK, &faults(api)),
         (&Method::GET, "/directors") => json(StatusCode::OK, &api.core.backends.director_rows()),
         (&Method::POST, "/purge") => purge(api, query),
         (&Method::POST, "/explain") => match super::explain::explain(&api.worker, &api.house, query).await {
@@ -107,16 +107,21 @@ pub(super) fn metrics(api: &Arc<Api>, request: &Request<Incoming>) -> Response {
     }
     let mut text = copal_observe::prometheus::render(api.stats());
     let end = text.rfind("# EOF").unwrap_or(text.len());
-    text.insert_str(end, &policy_faults(&api.core.policy.load()));
+    text.insert_str(end, &policy_faults(&faults(api)));
     respond(StatusCode::OK, copal_observe::prometheus::CONTENT_TYPE, text)
 }
 
-/// The faults of the policy in force, by line: a family of its own, since its labels come from the policy.
-fn policy_faults(policy: &copal_policy::Policy) -> String {
+/// The faults of the policies in force, by line.
+fn faults(api: &Api) -> Vec<copal_policy::FaultCount> {
+    api.core.policies.load().all().flat_map(|policy| policy.faults()).collect()
+}
+
+/// As metrics: a family of its own, since its labels come from the policies.
+fn policy_faults(faults: &[copal_policy::FaultCount]) -> String {
     let mut out = String::new();
-    for fault in policy.faults() {
+    for fault in faults {
         if out.is_empty() {
-            out.push_str("# HELP copal_policy_fault_lines Faults of the policy in force, by line.\n");
+            out.push_str("# HELP copal_policy_fault_lines Faults of the policies in force, by line.\n");
             out.push_str("# TYPE copal_policy_fault_lines counter\n");
         }
         let file = fault.file.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
