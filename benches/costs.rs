@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 /// The hooks of a site as the guide has it, one for each step of a hit.
-pub const SITE: &str = r#"
+pub(crate) const SITE: &str = r#"
 fn recv(req) {
     if !req.is_get_or_head() || req.cookie.has("sessionid") { return pass(); }
     req.http.remove("cookie");
@@ -30,17 +30,17 @@ fn deliver(req, resp) {
 "#;
 
 /// A hook that only decides, and one that does not even do that.
-pub const EMPTY: &str = "fn hit(req, obj) { deliver() }\nfn deliver(req, resp) { }\n";
+pub(crate) const EMPTY: &str = "fn hit(req, obj) { deliver() }\nfn deliver(req, resp) { }\n";
 /// None of these runs on a hit.
 const ELSEWHERE: &str = "fn backend_error(bereq, beresp) { beresp.http.x = \"1\"; }\nfn miss(req) { return pass(); }\n";
 
 /// Compiles a policy; with `interpret` for the interpreter alone.
-pub fn policy(source: &str, interpret: bool) -> Arc<Policy> {
+pub(crate) fn policy(source: &str, interpret: bool) -> Arc<Policy> {
     Policy::compile("bench", source, Arc::new(Environment { interpret, ..Environment::default() })).expect("a policy")
 }
 
 /// A request and a hit for it.
-pub fn scene() -> Box<Scene> {
+pub(crate) fn scene() -> Box<Scene> {
     let mut s = Box::<Scene>::default();
     s.req = RequestHead::get(
         "/news/2026/11/a-page?b=2&utm_source=x&a=1",
@@ -61,7 +61,7 @@ pub fn scene() -> Box<Scene> {
 }
 
 /// Calls hooks on a scene that is as new each time.
-pub struct Player {
+pub(crate) struct Player {
     fresh: Box<Scene>,
     /// Moved into each call and back, as the pipeline does.
     scene: Option<Box<Scene>>,
@@ -69,12 +69,12 @@ pub struct Player {
 
 impl Player {
     /// With a request and a hit.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Player { fresh: scene(), scene: Some(scene()) }
     }
 
     /// Runs the hooks, one after the other.
-    pub fn play(&mut self, policy: &Arc<Policy>, hooks: &[Hook]) {
+    pub(crate) fn play(&mut self, policy: &Arc<Policy>, hooks: &[Hook]) {
         let mut scene = self.scene.take().unwrap_or_default();
         scene.req.clone_from(&self.fresh.req);
         scene.resp.clone_from(&self.fresh.resp);
@@ -90,7 +90,7 @@ impl Player {
 
 /// Callgrind writes down what it has counted when this returns.
 #[inline(never)]
-pub fn costs_mark(step: usize) {
+pub(crate) fn costs_mark(step: usize) {
     black_box(step);
 }
 
@@ -110,10 +110,10 @@ fn count(name: &str, mut once: impl FnMut()) {
 }
 
 /// The hooks of a hit.
-pub const FOUR: [Hook; 4] = [Hook::Recv, Hook::Hash, Hook::Hit, Hook::Deliver];
+pub(crate) const FOUR: [Hook; 4] = [Hook::Recv, Hook::Hash, Hook::Hit, Hook::Deliver];
 
 /// Counts all. The xtask `costs` knows these names.
-pub fn run() {
+pub(crate) fn run() {
     let (native, interpreted) = (policy(SITE, false), policy(SITE, true));
     let (empty, empty_interpreted) = (policy(EMPTY, false), policy(EMPTY, true));
     assert!(FOUR.iter().all(|hook| native.native().has(*hook)), "the site's hooks run natively");
