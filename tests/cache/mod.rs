@@ -16,7 +16,6 @@ mod grace;
 mod head_updates;
 mod herd;
 mod listeners;
-mod origins;
 mod partial;
 mod policy;
 mod post;
