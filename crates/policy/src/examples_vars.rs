@@ -75,6 +75,7 @@ pub const VARIABLES: &[Example] = &[
     ex("bereq.xid", "bereq.xid", "r-1"),
     ex("bereq.connect_timeout", "bereq.connect_timeout = duration(\"500ms\"); bereq.connect_timeout", "0.500"),
     ex("bereq.first_byte_timeout", "bereq.first_byte_timeout = duration(\"5s\"); bereq.first_byte_timeout", "5.000"),
+    ex("bereq.shadow", "bereq.shadow = backend(\"app1\"); bereq.shadow == \"app1\"", "true"),
     ex("bereq.total_timeout", "bereq.total_timeout = duration(\"1m\"); bereq.total_timeout", "60.000"),
     ex("bereq.between_bytes_timeout", "bereq.between_bytes_timeout ?? \"as configured\"", "as configured"),
 
