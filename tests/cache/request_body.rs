@@ -59,7 +59,7 @@ fn what_is_asked_by_a_body_is_cached_by_it() {
 #[test]
 fn a_kept_body_is_sent_again_after_a_retry_and_after_a_restart() {
     let origin = origin();
-    let proxy = builder(&origin, "").policy(KEEP).start();
+    let proxy = builder(&origin, "[retry]\nbody_size = \"0B\"").policy(KEEP).start();
     let mut client = proxy.client();
     let kept = client.request("POST", "/flaky", &[("X-Keep", "1")], b"again");
     assert_eq!((kept.status, kept.text().as_str()), (200, "POST again"));

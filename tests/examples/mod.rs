@@ -37,8 +37,8 @@ mod soft_purge_on_publish;
 mod stale_on_error_per_path;
 mod static_404;
 mod static_assets;
-mod wagtail;
 mod storages;
+mod wagtail;
 mod wordpress;
 mod wordpress_purge;
 

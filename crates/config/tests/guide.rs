@@ -15,8 +15,14 @@ fn blocks(text: &str) -> Vec<String> {
     let parts = text.split("\n```toml\n").skip(1);
     let whole = parts.map(|part| part.split("\n```").next().unwrap_or_default());
     // Files that have to be there before the configuration is accepted.
-    let files = [", secret_file = \"/etc/copal/route.secret\"", "file = \"site.rhai\""];
-    whole.map(|block| files.iter().fold(block.to_owned(), |block, file| block.replace(file, ""))).collect()
+    let files = [
+        ", secret_file = \"/etc/copal/route.secret\"",
+        "file = \"site.rhai\"",
+        ", ca_file = \"/etc/copal/ca.pem\"",
+        ", client_cert = \"/etc/copal/copal.pem\", client_key = \"/etc/copal/copal.key\"",
+    ];
+    let without = |block: &str| files.iter().fold(block.to_owned(), |block, file| block.replace(file, ""));
+    whole.map(|block| without(block).replace("/var/lib/copal/", "")).collect()
 }
 
 /// The block as files: what speaks of a probe is a line of a backend, and backends that are named are somewhere.
@@ -25,10 +31,14 @@ fn files(block: &str) -> Vec<String> {
     if block.lines().all(|line| line.starts_with("probe = ")) {
         return block.lines().map(|line| backend("app1") + line).collect();
     }
-    let missing = ["app1", "app2", "old", "new"]
+    let missing = ["app1", "app2", "old", "new", "next"]
         .into_iter()
         .filter(|name| block.contains(&format!("\"{name}\"")) && !block.contains(&format!("[backend.{name}]")));
-    vec![format!("{block}\n{}", missing.map(backend).collect::<String>())]
+    let mut file = format!("{block}\n{}", missing.map(backend).collect::<String>());
+    if !file.contains("[backend.") {
+        file.push_str(&backend("app1"));
+    }
+    vec![file]
 }
 
 #[test]

@@ -197,9 +197,9 @@ const COUNTERS: &[Column] = &[
     ("backend_requests", "Requests sent to the backend.", |row| row.requests as f64),
     ("backend_ejections", "How often the backend was ejected for failing requests.", |row| row.ejections as f64),
     ("backend_failures", "Requests that the backend failed.", |row| row.failures as f64),
-    ("backend_connections_opened", "Connections opened to the backend.", |row| row.connections_opened as f64),
+    ("backend_opened_connections", "Connections opened to the backend.", |row| row.connections_opened as f64),
     (
-        "backend_connections_reused",
+        "backend_reused_connections",
         "Requests that went over a connection to the backend that was open already.",
         |row| row.connections_reused as f64,
     ),

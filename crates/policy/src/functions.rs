@@ -243,8 +243,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 10] =
-    ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge", "storage"];
+pub const MODULES: [&str; 10] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge", "storage"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

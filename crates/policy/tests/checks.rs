@@ -188,6 +188,17 @@ fn lines() -> Vec<Line> {
             "std::file(\"lists/bots\").contains(\"x\"); ()",
             "2:15 cannot read \"lists/bots\" (a policy that is not in a file has no folder to read from)",
         ),
+        (
+            recv,
+            "return policy(\"shoop\");",
+            "2:19 the configuration has no policy \"shoop\" (write `shoop = \"FILE.rhai\"` under `[policy.named]`)",
+        ),
+        (
+            recv,
+            "storage::is_happy(\"imagez\"); ()",
+            "2:23 the configuration has no storage \"imagez\" (write `[store.imagez]` and its `size` into the configuration)",
+        ),
+        (recv, "std::file_exists(req.url); ()", "2:10 `std::file_exists` takes a literal path: it looks at load"),
         (recv, "std::file(req.url); ()", "2:10 `std::file` takes a literal path: the file is read at load"),
         (
             recv,

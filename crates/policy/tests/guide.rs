@@ -159,8 +159,10 @@ fn the_code_of_the_guide_runs() {
         ..Environment::default()
     });
     let mut ran = 0;
-    let tables = ["The language", "Construct by construct", "Every function of the VMODs"];
-    for row in tables.into_iter().flat_map(rows) {
+    let run = ["The language", "Construct by construct"].into_iter().flat_map(rows).map(|row| (row, true));
+    // What the functions of the VMODs are given is not in every request.
+    let compiled = rows("Every function of the VMODs").into_iter().map(|row| (row, false));
+    for (row, runs) in run.chain(compiled) {
         let [_, code, hook] = row.as_slice() else { panic!("{row:?}") };
         let Some(hook) = Hook::by_name(hook) else {
             assert_eq!(hook, "–", "{row:?}");
@@ -171,7 +173,9 @@ fn the_code_of_the_guide_runs() {
         for code in spans(code).into_iter().filter(|c| c.ends_with([';', '}'])) {
             let text = format!("fn {}({}) {{\n{code}\n}}", hook.name(), hook.row().params.join(", "));
             let policy = Policy::compile("guide.rhai", &text, Arc::clone(&env)).unwrap_or_else(|e| panic!("{e}"));
-            policy.call(hook, scene()).1.unwrap_or_else(|e| panic!("{code}\n{e}"));
+            if runs {
+                policy.call(hook, scene()).1.unwrap_or_else(|e| panic!("{code}\n{e}"));
+            }
             here += 1;
         }
         assert!(here > 0, "no code for {hook:?}: {row:?}");

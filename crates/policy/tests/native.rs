@@ -612,8 +612,9 @@ fn what_is_not_known_stays_with_the_interpreter() {
 fn the_hooks_of_the_examples_run_natively_but_for_these() {
     let world = Environment {
         acls: ["editors", "purgers", "staff"].map(|n| (n.to_owned(), Acl::parse(["10.0.0.0/8"]).expect("acl"))).into(),
-        backends: ["app", "api", "canary"].map(str::to_owned).into(),
-        directors: ["app", "visitors"].map(str::to_owned).into(),
+        backends: ["app", "api", "canary", "web", "media"].map(str::to_owned).into(),
+        directors: ["app", "visitors", "web"].map(str::to_owned).into(),
+        storages: ["main", "images"].map(str::to_owned).into(),
         ..Environment::default()
     };
     let world = Arc::new(world);
@@ -632,9 +633,13 @@ fn the_hooks_of_the_examples_run_natively_but_for_these() {
     }
     let known = [
         "21-ban recv: 6:13 `ban(…)` with these arguments",
+        "27-storages backend_response: 5:47 `storage::is_happy(…)`",
         "34-ab-test recv: 6:78 the method `unix` of this, or with these arguments",
         "35-rate-limit synth: 17:70 the method `seconds` of this, or with these arguments",
         "47-api-authorization recv: 6:23 `jwt::verify(…)`",
+        "48-soft-purge-on-publish recv: 7:27 `tags::soft_purge(…)`",
+        "50-production-site recv: 37:61 a text with such a value in it",
+        "50-production-site backend_response: 69:26 such an assignment",
     ];
     assert_eq!(interpreted, known);
     assert!(native > 60, "{native}");

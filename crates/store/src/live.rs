@@ -18,10 +18,6 @@ use std::collections::VecDeque;
 /// 32 bytes of bookkeeping per 64 KiB, and a write to a client is worth its system call.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What a piece in a window counts beyond its bytes: an origin that sends one byte at a time must not cost forty times the
-/// window.
-const PIECE_BYTES: u64 = 64;
-
 #[derive(Debug)]
 pub(crate) struct Live {
     state: Mutex<State>,
@@ -115,8 +111,7 @@ impl Live {
             Some(limit) => {
                 let Some(slowest) = s.slowest() else { return Offer::NoReaders };
                 let ahead = s.len - slowest.min(s.len);
-                let pieces_full = s.chunks.len() as u64 * PIECE_BYTES >= limit.max(CHUNK_BYTES as u64);
-                if pieces_full || ahead > 0 && ahead + data.len() as u64 > limit {
+                if ahead > 0 && ahead + data.len() as u64 > limit {
                     return Offer::Wait;
                 }
                 let at = s.len;
@@ -280,8 +275,7 @@ impl State {
             None => 0,
             Some((at, _)) => self.len - self.tail.len() as u64 - at,
         };
-        let pieces = if self.window.is_some() { self.chunks.len() as u64 * PIECE_BYTES } else { 0 };
-        let held = in_chunks + pieces + self.tail.capacity() as u64;
+        let held = in_chunks + self.tail.capacity() as u64;
         body.set_charge(held);
         let in_flight = if self.end.is_none() { held } else { 0 };
         body.ledger().adjust_in_flight(self.in_flight, in_flight);

@@ -201,8 +201,10 @@ impl Tags {
         let from = holders.slots.len().saturating_sub(max);
         let slots = holders.slots.split_off(from);
         let s = locked(&self.state);
-        holders.tags.retain(|(id, serial)| s.tags[*id as usize].as_ref().is_some_and(|tag| tag.serial == *serial));
-        let object = |slot: &u32| s.slots[*slot as usize].as_ref().and_then(Weak::upgrade);
+        // Meanwhile tags and objects may have left, and the tables shrunk.
+        let tag = |id: u32| s.tags.get(id as usize).and_then(Option::as_ref);
+        holders.tags.retain(|(id, serial)| tag(*id).is_some_and(|tag| tag.serial == *serial));
+        let object = |slot: &u32| s.slots.get(*slot as usize)?.as_ref().and_then(Weak::upgrade);
         let carries = |o: &Arc<Object>| o.tag_ids().any(|id| holders.tags.iter().any(|(tag, _)| *tag == id));
         Some(slots.iter().filter_map(object).filter(carries).collect())
     }

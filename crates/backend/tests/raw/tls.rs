@@ -106,7 +106,10 @@ async fn who_is_not_believed_gets_no_request_and_the_fault_says_why() {
         assert_eq!((fault.status(), fault.code(), fault.retry_safe), (502, "tls_certificate_error", true));
         assert!(fault.to_string().starts_with(&format!("app: {words}")), "{fault}");
         assert!(fault.is_origins());
-        assert_eq!(origin.row().faults.iter().map(|fault| (fault.phase, fault.count)).collect::<Vec<_>>(), [("tls", 1)]);
+        assert_eq!(
+            origin.row().faults.iter().map(|fault| (fault.phase, fault.count)).collect::<Vec<_>>(),
+            [("tls", 1)]
+        );
         // The same, when its owner wants no check.
         let unchecked = TlsOptions { verify: false, ..TlsOptions::default() };
         let address = origin.options().address.clone();

@@ -17,8 +17,13 @@ pub(crate) fn object(s: &Scene) -> Result<&ObjectVars, HostError> {
 /// which nobody else will ever get.
 static NO_OBJECT: LazyLock<ObjectVars> = LazyLock::new(|| ObjectVars { uncacheable: true, ..ObjectVars::default() });
 
+/// The object, or what stands for one.
+pub(crate) fn variables(s: &Scene) -> &ObjectVars {
+    s.obj.as_ref().unwrap_or_else(|| &NO_OBJECT)
+}
+
 fn var(e: &mut Engine, name: &'static str, f: fn(&ObjectVars) -> Dynamic) {
-    get_dynamic::<Obj>(e, name, move |s| Ok(f(s.obj.as_ref().unwrap_or_else(|| &NO_OBJECT))));
+    get_dynamic::<Obj>(e, name, move |s| Ok(f(variables(s))));
 }
 
 /// Gives scripts `obj`.

@@ -335,14 +335,17 @@ fn object_property(name: &str, at: At) -> Option<Value> {
     fn read<T: 'static>(at: At, read: fn(&ObjectVars) -> T) -> Give<T> {
         Give::new(move |f| object::object(f.scene).map(read).map_err(|e| at.stop(e)))
     }
+    fn any<T: 'static>(read: fn(&ObjectVars) -> T) -> Give<T> {
+        Give::new(move |f| Ok(read(object::variables(f.scene))))
+    }
     Some(match name {
         "status" => Value::Int(Int::Host(read(at, |o| i64::from(o.head.status)))),
-        "hits" => Value::Int(Int::Host(read(at, |o| i64::try_from(o.hits).unwrap_or(i64::MAX)))),
-        "ttl" => Value::Length(Length::Host(read(at, |o| o.ttl))),
-        "grace" => Value::Length(Length::Host(read(at, |o| o.grace))),
-        "keep" => Value::Length(Length::Host(read(at, |o| o.keep))),
-        "age" => Value::Length(Length::Host(read(at, |o| o.age))),
-        "uncacheable" => Value::Cond(Cond::Host(read(at, |o| o.uncacheable))),
+        "hits" => Value::Int(Int::Host(any(|o| i64::try_from(o.hits).unwrap_or(i64::MAX)))),
+        "ttl" => Value::Length(Length::Host(any(|o| o.ttl))),
+        "grace" => Value::Length(Length::Host(any(|o| o.grace))),
+        "keep" => Value::Length(Length::Host(any(|o| o.keep))),
+        "age" => Value::Length(Length::Host(any(|o| o.age))),
+        "uncacheable" => Value::Cond(Cond::Host(any(|o| o.uncacheable))),
         "reason" => Value::Text(Text::Host(read(at, |o| o.head.reason_phrase().to_owned()))),
         "http" => Value::Headers(Side::Obj),
         _ => return None,
