@@ -1,6 +1,7 @@
 //! `costs`: what hooks, and a hit, cost in instructions, counted by callgrind, against the limits of the project.
 //!
-//! The bench `hit` is built as the tests are (less optimised than a release: what holds here holds there) and run once.
+//! The bench `hit` is built beside the tests, whose dependencies it shares, with more optimisation than these and less than a
+//! release, and run once.
 //! Callgrind writes its count down at each return of `costs_mark`, three times for each line: the difference of the last
 //! two, by the rounds that the last has more, is the cost of one.
 
@@ -9,30 +10,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// A line, the line whose cost is taken off it, and how many instructions may be left.
-type Gate = (&'static str, Option<&'static str>, u64);
+/// A line, the line whose cost is taken off it, and how many instructions may be left: in a release, and in the build of every
+/// day.
+type Gate = (&'static str, Option<&'static str>, u64, u64);
 
-/// What may cost how much. 300, 16,000 and 36,000 are the limits of the policy language's design for hooks as they run;
-/// those of the interpreter and of the whole hit are fences a little above what they took when they were set. An undefined
-/// hook costs the test of a bit, and a policy whose hooks are elsewhere costs a hit nothing that can be told from noise.
+/// What may cost how much. In a release 300, 16,000 and 36,000 are the limits of the policy language's design for hooks as they
+/// run. The others, and those of the build of every day, are fences a little above what they took when they were set. An
+/// undefined hook costs the test of a bit, and a policy whose hooks are elsewhere costs a hit nothing that can be told from
+/// noise.
 const GATES: &[Gate] = &[
-    ("undefined hook", Some("no hook"), 40),
-    ("hook without statements", Some("no hook"), 40),
-    ("empty hook", Some("no hook"), 300),
-    ("empty hook, interpreted", Some("no hook"), 3_000),
-    ("typical recv", Some("no hook"), 16_000),
-    ("typical recv, interpreted", Some("no hook"), 32_000),
-    ("four hooks", Some("no hook"), 36_000),
-    ("four hooks, interpreted", Some("no hook"), 75_000),
-    ("whole hit, hooks elsewhere", Some("whole hit, built-in policy"), 600),
-    ("whole hit, four hooks", Some("whole hit, built-in policy"), 36_000),
-    ("whole hit, four hooks", None, 60_000),
+    ("undefined hook", Some("no hook"), 40, 100),
+    ("hook without statements", Some("no hook"), 40, 100),
+    ("empty hook", Some("no hook"), 300, 360),
+    ("empty hook, interpreted", Some("no hook"), 3_000, 3_000),
+    ("typical recv", Some("no hook"), 16_000, 16_000),
+    ("typical recv, interpreted", Some("no hook"), 32_000, 32_000),
+    ("four hooks", Some("no hook"), 36_000, 36_000),
+    ("four hooks, interpreted", Some("no hook"), 75_000, 75_000),
+    ("whole hit, hooks elsewhere", Some("whole hit, built-in policy"), 600, 600),
+    ("whole hit, four hooks", Some("whole hit, built-in policy"), 36_000, 36_000),
+    ("whole hit, four hooks", None, 36_000, 60_000),
 ];
 
 /// Counts, prints, and fails when a limit is exceeded. With `release`, of the release build: for the figures in the docs.
 pub(crate) fn run(root: &Path, release: bool) -> ExitCode {
     match counted(root, release) {
-        Ok(costs) => judge(&costs),
+        Ok(costs) => judge(&costs, release),
         Err(why) => {
             eprintln!("costs: {why}");
             ExitCode::FAILURE
@@ -40,13 +43,14 @@ pub(crate) fn run(root: &Path, release: bool) -> ExitCode {
     }
 }
 
-fn judge(costs: &BTreeMap<String, u64>) -> ExitCode {
+fn judge(costs: &BTreeMap<String, u64>, release: bool) -> ExitCode {
     for (name, cost) in costs {
         println!("{cost:>9}  {name}");
     }
     println!();
     let mut code = ExitCode::SUCCESS;
-    for (name, less, limit) in GATES {
+    for (name, less, in_release, every_day) in GATES {
+        let limit = if release { in_release } else { every_day };
         let of = |name: &str| costs.get(name).copied();
         let (Some(cost), Some(base)) = (of(name), less.map_or(Some(0), of)) else {
             println!("costs: nothing was counted for `{name}`");
@@ -121,6 +125,8 @@ fn counted(root: &Path, release: bool) -> Result<BTreeMap<String, u64>, String> 
     let mut build = vec!["build", "--bench", "hit"];
     if release {
         build.push("--release");
+    } else {
+        build.extend(["--config", "profile.dev.opt-level=2"]);
     }
     let program = built(root, &build, "hit")?;
     let (said, counts) = under_callgrind(root, &program, &["--instructions"])?;
