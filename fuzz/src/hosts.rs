@@ -65,6 +65,7 @@ fn written(s: &Scene) -> usize {
 }
 
 /// Runs every hook of the script both ways.
+#[expect(clippy::disallowed_methods, reason = "how long a hook takes is what is looked for")]
 fn run(source: &str, data: &[u8]) {
     let began = Instant::now();
     let reference = match Policy::compile("fuzz.rhai", source, env(true)) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 fn origin() -> Origin {
     let flaky = AtomicUsize::new(0);
     Origin::start(move |seen| {
-        if seen.path == "/flaky" && flaky.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        if seen.path == "/flaky" && flaky.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             return Reply::status(503, "not now");
         }
         Reply::ok(format!("{} {}", seen.method, String::from_utf8_lossy(&seen.body)))

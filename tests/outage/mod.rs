@@ -9,7 +9,8 @@ use origin::{Mode, Process};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Of the probes.

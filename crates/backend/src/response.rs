@@ -9,6 +9,7 @@ use copal_semantics::Headers;
 /// The body of a response. Dropping it before its end closes the connection, or resets the stream.
 pub struct ResponseBody(Kind);
 
+#[expect(clippy::large_enum_variant, reason = "HTTP/1.1 is the usual case, and should cost no allocation more")]
 enum Kind {
     Http1(Http1Body),
     Http2(Box<Http2Body>),

@@ -406,7 +406,7 @@ impl Author<'_> {
                 format!("req.vars[\"a\"] = {};", self.d.pick(&["1", "\"t\"", "()", "req.http.host", "true"]))
             }
             28 => format!("{r}.http.append(\"x-more\", {});", self.maybe()),
-            29 if r == "req" => format!("req.http.x_var = req.vars[\"a\"]; std::log(`${{req.vars[\"a\"]}}`);"),
+            29 if r == "req" => "req.http.x_var = req.vars[\"a\"]; std::log(`${req.vars[\"a\"]}`);".to_owned(),
             29 => format!("{r}.cookie.keep_matching(`^[a-s]`);"),
             30 => {
                 let p = self.p().unwrap_or(r);

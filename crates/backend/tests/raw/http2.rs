@@ -399,7 +399,7 @@ async fn more_requests_than_the_origin_lets_share_a_connection_open_another() {
     until("three connections", || origin.row().connections_opened == 3).await;
     let x = tokio::time::timeout(LONG, method(&pool, &origin, Method::PUT)).await.expect("not held up");
     assert_eq!(x.expect("an answer").head.status, 200);
-    assert!(STREAMS_MAX >= 3);
+    const { assert!(STREAMS_MAX >= 3) };
 }
 
 #[tokio::test]

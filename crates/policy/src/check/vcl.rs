@@ -112,8 +112,7 @@ fn dashed(code: &str) -> Option<usize> {
 fn code_only(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut quote = None;
-    let mut chars = line.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
+    for (at, c) in line.char_indices() {
         match quote {
             Some(q) if c == q => {
                 quote = None;

@@ -275,13 +275,14 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
     response
 }
 
-/// A backend's row as stats show it.
-#[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
+/// A kind of fault as stats show it.
 fn fault_row(fault: FaultCount) -> FaultRow {
     let FaultCount { phase, error, by, count } = fault;
     FaultRow { phase: phase.to_owned(), error: error.to_owned(), by: by.to_owned(), count }
 }
 
+/// A backend's row as stats show it.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of latency fit 53 bits for centuries")]
 pub(crate) fn backend_row(row: OriginRow) -> BackendRow {
     let latency_ms_sum = row.latency_us_sum as f64 / 1000.0;
     let resolved = row.resolved.unwrap_or_default();
