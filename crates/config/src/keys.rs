@@ -149,7 +149,7 @@ pub const KEYS: &[Key] = &[
         "Whether it is written when the process ends in order (SIGTERM, SIGINT), after what ran is finished. `copal snapshot` writes it at any time."),
     key("snapshot.rate", Kind::Size(64 * KIB, TIB), Is("200MiB"), "half of what a cheap solid-state disk does, a gigabyte in five seconds",
         "Bytes a second that writing and loading may take. Give the process manager time: a store of 10 GiB takes 51 s to write at 200MiB."),
-    key("cache.eviction", Kind::Word(EVICTIONS, &[]), Is("lru"), "as good for pages and better where fashions change; docs/decisions/eviction.md has the figures",
+    key("cache.eviction", Kind::Word(EVICTIONS, &[]), Is("lru"), "what is new gets in at once, and is shared while it arrives; docs/decisions/eviction.md has the figures",
         "What goes when room is needed. `lru`: what was not asked for the longest. `tiny_lfu`: what is asked for least often, so that a crawl through pages that nobody else reads does not wash out the others; a large object then hardly gets in where small ones are asked for."),
 
     key("store.*.size", Kind::Size(MIB, 1024 * TIB), Required, "only the owner knows",
