@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Ban(Ban),
     /// Purge by tag (surrogate key).
     Tag(Tag),
-    /// Write the store of a running proxy to its file ([snapshot] file), for a warm restart.
+    /// Write the store of a running proxy to its file (`[snapshot] file`), for a warm restart.
     Snapshot(Snapshot),
     /// Show the counters of a running proxy.
     Stat(Stat),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Of many addresses each new pick begins at another one: in turn, or as priority and weight of a service say (RFC 2782).
-//! One that has not connected is tried last for [`AVOID`]. Literals and sockets cost nothing of all this.
+//! One that has not connected is tried last for ten seconds (`AVOID`). Literals and sockets cost nothing of all this.
 
 use crate::address::Address;
 use crate::connect::interleave;
