@@ -15,6 +15,7 @@ mod explain;
 mod grace;
 mod head_updates;
 mod herd;
+mod http2_origins;
 mod last_line;
 mod listeners;
 mod origins;

@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 pub(crate) struct Failed {
     pub(crate) fault: Fault,
     /// The origin has said, or it is certain, that it has done nothing with the request (RFC 9113 §8.7); or it was lost
-    /// with a kept connection, and asking again does no harm. The client's body is untouched.
+    /// with a kept connection, and asking again does no harm. The client's body is at its beginning.
     pub(crate) again: bool,
 }
 
@@ -78,39 +78,41 @@ pub(crate) async fn ask<B: RequestBody + 'static>(
     };
     let mut talk = Talk { upload: Upload::new(send, body), refused: false, interims: 0, on_interim };
     let outcome = talk.converse(&mut response, body, timeouts, deadline).await;
-    let untouched = !talk.upload.body_taken;
-    let repeatable = untouched && head.method.is_idempotent();
+    let taken = talk.upload.body_taken;
+    // Asked of a request that has failed alone: what is left of the body goes with an answer from where it stands.
+    let is_whole = |body: &mut SendBody<B>| !taken || body.rewind();
+    let is_repeatable = |body: &mut SendBody<B>| head.method.is_idempotent() && is_whole(body);
     let answer = match outcome {
         Ok(answer) => answer,
         Err(Ended::Late(phase, why)) => {
             // The connection may be dead without a word: others should not wait on it too.
             slot.retire();
-            let fault = Fault { retry_safe: repeatable, ..fault(phase, FaultKind::Timeout, why) };
+            let fault = Fault { retry_safe: is_repeatable(body), ..fault(phase, FaultKind::Timeout, why) };
             return Err(Failed { fault, again: false });
         }
         Err(Ended::Kind(phase, kind, why)) => {
-            let fault = Fault { retry_safe: repeatable, ..fault(phase, kind, why) };
+            let fault = Fault { retry_safe: is_repeatable(body), ..fault(phase, kind, why) };
             return Err(Failed { fault, again: false });
         }
         Err(Ended::Stream(e)) => {
             let unprocessed = is_unprocessed(&e);
             let kind = kind(&e);
-            let lost = kind == FaultKind::Closed && slot.reused && repeatable && talk.interims == 0;
-            let retry_safe = untouched && (unprocessed || head.method.is_idempotent());
+            let retry_safe = (unprocessed || head.method.is_idempotent()) && is_whole(body);
+            let lost = kind == FaultKind::Closed && slot.reused && talk.interims == 0;
             if unprocessed || kind == FaultKind::Closed {
                 slot.retire();
             }
             let fault = Fault { retry_safe, ..fault(Phase::Head, kind, e.to_string()) };
-            return Err(Failed { fault, again: untouched && unprocessed || lost });
+            return Err(Failed { fault, again: retry_safe && (unprocessed || lost) });
         }
     };
-    let malformed = |e: WireError| Failed {
-        fault: Fault { retry_safe: repeatable, ..fault(Phase::Head, FaultKind::Protocol(e), String::new()) },
+    let malformed = |e: WireError, body: &mut SendBody<B>| Failed {
+        fault: Fault { retry_safe: is_repeatable(body), ..fault(Phase::Head, FaultKind::Protocol(e), String::new()) },
         again: false,
     };
-    let mut response = head::response(&answer).map_err(malformed)?;
+    let mut response = head::response(&answer).map_err(|e| malformed(e, body))?;
     let recv = answer.into_body();
-    let framing = match response_framing(&head.method, &response).map_err(malformed)? {
+    let framing = match response_framing(&head.method, &response).map_err(|e| malformed(e, body))? {
         // Length or not, the end of the stream is the end of the body (RFC 9113 §8.1): it cannot be mistaken.
         BodyFraming::Close | BodyFraming::Chunked if recv.is_end_stream() => BodyFraming::Length(0),
         BodyFraming::Close | BodyFraming::Chunked => BodyFraming::Chunked,
@@ -126,10 +128,10 @@ pub(crate) async fn ask<B: RequestBody + 'static>(
     Ok(Answer { head: response, framing, body })
 }
 
-/// Did the origin do nothing with it: refused, or announced with the end of the connection (RFC 9113 §8.7, §6.8)?
+/// Did the origin do nothing with it: refused, or not among what it has begun by its goodbye (RFC 9113 §8.7, §6.8)? Of a
+/// goodbye only such streams learn, whatever its reason; those that were begun go on until the connection ends.
 fn is_unprocessed(e: &h2::Error) -> bool {
-    (e.is_reset() && e.reason() == Some(Reason::REFUSED_STREAM))
-        || (e.is_go_away() && e.is_remote() && e.reason() == Some(Reason::NO_ERROR))
+    (e.is_reset() && e.reason() == Some(Reason::REFUSED_STREAM)) || (e.is_go_away() && e.is_remote())
 }
 
 /// What an error of a stream or its connection is.
