@@ -99,6 +99,15 @@ pub(crate) fn wrote(ctx: &NativeCallContext<'_>, what: String, value: &Dynamic) 
     note(ctx, Did::Wrote, what, shown(value));
 }
 
+/// Something was read or written by a function that is the same in every engine: those of modules, which are called
+/// seldom and cost more than to ask.
+pub(crate) fn tell(ctx: &NativeCallContext<'_>, did: Did, what: impl FnOnce() -> (String, Option<String>)) {
+    if wanted(ctx.engine()) {
+        let (what, value) = what();
+        note(ctx, did, what, value);
+    }
+}
+
 pub(crate) fn note(ctx: &NativeCallContext<'_>, did: Did, what: String, value: Option<String>) {
     let (Some(file), Some(line)) = (ctx.call_source(), ctx.call_position().line()) else { return };
     let value = value.map(cut);

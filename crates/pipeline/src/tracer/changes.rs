@@ -113,6 +113,8 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
     list.put("bereq.first_byte_timeout", x.first_byte_timeout.map(span), y.first_byte_timeout.map(span));
     list.put("bereq.between_bytes_timeout", x.between_bytes_timeout.map(span), y.between_bytes_timeout.map(span));
     list.put("bereq.total_timeout", x.total_timeout.map(span), y.total_timeout.map(span));
+    list.put("bereq.task_deadline", x.task_deadline.map(span), y.task_deadline.map(span));
+    list.put("bereq.body", None, y.no_body.then(|| "()".to_owned()).filter(|_| !x.no_body));
     list.response("beresp", &a.beresp, &b.beresp);
     let (x, y) = (&a.beresp_vars, &b.beresp_vars);
     for (name, x, y) in [
@@ -123,6 +125,7 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
     ] {
         list.put(name, Some(span(x)), Some(span(y)));
     }
+    list.put("beresp.storage", x.storage.clone(), y.storage.clone());
     list.put("beresp.uncacheable", on(x.uncacheable), on(y.uncacheable));
     list.put("beresp.body", x.body.as_deref().map(bytes), y.body.as_deref().map(bytes));
     list.put("client.identity", a.client.identity.clone(), b.client.identity.clone());

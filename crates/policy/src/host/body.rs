@@ -10,10 +10,11 @@ use crate::hooks::Hook;
 use crate::library::digest::sha256;
 use crate::library::patterns::Patterns;
 use crate::library::time::{not_a_size, parse_size};
+use crate::notes::{self, Did};
 use crate::scene::{RequestBody, Scene};
 use crate::value::{optional, text, type_name};
 use crate::vars::Type;
-use rhai::{Dynamic, Engine, FuncRegistration, Module};
+use rhai::{Dynamic, Engine, FuncRegistration, Module, NativeCallContext};
 use std::rc::Rc;
 
 const NAME: &str = "std::cache_req_body";
@@ -74,7 +75,15 @@ fn cache(size: &Dynamic) -> Res<bool> {
 
 /// Adds to the module `std`.
 pub(crate) fn add(m: &mut Module) {
-    FuncRegistration::new("cache_req_body").with_volatility(true).set_into_module(m, |size: Dynamic| cache(&size));
+    FuncRegistration::new("cache_req_body").with_volatility(true).set_into_module(
+        m,
+        |ctx: NativeCallContext, size: Dynamic| -> Res<bool> {
+            let kept = cache(&size)?;
+            let bytes = current::read(|s| cached(s).map(|body| format!("{} bytes", body.len())))?;
+            notes::tell(&ctx, Did::Wrote, || ("req.body".to_owned(), bytes));
+            Ok(kept)
+        },
+    );
 }
 
 fn body<H: Handle>(e: &mut Engine) {
@@ -102,7 +111,9 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>) {
         Ok(())
     });
     let patterns = Rc::clone(patterns);
-    e.register_fn("body_matches", move |_: &mut Req, pattern: &str| -> Res<bool> {
+    e.register_fn("body_matches", move |ctx: NativeCallContext, _: &mut Req, pattern: &str| -> Res<bool> {
+        let bytes = current::read(|s| cached(s).map(|body| format!("{} bytes", body.len())))?;
+        notes::tell(&ctx, Did::Read, || ("req.body".to_owned(), bytes));
         patterns.with(pattern, |regex| {
             current::try_read(|s| {
                 let body = cached(s).ok_or_else(|| not_cached("req.body_matches"))?;
@@ -110,11 +121,14 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>) {
             })
         })
     });
-    e.register_fn("add_body", |_: &mut Key| -> Res<()> {
-        current::write(Type::Key.name(), "add_body", Hook::Hash.bit(), 40, |s| {
-            let digest = sha256(cached(s).ok_or_else(|| not_cached("key.add_body"))?);
+    e.register_fn("add_body", |ctx: NativeCallContext, _: &mut Key| -> Res<()> {
+        let bytes = current::write(Type::Key.name(), "add_body", Hook::Hash.bit(), 40, |s| {
+            let body = cached(s).ok_or_else(|| not_cached("key.add_body"))?;
+            let (digest, bytes) = (sha256(body), body.len());
             s.key.add(digest.as_ref());
-            Ok(())
-        })
+            Ok(bytes)
+        })?;
+        notes::tell(&ctx, Did::Wrote, || ("key".to_owned(), Some(format!("the digest of {bytes} bytes"))));
+        Ok(())
     });
 }

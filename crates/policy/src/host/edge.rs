@@ -1,15 +1,17 @@
 //! What an edge does for many sites: device classes, security headers, CORS (Fetch standard), lines of a field.
 
-use super::headers::{Fields, Side};
+use super::headers::{Fields, Side, note, noting};
 use super::{Bereq, Beresp, Handle, Obj, Req, Resp, read_only, writable};
 use crate::current::{self, Res};
 use crate::fault::HostError;
 use crate::library::patterns::Patterns;
 use crate::library::query::checked;
+use crate::notes::{self, Did};
+use crate::scene::Scene;
 use crate::value::{framing, optional, text, text_of};
 use copal_semantics::{Headers, RequestHead, Span};
 use http::Method;
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
 use std::rc::Rc;
 
 /// What [`harden`] says unless the application has said it. Not Strict-Transport-Security, which binds a host for as long
@@ -107,27 +109,47 @@ pub(crate) fn cors(
 /// Bytes that the fields made here may take: charged before they are written.
 pub(crate) const CHARGED: usize = 512;
 
+fn find<S: Side>(patterns: &Patterns, name: &str, re: &str) -> Res<Dynamic> {
+    patterns.with(re, |regex| {
+        current::read(|s| {
+            let mut lines = S::fields(s).into_iter().flat_map(|h| h.get_all(name));
+            optional(lines.find(|v| regex.is_match(&String::from_utf8_lossy(v))).map(text_of))
+        })
+    })
+}
+
+fn remove_lines<S: Side>(patterns: &Patterns, name: &str, re: &str) -> Res<()> {
+    patterns.with(re, |regex| {
+        current::write(S::object(), "http", writable(S::TYPE), 0, |s| {
+            S::check(name)?;
+            let h = S::fields_mut(s).ok_or_else(|| read_only("http"))?;
+            h.retain(|n, v| !n.eq_ignore_ascii_case(name) || !regex.is_match(&String::from_utf8_lossy(v)));
+            Ok(())
+        })
+    })
+}
+
 fn lines<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
     let p = Rc::clone(patterns);
-    e.register_fn("find", move |_: Fields<S>, name: &str, re: &str| -> Res<Dynamic> {
-        p.with(re, |regex| {
-            current::read(|s| {
-                let mut lines = S::fields(s).into_iter().flat_map(|h| h.get_all(name));
-                optional(lines.find(|v| regex.is_match(&String::from_utf8_lossy(v))).map(text_of))
-            })
-        })
-    });
+    e.register_fn("find", move |_: Fields<S>, name: &str, re: &str| find::<S>(&p, name, re));
     let p = Rc::clone(patterns);
-    e.register_fn("remove_lines", move |_: Fields<S>, name: &str, re: &str| -> Res<()> {
-        p.with(re, |regex| {
-            current::write(S::object(), "http", writable(S::TYPE), 0, |s| {
-                S::check(name)?;
-                let h = S::fields_mut(s).ok_or_else(|| read_only("http"))?;
-                h.retain(|n, v| !n.eq_ignore_ascii_case(name) || !regex.is_match(&String::from_utf8_lossy(v)));
-                Ok(())
-            })
-        })
-    });
+    e.register_fn("remove_lines", move |_: Fields<S>, name: &str, re: &str| remove_lines::<S>(&p, name, re));
+}
+
+fn harden_this() -> Res<()> {
+    current::write("resp", "http", writable(Resp::TYPE), CHARGED, |s| harden(&mut s.resp.headers))
+}
+
+fn cors_this(origins: Array, methods: &str, max_age: Span) -> Res<()> {
+    let origins = checked(origins)?;
+    let origins: Vec<ImmutableString> = origins.into_iter().filter_map(|o| o.into_immutable_string().ok()).collect();
+    let asked = current::read(|s| {
+        let sizes = ["origin", "access-control-request-headers"].map(|n| s.req.headers.get(n).map_or(0, <[u8]>::len));
+        sizes.iter().sum::<usize>()
+    })?;
+    current::write("resp", "http", writable(Resp::TYPE), CHARGED + asked + methods.len(), |s| {
+        cors(&s.req, &mut s.resp.headers, &origins, methods, max_age)
+    })
 }
 
 /// Gives scripts these methods.
@@ -135,27 +157,59 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>) {
     e.register_fn("device", |_: Req| current::read(|s| text(device(&s.req.headers))));
     e.register_fn("device", |_: Bereq| current::read(|s| text(device(&s.bereq.headers))));
     e.register_fn("is_preflight", |_: Req| current::read(|s| is_preflight(&s.req)));
-    e.register_fn("harden", |_: Resp| {
-        current::write("resp", "http", writable(Resp::TYPE), CHARGED, |s| harden(&mut s.resp.headers))
-    });
-    e.register_fn("cors", |_: Resp, origins: Array, methods: &str, max_age: Span| -> Res<()> {
-        let origins = checked(origins)?;
-        let origins: Vec<ImmutableString> =
-            origins.into_iter().filter_map(|o| o.into_immutable_string().ok()).collect();
-        let asked = current::read(|s| {
-            let sizes =
-                ["origin", "access-control-request-headers"].map(|n| s.req.headers.get(n).map_or(0, <[u8]>::len));
-            sizes.iter().sum::<usize>()
-        })?;
-        current::write("resp", "http", writable(Resp::TYPE), CHARGED + asked + methods.len(), |s| {
-            cors(&s.req, &mut s.resp.headers, &origins, methods, max_age)
-        })
-    });
+    e.register_fn("harden", |_: Resp| harden_this());
+    e.register_fn("cors", |_: Resp, origins: Array, methods: &str, max_age: Span| cors_this(origins, methods, max_age));
     lines::<Req>(e, patterns);
     lines::<Bereq>(e, patterns);
     lines::<Resp>(e, patterns);
     lines::<Beresp>(e, patterns);
     lines::<Obj>(e, patterns);
+}
+
+type Ctx<'a> = NativeCallContext<'a>;
+
+fn tell_lines<S: Side>(e: &mut Engine, patterns: &Rc<Patterns>) {
+    let p = Rc::clone(patterns);
+    e.register_fn("find", move |ctx: Ctx, _: Fields<S>, name: &str, re: &str| -> Res<Dynamic> {
+        note::<S>(&ctx, Did::Read, name)?;
+        find::<S>(&p, name, re)
+    });
+    let p = Rc::clone(patterns);
+    e.register_fn("remove_lines", move |ctx: Ctx, _: Fields<S>, name: &str, re: &str| -> Res<()> {
+        remove_lines::<S>(&p, name, re)?;
+        note::<S>(&ctx, Did::Wrote, name)
+    });
+}
+
+fn tell_device<S: Side>(e: &mut Engine, device_of: fn(&Scene) -> &'static str) {
+    e.register_fn("device", move |ctx: Ctx, _: S| -> Res<ImmutableString> {
+        note::<S>(&ctx, Did::Read, "user-agent")?;
+        note::<S>(&ctx, Did::Read, "sec-ch-ua-mobile")?;
+        current::read(|s| text(device_of(s)))
+    });
+}
+
+/// The same methods, telling what they read and write.
+pub(crate) fn tell(e: &mut Engine, patterns: &Rc<Patterns>) {
+    tell_device::<Req>(e, |s| device(&s.req.headers));
+    tell_device::<Bereq>(e, |s| device(&s.bereq.headers));
+    e.register_fn("is_preflight", |ctx: Ctx, _: Req| -> Res<bool> {
+        let method = current::read(|s| s.req.method.to_string())?;
+        notes::note(&ctx, Did::Read, "req.method".to_owned(), Some(method));
+        note::<Req>(&ctx, Did::Read, "origin")?;
+        note::<Req>(&ctx, Did::Read, "access-control-request-method")?;
+        current::read(|s| is_preflight(&s.req))
+    });
+    e.register_fn("harden", |ctx: Ctx, _: Resp| noting::<Resp>(&ctx, harden_this).map(drop));
+    e.register_fn("cors", |ctx: Ctx, _: Resp, origins: Array, methods: &str, max_age: Span| -> Res<()> {
+        note::<Req>(&ctx, Did::Read, "origin")?;
+        noting::<Resp>(&ctx, || cors_this(origins, methods, max_age)).map(drop)
+    });
+    tell_lines::<Req>(e, patterns);
+    tell_lines::<Bereq>(e, patterns);
+    tell_lines::<Resp>(e, patterns);
+    tell_lines::<Beresp>(e, patterns);
+    tell_lines::<Obj>(e, patterns);
 }
 
 #[cfg(test)]

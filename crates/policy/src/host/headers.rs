@@ -9,6 +9,7 @@ use crate::value::{framing, optional, text_of, with_text};
 use crate::vars::Type;
 use copal_semantics::Headers;
 use rhai::{Array, Dynamic, Engine, FuncRegistration, NativeCallContext};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 /// The header fields of one side.
@@ -142,6 +143,13 @@ fn remove<S: Side>(name: &str) -> Res<()> {
     })
 }
 
+fn remove_like<S: Side>(pattern: &str) -> Res<()> {
+    write::<S>(pattern, 0, |h| {
+        remove_matching(h, pattern, S::is_request());
+        Ok(())
+    })
+}
+
 fn append<S: Side>(name: &str, value: &Dynamic) -> Res<()> {
     with_text(value, |text| {
         let text = text.unwrap_or("");
@@ -180,12 +188,7 @@ fn side<S: Side>(e: &mut Engine) {
         .register_into_engine(e, |_: &mut Fields<S>, name: &str, value: Dynamic| assign::<S>(name, &value));
     e.register_fn("has", |_: Fields<S>, name: &str| has::<S>(name));
     e.register_fn("remove", |_: Fields<S>, name: &str| remove::<S>(name));
-    e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| {
-        write::<S>(pattern, 0, |h| {
-            remove_matching(h, pattern, S::is_request());
-            Ok(())
-        })
-    });
+    e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| remove_like::<S>(pattern));
     e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| append::<S>(name, &value));
     e.register_fn("all", |_: Fields<S>, name: &str| all::<S>(name));
     e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name));
@@ -194,13 +197,28 @@ fn side<S: Side>(e: &mut Engine) {
 type Ctx<'a> = NativeCallContext<'a>;
 
 /// Notes a field with all its lines.
-fn note<S: Side>(ctx: &Ctx<'_>, did: Did, name: &str) -> Res<()> {
+pub(super) fn note<S: Side>(ctx: &Ctx<'_>, did: Did, name: &str) -> Res<()> {
     let lines = current::read(|s| S::fields(s).map(|h| h.get_all(name).map(text_of).collect::<Vec<_>>()))?;
     let value = lines.filter(|lines| !lines.is_empty()).map(|lines| lines.join(" | "));
     // `req.http.x_a` is the field x-a.
     let what = format!("http.{}", name.to_ascii_lowercase());
     notes::note(ctx, did, notes::named(S::object(), &what), value);
     Ok(())
+}
+
+/// Notes every field that `act` changes; did it change any?
+pub(crate) fn noting<S: Side>(ctx: &Ctx<'_>, act: impl FnOnce() -> Res<()>) -> Res<bool> {
+    let fields = || current::read(|s| S::fields(s).cloned().unwrap_or_default());
+    let before = fields()?;
+    act()?;
+    let after = fields()?;
+    let names: BTreeSet<String> = before.iter().chain(after.iter()).map(|(n, _)| n.to_ascii_lowercase()).collect();
+    let mut changed = false;
+    for name in names.iter().filter(|n| !before.get_all(n).eq(after.get_all(n))) {
+        changed = true;
+        note::<S>(ctx, Did::Wrote, name)?;
+    }
+    Ok(changed)
 }
 
 fn tell_side<S: Side>(e: &mut Engine) {
@@ -236,17 +254,24 @@ fn tell_side<S: Side>(e: &mut Engine) {
     });
     e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<Dynamic> {
         note::<S>(&ctx, Did::Read, name)?;
-        collect::<S>(name)
+        let mut joined = Dynamic::UNIT;
+        noting::<S>(&ctx, || collect::<S>(name).map(|text| joined = text))?;
+        Ok(joined)
+    });
+    e.register_fn("remove_matching", |ctx: Ctx, _: Fields<S>, pattern: &str| -> Res<()> {
+        // That there was nothing to remove is told, too.
+        if noting::<S>(&ctx, || remove_like::<S>(pattern))? { Ok(()) } else { note::<S>(&ctx, Did::Wrote, pattern) }
     });
 }
 
-/// The same functions, telling what they read and write. What removes fields by a pattern is seen in the changes of the hook.
+/// The same functions, telling what they read and write.
 pub(crate) fn tell(e: &mut Engine) {
     tell_side::<Req>(e);
     tell_side::<Bereq>(e);
     tell_side::<Resp>(e);
     tell_side::<Beresp>(e);
     tell_side::<Obj>(e);
+    tell_side::<Top>(e);
 }
 
 /// Gives scripts the header fields of every side.

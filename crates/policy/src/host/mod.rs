@@ -224,6 +224,7 @@ pub(crate) fn register(
         crate::traced::register(e);
         headers::tell(e);
         cookies::tell(e, patterns);
+        edge::tell(e, patterns);
         request::tell(e);
         key::tell(e);
     }

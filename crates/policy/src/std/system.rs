@@ -4,11 +4,13 @@ use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
 use crate::hooks::HookSet;
+use crate::host::{Req, headers};
 use crate::library::time::{shown, strftime};
+use crate::notes::{self, Did};
 use crate::sources::Sources;
 use crate::value::{Backend, text, type_name};
 use copal_semantics::{RequestHead, Time};
-use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
+use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module, NativeCallContext};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,11 +61,37 @@ pub(crate) fn random(env: &Environment, from: &Dynamic, to: &Dynamic) -> Result<
     }
 }
 
+fn rollback(ctx: &NativeCallContext<'_>) -> Res<()> {
+    let again = || {
+        current::write("std", "rollback", HookSet::CLIENT, 0, |s| {
+            if let Some(original) = &s.original {
+                s.req = RequestHead::clone(original);
+            }
+            Ok(())
+        })
+    };
+    if !notes::wanted(ctx.engine()) {
+        return again();
+    }
+    let line = || current::read(|s| [("req.method", s.req.method.to_string()), ("req.url", s.req.url.clone())]);
+    let before = line()?;
+    headers::noting::<Req>(ctx, again)?;
+    for ((what, value), _) in line()?.into_iter().zip(before).filter(|(now, was)| now != was) {
+        notes::note(ctx, Did::Wrote, what.to_owned(), Some(value));
+    }
+    Ok(())
+}
+
 /// Gives scripts the module, `backend(..)` and `director(..)`.
 pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sources>) {
     let mut m = Module::new();
-    FuncRegistration::new("log").set_into_module(&mut m, |value: Dynamic| -> Res<()> {
-        crate::value::with_text(&value, |t| Ok(current::log(t.unwrap_or("()"))))?
+    FuncRegistration::new("log").set_into_module(&mut m, |ctx: NativeCallContext, value: Dynamic| -> Res<()> {
+        crate::value::with_text(&value, |t| {
+            let line = t.unwrap_or("()");
+            let logged = current::log(line);
+            notes::tell(&ctx, Did::Wrote, || ("log".to_owned(), Some(line.to_owned())));
+            Ok(logged)
+        })?
     });
     let world = Arc::clone(env);
     FuncRegistration::new("healthy").set_into_module(&mut m, move |name: &str| -> Res<bool> {
@@ -72,14 +100,9 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
         }
         Ok(world.health.healthy(name))
     });
-    FuncRegistration::new("rollback").with_volatility(true).set_into_module(&mut m, || -> Res<()> {
-        current::write("std", "rollback", HookSet::CLIENT, 0, |s| {
-            if let Some(original) = &s.original {
-                s.req = RequestHead::clone(original);
-            }
-            Ok(())
-        })
-    });
+    FuncRegistration::new("rollback")
+        .with_volatility(true)
+        .set_into_module(&mut m, |ctx: NativeCallContext| rollback(&ctx));
     let variable = env.variable;
     FuncRegistration::new("getenv").with_volatility(true).set_into_module(&mut m, move |name: &str| -> Dynamic {
         crate::value::optional(variable(name).map(ImmutableString::from))

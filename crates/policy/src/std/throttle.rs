@@ -11,8 +11,9 @@ use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::HostError;
 use crate::library::time::{parse_duration, shown};
+use crate::notes::{self, Did};
 use copal_semantics::{Span, Time};
-use rhai::{Engine, FuncRegistration, Module};
+use rhai::{Engine, FuncRegistration, Module, NativeCallContext};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -177,9 +178,15 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         }
     };
     let f = ask(true);
-    FuncRegistration::new("allowed")
-        .with_volatility(true)
-        .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.remaining > 0));
+    FuncRegistration::new("allowed").with_volatility(true).set_into_module(
+        &mut m,
+        move |ctx: NativeCallContext, k: &str, r: &str, b: i64| -> Res<bool> {
+            let verdict = f(k, r, b)?;
+            let left = (verdict.remaining - 1).max(0);
+            notes::tell(&ctx, Did::Wrote, || (format!("throttle.{k}"), Some(format!("{left} left"))));
+            Ok(verdict.remaining > 0)
+        },
+    );
     let f = ask(false);
     FuncRegistration::new("remaining")
         .with_volatility(true)
@@ -190,9 +197,13 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.wait));
     for (name, all) in [("give_back", false), ("forget", true)] {
         let throttle = Arc::clone(&env.throttle);
-        let take = move |key: &str, per: &str, burst: i64| -> Res<()> {
+        let take = move |ctx: NativeCallContext, key: &str, per: &str, burst: i64| -> Res<()> {
             let rate = rate(per, burst)?;
-            current::read(|s| throttle.take_back(key, rate, s.now, all))
+            let now = current::read(|s| s.now)?;
+            throttle.take_back(key, rate, now, all);
+            let left = || throttle.ask(key, rate, now, false).remaining;
+            notes::tell(&ctx, Did::Wrote, || (format!("throttle.{key}"), Some(format!("{} left", left()))));
+            Ok(())
         };
         FuncRegistration::new(name).with_volatility(true).set_into_module(&mut m, take);
     }
