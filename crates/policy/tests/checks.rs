@@ -277,6 +277,11 @@ fn lines() -> Vec<Line> {
             "if req.url.matches(\"([0-9a-f]{400}){20}\") { }",
             "2:24 not a valid regular expression: it is dangerous: it has 8005 states, and 4000 are allowed, as each can take part in every step through the text: use smaller repetitions, and `[0-9]` or `[a-z]` instead of `\\d` or `\\w`",
         ),
+        (
+            recv,
+            "if req.http[\"x-a\"] { return pass(); }",
+            "2:8 a condition is a boolean, and this is the text of `req.http[\"x-a\"]`, or `()` (is the field there? `req.http.has(\"x-a\")`)",
+        ),
         (recv, "let match = 1;", "2:9 `match` is a reserved word of Rhai"),
     ]
 }
@@ -320,6 +325,80 @@ fn files() -> Vec<(&'static str, &'static str)> {
         ),
         ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 arguments, not 2"),
     ]
+}
+
+#[test]
+fn what_is_no_boolean_is_no_condition() {
+    let text = "compare it: `… != \"\"`, or `… != ()` where it may be missing";
+    let field = |name: &str| {
+        (
+            format!("the text of `req.http[\"{name}\"]`, or `()`"),
+            format!("is the field there? `req.http.has(\"{name}\")`"),
+        )
+    };
+    let is = |what: &str, help: &str| (what.to_owned(), help.to_owned());
+    for (line, column, (what, help)) in [
+        ("if req.http.x_a && req.restarts == 0 { return pass(); }", 8, field("x-a")),
+        ("if req.restarts == 0 || req.http[\"x-a\"] { return pass(); }", 29, field("x-a")),
+        ("if !req.http.host { return pass(); }", 9, field("host")),
+        ("req.url = if req.http.x_a { \"/a\" } else { \"/b\" };", 18, field("x-a")),
+        ("if !req.url { return pass(); }", 9, is("a string", text)),
+        ("if req.body { return pass(); }", 8, is("a string", text)),
+        ("if req.http.x_a ?? \"\" { return pass(); }", 8, is("a string", text)),
+        ("if \"a\" + req.url { return pass(); }", 12, is("a string", text)),
+        ("if query::get(req.url, \"a\") { return pass(); }", 15, is("a string", text)),
+        ("let n = 0; while req.restarts { n += 1; if n > 3 { break; } }", 22, is("of type int", "compare it: `… > 0`")),
+        ("let n = 0; do { n += 1; } while req.url.len();", 37, is("of type int", "compare it: `… > 0`")),
+        ("if now.unix() { return pass(); }", 8, is("of type float", "compare it: `… > 0`")),
+        (
+            "if req.grace { return pass(); }",
+            8,
+            is("of type Duration", "compare it: `… > duration(\"0s\")`, or `… != ()` where it may be unset"),
+        ),
+        (
+            "if req.url.captures(\"a(b)\") { return pass(); }",
+            8,
+            is("of type Array", "ask `… != ()` of what may be missing, or `….len() > 0`"),
+        ),
+        ("if req.cookie { return pass(); }", 8, is("of type Cookies", "ask for one of them: `.has(\"name\")`")),
+        ("if req.vars { return pass(); }", 8, is("of type Vars", "ask for one of them: `.has(\"name\")`")),
+        ("if pass() { return lookup(); }", 8, is("an action", "an action is returned: `if … { return pass(); }`")),
+        (
+            "if req.http.remove(\"x-a\") { return pass(); }",
+            8,
+            is("`()`, nothing", "it gives nothing that could be asked"),
+        ),
+        ("if req.backend { return pass(); }", 8, is("of type Backend", "compare it: `… != ()`, or ask `.healthy()`")),
+        (
+            "if client.ip { return pass(); }",
+            8,
+            is("of type Address", "compare it: `… == \"10.0.0.1\"`, or ask `.within(\"acl\")`"),
+        ),
+        ("if now { return pass(); }", 8, is("of type Time", "compare it")),
+        ("if client { return pass(); }", 8, is("of type Client", "it is always there: ask for something of it")),
+        ("switch req.url { \"/\" if req.http.x_a => return pass(), _ => return }", 29, field("x-a")),
+    ] {
+        let expected = format!("2:{column} a condition is a boolean, and this is {what} ({help})");
+        assert_eq!(in_hook("recv(req)", line), expected, "{line}");
+    }
+    let valid = r#"
+        fn there(x) { x }
+        fn recv(req) {
+            let known = req.http.x_a != ();
+            let other = there(true);
+            if known && other && !there(req.is_get_or_head()) { return pass(); }
+            if req.vars["seen"] || req.vars["seen"] ?? false { return pass(); }
+            if json::get(req.body ?? "{}", "/yes") { return pass(); }
+            if (if known { true } else { false }) || [true, false][0] { return pass(); }
+            if ["a"].contains(req.url) && #{ a: true }.a { return pass(); }
+            if req.body == () || req.body_size == () || req.backend == () || req.grace == () { return lookup(); }
+            if (req.body ?? "") == "a" && (req.body_size ?? 0) > 5 { return lookup(); }
+            let n = 0;
+            loop { n += 1; if n > 3 { break; } }
+            switch n { 1 if known => return pass(), 2 => return lookup(), _ => return }
+        }
+    "#;
+    assert_eq!(findings(valid), [""; 0]);
 }
 
 #[test]

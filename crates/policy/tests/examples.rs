@@ -66,6 +66,19 @@ fn every_variable_is_what_the_reference_shows() {
     }
 }
 
+/// The checks take the types of the table for what scripts will get.
+#[test]
+fn every_variable_has_the_type_that_the_table_declares() {
+    let folder = Folder::new("types");
+    for v in VARS {
+        let name = format!("{}.{}", v.object, v.name);
+        let (scene, _) = run(&folder, hook_for(v, ""), &format!("std::log(type_of({name}));"));
+        let found = scene.log.last().map_or("", String::as_str);
+        let declared = if v.ty == vars::Type::Int { "i64" } else { v.ty.name() };
+        assert!(found == declared || (found == "()" && (v.optional || v.object == "param")), "{name}: {found}");
+    }
+}
+
 #[test]
 fn every_hook_decides_what_the_reference_says() {
     let folder = Folder::new("hooks");

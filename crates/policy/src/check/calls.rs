@@ -15,6 +15,9 @@ impl Walker<'_> {
             return self.module_call(call, at);
         }
         let name = call.name.as_str();
+        if let ("!", [negated], [ty]) = (name, &*call.args, &*args) {
+            self.boolean(negated, *ty);
+        }
         if call.is_operator_call() || !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
             return self.operator(name, &args, at);
         }

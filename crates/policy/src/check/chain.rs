@@ -119,8 +119,8 @@ impl Walker<'_> {
         if let Use::Write(value, ty, _) = how {
             self.written(var, value, ty, at);
         }
-        // What may be `()` is not compared by type.
-        if var.optional && !matches!(var.ty, Type::Duration | Type::Backend) { Type::Any } else { var.ty }
+        // One that may be `()` has the type that it has otherwise, as a header field: comparing takes `()`, too.
+        var.ty
     }
 
     fn unknown_property(&mut self, base: Type, object: &str, name: &str, at: Position) {

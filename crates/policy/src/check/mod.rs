@@ -3,6 +3,7 @@
 
 mod calls;
 mod chain;
+mod conditions;
 mod flow;
 mod names;
 mod vcl;

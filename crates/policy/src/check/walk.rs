@@ -56,21 +56,24 @@ impl Walker<'_> {
                 self.call_value(call, *at, ty, tail);
             }
             Stmt::If(flow, _) => {
-                self.expr(&flow.expr, false);
+                self.condition(&flow.expr);
                 self.block(flow.body.statements(), tail);
                 self.block(flow.branch.statements(), tail);
             }
             Stmt::Switch(x, _) => {
                 self.expr(&x.0, false);
                 for case in &x.1.expressions {
-                    self.expr(&case.lhs, false);
+                    self.condition(&case.lhs);
                     let ty = self.expr(&case.rhs, tail);
                     self.value(&case.rhs, ty, tail);
                 }
             }
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
                 self.endless(s);
-                self.expr(&flow.expr, false);
+                // `loop` has none.
+                if !matches!(flow.expr, Expr::Unit(_)) {
+                    self.condition(&flow.expr);
+                }
                 self.block(flow.body.statements(), false);
             }
             Stmt::For(x, _) => {
@@ -222,12 +225,13 @@ impl Walker<'_> {
             Expr::FnCall(call, at) => self.call(call, *at),
             Expr::Dot(..) | Expr::Index(..) => self.chain(e),
             Expr::And(list, _) | Expr::Or(list, _) => {
-                list.iter().for_each(|i| drop_type(self.expr(i, false)));
+                list.iter().for_each(|i| self.condition(i));
                 Type::Bool
             }
             Expr::Coalesce(list, _) => {
-                list.iter().for_each(|i| drop_type(self.expr(i, false)));
-                Type::Any
+                let types: Vec<Type> = list.iter().map(|i| self.expr(i, false)).collect();
+                let first = types.first().copied().unwrap_or(Type::Any);
+                if types.iter().all(|ty| *ty == first) { first } else { Type::Any }
             }
             _ => Type::Any,
         }
