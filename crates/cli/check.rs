@@ -45,6 +45,13 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
             config.backends.len(),
             config.directors.len()
         );
+        for route in &config.routes {
+            let (host, path) = (route.host.as_deref().unwrap_or("*"), route.path.as_deref().unwrap_or("/"));
+            say!("  route {host}{path} -> {}", route.to);
+        }
+        if let Some(default) = config.default_target.as_ref().filter(|_| !config.routes.is_empty()) {
+            say!("  everything else -> {default}");
+        }
         for (file, hook) in hooks() {
             let of = if others > 0 { format!("{file}: ") } else { String::new() };
             say!("  {of}{}", run_by(&hook, file));

@@ -29,6 +29,7 @@ mod request_body;
 mod request_directives;
 mod retries;
 mod revalidation;
+mod routes;
 mod shadow;
 mod signals;
 mod slow_reader;

@@ -17,6 +17,7 @@ use crate::ejection::Group;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::Admin;
 use crate::origin::{Origin, OriginOptions};
+use crate::route::Route;
 use crate::row::{DirectorRow, OriginRow};
 use crate::tls::TlsError;
 use std::collections::HashMap;
@@ -144,6 +145,7 @@ pub struct Backends {
     cookies: Vec<String>,
     /// Does any director go by the cache key?
     by_key: bool,
+    routes: Vec<Route>,
 }
 
 impl Backends {
@@ -222,6 +224,7 @@ impl Backends {
             ejected,
             cookies,
             by_key,
+            routes: Vec::new(),
         }))
     }
 
@@ -249,7 +252,31 @@ impl Backends {
             ejected: self.ejected.clone(),
             cookies: self.cookies.clone(),
             by_key: self.by_key,
+            routes: self.routes.clone(),
         }
+    }
+
+    /// The same set with these routes.
+    ///
+    /// # Errors
+    /// [`BackendsError::Unknown`], when one leads nowhere.
+    pub fn with_routes(self: Arc<Self>, routes: Vec<Route>) -> Result<Arc<Self>, BackendsError> {
+        if let Some(route) = routes.iter().find(|route| !self.contains(&route.to)) {
+            return Err(BackendsError::Unknown(route.to.clone()));
+        }
+        Ok(Arc::new(Backends { routes, ..self.again() }))
+    }
+
+    /// Is there any route?
+    #[must_use]
+    pub fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// The route of a request with that Host field and target: the first that fits.
+    #[must_use]
+    pub fn route(&self, host: &str, target: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.takes(host, target))
     }
 
     /// The backend or director that serves when nobody chooses.

@@ -18,6 +18,7 @@ use crate::purge::Purge;
 use crate::resolved::Origin;
 use crate::resolver::Resolver;
 use crate::retry::{Retry, Shadow};
+use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::values::{Values, default_value};
 
@@ -53,6 +54,7 @@ pub(crate) fn config(values: &Values, env: &dyn Fn(&str) -> Option<String>) -> C
         backends,
         directors,
         default_target: values.target.clone().or(first),
+        routes: values.tables("route[]").map(|t| Route::assemble(&values.view("route[]", &t.path))).collect(),
         retry: Retry::assemble(&values.view("retry", "retry")),
         shadow: Shadow::assemble(&values.view("shadow", "shadow")),
         acls: lists.map(|name| (name.to_owned(), acl.networks(name))).collect(),

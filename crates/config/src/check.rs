@@ -21,6 +21,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     names_twice(values, &mut errors);
     addresses_twice(values, &mut errors);
     crate::check_directors::all(values, &mut errors);
+    crate::route::check(values, &mut errors);
     purge(values, &mut errors);
     storages(values, &mut errors);
     files(values, &mut errors);

@@ -27,6 +27,7 @@ use crate::purge::Purge;
 use crate::resolved::Origin;
 use crate::resolver::Resolver;
 use crate::retry::{Retry, Shadow};
+use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::values::Values;
@@ -64,6 +65,8 @@ pub struct Config {
     /// The backend or director that serves when the policy does not choose: `--to`, else the first director, else the
     /// first backend. None only where no backend is declared, and a policy must answer everything.
     pub default_target: Option<String>,
+    /// In the order of the file.
+    pub routes: Vec<Route>,
     /// `[retry]`.
     pub retry: Retry,
     /// `[shadow]`.

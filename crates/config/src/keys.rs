@@ -269,6 +269,13 @@ pub const KEYS: &[Key] = &[
     key("director.*.cookie.secret_file", Kind::File, Unset("a secret of its own at each start"), "nothing to set up, but visitors are assigned anew after a restart",
         "A file whose first line, of at least 16 bytes, signs the cookie. Proxies that share visitors share it."),
 
+    key("route[].host", Kind::HostPattern, Unset("every host"), "most sites have one host",
+        "Requests with this `Host` (in lower case, without a port); `*.shop.example` is every host below `shop.example`, and not itself."),
+    key("route[].path", Kind::PathPrefix, Unset("every path"), "a host of its own needs no path",
+        "Requests for this path and all below it: `/api` is `/api` and `/api/orders`, not `/apiary`; `/api/` is what is below alone. Compared as the client sent it."),
+    key("route[].to", Kind::Name, Required, "it is what a route is for",
+        "The backend or director that they go to."),
+
     key("retry.attempts", Kind::Count(0, 10), Is("1"), "HAProxy and nginx try the next server, too; of two that fail the third one mostly does as well",
         "How often Copal by itself sends a request that has failed to another backend: one that was not received (connection refused, timed out), and an idempotent one that got no answer, or one of `statuses`. 0 switches this off. A connection from the pool that has died is replaced once, whatever this says."),
     key("retry.statuses", Kind::StatusList, Is(""), "an application that answers 503 may mean it",
@@ -389,6 +396,9 @@ pub fn section_doc(section: &str) -> &'static str {
         }
         "director.*" => {
             "One table `[director.NAME]` per group of backends or of other directors. The first one in the file serves when the policy does not choose."
+        }
+        "route[]" => {
+            "One table `[[route]]` per host or part of a site that has a backend or director of its own. The first one that fits serves; a policy that sets `req.backend` overrides it, and without any that fits the default serves."
         }
         "retry" => "When a failed request is sent again, to another backend.",
         "shadow" => "Copies of requests for a backend that is only watched.",

@@ -35,6 +35,10 @@ pub enum Kind {
     UrlPath,
     /// The value of a Host field.
     Host,
+    /// A host of requests, or `*.` and what its hosts end with.
+    HostPattern,
+    /// A path without query that others may be below.
+    PathPrefix,
     /// The name of something declared elsewhere in the file.
     Name,
     /// Names of header fields.
@@ -87,6 +91,8 @@ impl Kind {
             Kind::Token => "a word such as \"copal\"".into(),
             Kind::UrlPath => "a path such as \"/healthz\"".into(),
             Kind::Host => "a host such as \"www.example.com\"".into(),
+            Kind::HostPattern => "a host such as \"shop.example\" or \"*.shop.example\"".into(),
+            Kind::PathPrefix => "a path such as \"/api\"".into(),
             Kind::Name => "a name in quotes".into(),
             Kind::FieldNames => "a list of header names such as [\"CDN-Cache-Control\"]".into(),
             Kind::Codings => "a list of content codings such as [\"br\", \"gzip\"]".into(),
@@ -121,6 +127,8 @@ impl Kind {
             Kind::Word(words, later) => one(self.text(raw).and_then(|t| word(&t, words, later)).map(Value::Word)),
             Kind::Token => one(self.text(raw).and_then(|t| token(t).map(Value::Text))),
             Kind::UrlPath => one(self.text(raw).and_then(|t| url_path(t).map(Value::Text))),
+            Kind::HostPattern => one(self.text(raw).and_then(|t| host_pattern(t).map(Value::Text))),
+            Kind::PathPrefix => one(self.text(raw).and_then(|t| path_prefix(t).map(Value::Text))),
             Kind::Host => one(self.text(raw).and_then(|t| host(t).map(Value::Text))),
             Kind::Name | Kind::File | Kind::OutputFile | Kind::StateFile => {
                 one(self.text(raw).and_then(|t| full(t).map(Value::Text)))
@@ -363,6 +371,24 @@ fn url_path(text: String) -> Result<String, Fault> {
     }
     Err(Fault::new(format!("bad path `{text}`"))
         .help(Some("a path begins with `/` and has no spaces, `#` or other than ASCII characters".to_owned())))
+}
+
+fn path_prefix(text: String) -> Result<String, Fault> {
+    let text = url_path(text)?;
+    match text.contains('?') {
+        true => Err(Fault::new(format!("a query in the path `{text}`")).help(Some(
+            "routes go by host and path; a policy can look at the query: req.backend = director(\"api\")".to_owned(),
+        ))),
+        false => Ok(text),
+    }
+}
+
+fn host_pattern(text: String) -> Result<String, Fault> {
+    let help = "write it in lower case, without a port: \"shop.example\", or \"*.shop.example\" for all below it";
+    match name::check_host(text.strip_prefix("*.").unwrap_or(&text)) {
+        Ok(()) => Ok(text),
+        Err(_) => Err(Fault::new(format!("bad host `{text}`")).help(Some(help.to_owned()))),
+    }
 }
 
 fn host(text: String) -> Result<String, Fault> {

@@ -65,8 +65,10 @@ pub fn reference_markdown() -> String {
 fn heading(section: &str) -> String {
     match section {
         "" => "Top level".to_owned(),
-        "listen[]" => "`[[listen]]`".to_owned(),
-        other => format!("`[{}]`", show(other)),
+        other => match other.strip_suffix("[]") {
+            Some(list) => format!("`[[{list}]]`"),
+            None => format!("`[{}]`", show(other)),
+        },
     }
 }
 

@@ -72,7 +72,7 @@ impl Walk<'_> {
                     }
                 }
                 None => {
-                    let help = format!("write [[{key}]], one per address");
+                    let help = format!("write [[{key}]], once for each");
                     let fault = Fault::new(format!("`{key}` is a list of tables")).help(Some(help));
                     self.values.errors.push(place.error(fault));
                 }

@@ -31,7 +31,7 @@ fn files(block: &str) -> Vec<String> {
     if block.lines().all(|line| line.starts_with("probe = ")) {
         return block.lines().map(|line| backend("app1") + line).collect();
     }
-    let missing = ["app1", "app2", "old", "new", "next"]
+    let missing = ["app1", "app2", "old", "new", "next", "api", "shop"]
         .into_iter()
         .filter(|name| block.contains(&format!("\"{name}\"")) && !block.contains(&format!("[backend.{name}]")));
     let mut file = format!("{block}\n{}", missing.map(backend).collect::<String>());

@@ -117,6 +117,14 @@ kind = "fallback"
 sticky = true
 backends = ["ring"]
 
+[[route]]
+host = "*.shop.example"
+path = "/api"
+to = "app1b"
+[[route]]
+path = "/static/"
+to = "app1"
+
 [retry]
 attempts = 2
 statuses = [502, "503-504"]
@@ -240,6 +248,9 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.backends[1].probe, None);
     assert_eq!(config.directors[0].members[1].weight, 3);
     assert_eq!(config.default_target.as_deref(), Some("app"));
+    let routes: Vec<_> = config.routes.iter().map(|r| (r.host.as_deref(), r.path.as_deref(), r.to.as_str())).collect();
+    let wanted = [(Some("*.shop.example"), Some("/api"), "app1b"), (None, Some("/static/"), "app1")];
+    assert_eq!(routes, wanted);
     assert_eq!((config.retry.attempts, config.retry.budget_permille, config.retry.body_size), (2, 100, 1024));
     assert_eq!(config.retry.statuses, [502..=502, 503..=504]);
     assert_eq!((config.shadow.to.as_deref(), config.shadow.share_permille), (Some("app1b"), 50));
@@ -273,6 +284,7 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     let set = config.resolved();
     assert!(set.iter().all(|(p, _, o)| matches!(o, Origin::File(_))
         || p.starts_with("listen[1]")
+        || p == "route[1].host"
         || p.starts_with("backend.app1")
         || p.starts_with("director.")
         || p == "backend.zed.probe.request"));

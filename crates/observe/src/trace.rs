@@ -277,6 +277,13 @@ pub enum Event {
         /// Its fields.
         fields: Vec<Field>,
     },
+    /// A route of the configuration has said where it goes.
+    Routed {
+        /// Its host and path.
+        route: String,
+        /// The backend or director.
+        backend: String,
+    },
     /// It failed, and another origin is asked.
     Elsewhere {
         /// Why.

@@ -24,6 +24,7 @@ mod protocols;
 mod purge;
 mod relay;
 mod request_body;
+mod routing;
 mod selecting;
 mod shadow;
 pub mod step;

@@ -221,6 +221,9 @@ impl Txn {
         let mut xid = std::mem::take(&mut scene.req_vars.xid);
         xid.clear();
         scene.req_vars = RequestVars { time: now, ..RequestVars::default() };
+        if core.backends.has_routes() {
+            crate::routing::route(&core.backends, scene, &self.trace);
+        }
         scene.resp_vars = ResponseVars::default();
         scene.obj = None;
         scene.purge_count = 0;

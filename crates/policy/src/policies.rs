@@ -7,6 +7,7 @@
 
 use crate::library::throttle::Throttle;
 use crate::policy::Policy;
+use copal_semantics::host_without_port;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl Policies {
     /// The policy that a request with this Host begins with.
     #[must_use]
     pub fn for_host(&self, host: Option<&[u8]>) -> &Arc<Policy> {
-        let host = host.and_then(|host| std::str::from_utf8(host).ok()).map(without_port);
+        let host = host.and_then(|host| std::str::from_utf8(host).ok()).map(host_without_port);
         let found = host.and_then(|host| match host.bytes().any(|b| b.is_ascii_uppercase()) {
             true => self.hosts.get(&host.to_ascii_lowercase()),
             false => self.hosts.get(host),
@@ -88,13 +89,6 @@ impl Policies {
         let counting = self.all().find(|policy| policy.version() != 0);
         counting.unwrap_or(&self.main).throttle()
     }
-}
-
-/// "[::1]:80" → "[::1]", "a.example:80" → "a.example", and "a.example." → "a.example".
-fn without_port(host: &str) -> &str {
-    let end = host.rfind(']').map_or(0, |at| at + 1);
-    let host = host[end..].find(':').map_or(host, |at| &host[..end + at]);
-    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ pub const VARS: &[Var] = &[
     ro("req", "proto", Type::Text, C, "The version the client speaks: \"HTTP/1.1\"."),
     ro("req", "http", Type::Headers, C, "The header fields; Content-Length and Transfer-Encoding can only be read."),
     ro("req", "cookie", Type::Cookies, C, "The cookies, a view of the Cookie header."),
-    opt("req", "backend", Type::Backend, C, "The backend or director to ask; `()` leaves the choice to the configuration."),
+    opt("req", "backend", Type::Backend, C, "The backend or director to ask: at first that of the configuration's `[[route]]`, if one fits; `()` is the default."),
     opt("req", "backend_hint", Type::Backend, C, "VCL's name of `req.backend`."),
     opt("req", "grace", Type::Duration, C, "At most that long past its ttl may an object be to serve this request."),
     opt("req", "max_age", Type::Duration, C, "At most that old may an object be to serve this request."),

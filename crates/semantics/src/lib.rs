@@ -39,7 +39,7 @@ pub mod vary;
 pub mod via;
 
 pub use headers::{HeaderError, Headers};
-pub use message::{RequestHead, ResponseHead};
+pub use message::{RequestHead, ResponseHead, host_without_port};
 pub use reason::Reason;
 pub use rules::Rules;
 pub use time::{Span, Time};

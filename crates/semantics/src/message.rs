@@ -105,6 +105,19 @@ pub fn standard_reason(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Unknown")
 }
 
+/// A Host field's host, without port and final dot (RFC 9110 §7.2).
+///
+/// ```
+/// use copal_semantics::host_without_port;
+/// assert_eq!(["[::1]:80", "a.example:80", "a.example."].map(host_without_port), ["[::1]", "a.example", "a.example"]);
+/// ```
+#[must_use]
+pub fn host_without_port(host: &str) -> &str {
+    let end = host.rfind(']').map_or(0, |at| at + 1);
+    let host = host[end..].find(':').map_or(host, |at| &host[..end + at]);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

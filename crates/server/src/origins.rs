@@ -3,8 +3,8 @@
 use crate::assemble::AssembleError;
 use copal_backend::{
     AdaptiveOptions, Backends, BudgetOptions, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe,
-    MemberOptions, OriginOptions, Pattern, ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, SessionOptions,
-    TlsOptions, TlsVersion,
+    MemberOptions, OriginOptions, Pattern, ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, Route,
+    SessionOptions, TlsOptions, TlsVersion,
 };
 use copal_config::Config;
 use std::sync::Arc;
@@ -14,6 +14,12 @@ pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> 
     let directors = config.directors.iter().map(director).collect::<Result<_, _>>()?;
     let budget = BudgetOptions { share_permille: config.retry.budget_permille, per_second: config.retry.per_second };
     let backends = Backends::new(origins, directors)?.with_retry_budget(budget);
+    let route = |route: &copal_config::Route| Route {
+        host: route.host.clone(),
+        path: route.path.clone(),
+        to: route.to.clone(),
+    };
+    let backends = backends.with_routes(config.routes.iter().map(route).collect())?;
     match &config.default_target {
         Some(name) => Ok(backends.with_default(name)?),
         None => Ok(backends),

@@ -119,6 +119,7 @@ impl Told {
             | Event::Judged { .. }
             | Event::Waited { .. }
             | Event::Forwarded { .. }
+            | Event::Routed { .. }
             | Event::Elsewhere { .. }
             | Event::NotElsewhere { .. }
             | Event::Asked { .. }

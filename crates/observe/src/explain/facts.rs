@@ -94,6 +94,7 @@ impl<'a> Facts<'a> {
             Event::Edge { .. }
             | Event::Forwarded { .. }
             | Event::Finished { .. }
+            | Event::Routed { .. }
             | Event::Elsewhere { .. }
             | Event::NotElsewhere { .. } => {}
             Event::Hook { hook, action, place, changes, fault, lines: _, logged: _ } => self.hooks.push(Ran {

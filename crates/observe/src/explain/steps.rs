@@ -63,6 +63,7 @@ pub fn text(event: &Event) -> String {
             let marker = marker.map(|span| format!("; marked for {}", secs(span))).unwrap_or_default();
             format!("{what}: {} ({}){marker}", reason.code(), reason.section())
         }
+        Event::Routed { route, backend } => format!("route {route} leads to {backend}"),
         Event::Elsewhere { why, backend } => format!("sent again to {backend}: {why}"),
         Event::NotElsewhere { why } => format!("not sent again: {why}"),
         Event::Failed { error, text } => format!("failed: {text} ({error})"),
