@@ -56,6 +56,12 @@ fn every_page_of_the_examples_and_the_guide_holds() {
 }
 
 #[test]
+fn every_page_of_what_policies_see_holds() {
+    let suite = run::run(&read(&pages("tests/holding")), Wanted::default());
+    assert!(suite.holds(), "{}", report::text(&suite, false));
+}
+
+#[test]
 fn the_examples_cases_run_every_line_and_hook_of_their_policies() {
     let suite = run::run(&read(&[root().join("vcl-examples")]), Wanted { coverage: true, trace: false });
     let covered = report::coverage::covered(&suite);

@@ -26,6 +26,14 @@ pub(crate) fn leave_framing_to_the_front(headers: &mut Headers) -> bool {
     close
 }
 
+/// Lets a hook see how long the body is, where that is known; afterwards it is taken out again.
+pub(crate) fn show_length(headers: &mut Headers, length: Option<u64>) {
+    if let Some(length) = length {
+        // A number is never refused.
+        let _valid = headers.set("Content-Length", length.to_string());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,10 @@ use std::fmt::Write;
 fn hooks_text(set: HookSet) -> String {
     match set {
         HookSet::ALL => "everywhere".to_owned(),
+        HookSet::REQUEST => "everywhere but in `init`".to_owned(),
         HookSet::CLIENT => "the client's hooks".to_owned(),
         HookSet::BACKEND => "the backend's hooks".to_owned(),
+        HookSet::FETCH => "the backend's hooks but `pipe`".to_owned(),
         HookSet::NONE => "–".to_owned(),
         other => other.names(),
     }

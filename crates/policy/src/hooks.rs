@@ -136,6 +136,11 @@ impl HookSet {
     /// Where the request to the origin is at hand.
     pub const BACKEND: HookSet =
         HookSet::of(&[Hook::Pipe, Hook::BackendFetch, Hook::BackendRefresh, Hook::BackendResponse, Hook::BackendError]);
+    /// Where an origin is asked for a response.
+    pub const FETCH: HookSet =
+        HookSet::of(&[Hook::BackendFetch, Hook::BackendRefresh, Hook::BackendResponse, Hook::BackendError]);
+    /// Where there is a request.
+    pub const REQUEST: HookSet = HookSet(HookSet::ALL.0 & !Hook::Init.bit().0);
     /// Where the origin's response is at hand.
     pub const BERESP: HookSet = HookSet::of(&[Hook::BackendRefresh, Hook::BackendResponse, Hook::BackendError]);
     /// Where the response to the client is at hand.

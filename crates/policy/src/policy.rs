@@ -27,6 +27,7 @@ pub struct Policy {
     runs: HookSet,
     version: u64,
     reads_bodies: bool,
+    reads_lengths: bool,
     rolls_back: bool,
     name: String,
     sources: Arc<Sources>,
@@ -102,6 +103,7 @@ impl Policy {
                 runs: HookSet::NONE,
                 version: 0,
                 reads_bodies: false,
+                reads_lengths: false,
                 rolls_back: false,
                 name: "builtin".to_owned(),
                 sources: Arc::default(),
@@ -142,11 +144,16 @@ impl Policy {
         let mentions = |name: &str| {
             std::iter::once(&sources.main).chain(sources.modules.values()).any(|file| file.text.contains(name))
         };
+        let mentions_either_case = |name: &str| {
+            let files = std::iter::once(&sources.main).chain(sources.modules.values());
+            files.into_iter().any(|file| file.text.to_ascii_lowercase().contains(name))
+        };
         let mut policy = Policy {
             hooks,
             runs,
             version: VERSION.fetch_add(1, Ordering::Relaxed),
             reads_bodies: mentions("cache_req_body"),
+            reads_lengths: mentions_either_case("content-length") || mentions_either_case("content_length"),
             rolls_back: mentions("rollback"),
             name: name.to_owned(),
             sources: Arc::new(crate::coverage::with_calls(sources, &env)),
@@ -263,6 +270,12 @@ impl Policy {
     #[must_use]
     pub fn rolls_back(&self) -> bool {
         self.rolls_back
+    }
+
+    /// Does it name Content-Length anywhere? Then responses have it while a hook looks, as the pipeline keeps it apart.
+    #[must_use]
+    pub fn reads_lengths(&self) -> bool {
+        self.reads_lengths
     }
 
     /// Does it call `std::cache_req_body` anywhere? Then its `recv` may have to be run twice.

@@ -179,6 +179,11 @@ const BR: HookSet = HookSet::BERESP;
 const O: HookSet = HookSet::OBJ;
 const ALL: HookSet = HookSet::ALL;
 const MARKED: HookSet = HookSet::of(&[Hook::Miss, Hook::Pass, Hook::Deliver, Hook::Synth]);
+const PASSED: HookSet = HookSet::of(&[Hook::Pass, Hook::Deliver, Hook::Synth]);
+/// The fetch itself; a tunnel has none.
+const F: HookSet = HookSet::FETCH;
+/// Where there is a request: everywhere but in `init`.
+const T: HookSet = HookSet::REQUEST;
 
 /// All variables.
 #[rustfmt::skip]
@@ -201,7 +206,7 @@ pub const VARS: &[Var] = &[
     ro("req", "xid", Type::Text, C, "The id of the transaction, the one in the log."),
     ro("req", "time", Type::Time, C, "When its head was complete."),
     ro("req", "is_hitmiss", Type::Bool, MARKED, "A hit-for-miss marker was found."),
-    ro("req", "is_hitpass", Type::Bool, MARKED, "A hit-for-pass marker was found."),
+    ro("req", "is_hitpass", Type::Bool, PASSED, "A hit-for-pass marker was found."),
     Var { object: "req", name: "body", ty: Type::Text, optional: true, read: C, write: HookSet::NONE, doc: "The body, once `std::cache_req_body` has read it; `\"\"` when there is none, `()` when it was not read or is no UTF-8." },
     ro("req", "body_cached", Type::Bool, C, "`std::cache_req_body` has kept the body."),
     Var { object: "req", name: "body_size", ty: Type::Int, optional: true, read: C, write: HookSet::NONE, doc: "How many bytes the body has; `()` when that is not known before it is read." },
@@ -216,11 +221,11 @@ pub const VARS: &[Var] = &[
     opt("bereq", "shadow", Type::Backend, B, "The backend or director that gets a copy of the request, whose answer is thrown away; `()` is what `[shadow]` says."),
     Var { object: "bereq", name: "body", ty: Type::Text, optional: true, read: B, write: HookSet::of(&[Hook::BackendFetch]), doc: "The body of the request, as `req.body`. `()` can be assigned: the request is sent without it." },
     ro("bereq", "time", Type::Time, B, "When the fetch began."),
-    ro("bereq", "retries", Type::Int, B, "How often the fetch was retried."),
-    ro("bereq", "is_bgfetch", Type::Bool, B, "No client waits: a refresh in the background."),
-    ro("bereq", "is_hitmiss", Type::Bool, B, "A hit-for-miss marker caused it."),
-    ro("bereq", "is_hitpass", Type::Bool, B, "A hit-for-pass marker caused it."),
-    ro("bereq", "uncacheable", Type::Bool, B, "The response will not be stored."),
+    ro("bereq", "retries", Type::Int, F, "How often the fetch was retried."),
+    ro("bereq", "is_bgfetch", Type::Bool, F, "No client waits: a refresh in the background."),
+    ro("bereq", "is_hitmiss", Type::Bool, F, "A hit-for-miss marker caused it."),
+    ro("bereq", "is_hitpass", Type::Bool, F, "A hit-for-pass marker caused it."),
+    ro("bereq", "uncacheable", Type::Bool, F, "The response will not be stored."),
     ro("bereq", "xid", Type::Text, B, "The id of the transaction, the one in the log."),
     opt("bereq", "connect_timeout", Type::Duration, B, "How long a connection may take; `()` is the backend's own."),
     opt("bereq", "first_byte_timeout", Type::Duration, B, "How long the first byte may take; `()` is the backend's own."),
@@ -265,18 +270,18 @@ pub const VARS: &[Var] = &[
     ro("obj", "hits", Type::Int, O, "How often it was delivered; in `deliver` 0 for what is not stored."),
     ro("obj", "uncacheable", Type::Bool, O, "It was not stored; in `deliver` true for a pass and for a page made here."),
 
-    ro("client", "ip", Type::Address, ALL, "The client's address, after the PROXY protocol."),
-    ro("client", "port", Type::Int, ALL, "The client's port."),
-    Var { object: "client", name: "identity", ty: Type::Text, optional: false, read: ALL, write: C, doc: "What directors know the client by; its address unless set." },
-    ro("server", "ip", Type::Address, ALL, "The address the client asked, after the PROXY protocol."),
-    ro("server", "port", Type::Int, ALL, "The port the client asked."),
+    ro("client", "ip", Type::Address, T, "The client's address, after the PROXY protocol."),
+    ro("client", "port", Type::Int, T, "The client's port."),
+    Var { object: "client", name: "identity", ty: Type::Text, optional: false, read: T, write: C, doc: "What directors know the client by; its address unless set." },
+    ro("server", "ip", Type::Address, T, "The address the client asked, after the PROXY protocol."),
+    ro("server", "port", Type::Int, T, "The port the client asked."),
     ro("server", "hostname", Type::Text, ALL, "The name of this machine."),
     ro("server", "identity", Type::Text, ALL, "The name of this machine."),
-    ro("local", "ip", Type::Address, ALL, "Our address on the connection."),
-    ro("local", "port", Type::Int, ALL, "Our port on the connection."),
-    ro("local", "endpoint", Type::Text, ALL, "Our address and port on the connection: \"10.0.0.1:80\"."),
-    ro("remote", "ip", Type::Address, ALL, "The peer's address on the connection."),
-    ro("remote", "port", Type::Int, ALL, "The peer's port on the connection."),
+    ro("local", "ip", Type::Address, T, "Our address on the connection."),
+    ro("local", "port", Type::Int, T, "Our port on the connection."),
+    ro("local", "endpoint", Type::Text, T, "Our address and port on the connection: \"10.0.0.1:80\"."),
+    ro("remote", "ip", Type::Address, T, "The peer's address on the connection."),
+    ro("remote", "port", Type::Int, T, "The peer's port on the connection."),
 
     ro("req_top", "method", Type::Text, C, "The method of the client's own request; every request is one in this version, as there is no ESI."),
     ro("req_top", "url", Type::Text, C, "Its path and query, as the policy left them."),
@@ -294,9 +299,9 @@ pub const VARS: &[Var] = &[
     ro("param", "pipe_task_deadline", Type::Duration, ALL, "`[pipe] deadline`; zero is none."),
     ro("param", "transit_buffer", Type::Int, ALL, "`[limits] transit_size`, in bytes."),
 
-    ro("storage", "used_space", Type::Int, ALL, "Bytes that the store holds, all of it counted."),
-    ro("storage", "free_space", Type::Int, ALL, "Bytes until `[cache] size`; 0 while room is being made."),
-    ro("storage", "happy", Type::Bool, ALL, "The store takes objects. It always does here: it makes room."),
+    ro("storage", "used_space", Type::Int, T, "Bytes that the store holds, all of it counted."),
+    ro("storage", "free_space", Type::Int, T, "Bytes until `[cache] size`; 0 while room is being made."),
+    ro("storage", "happy", Type::Bool, T, "The store takes objects. It always does here: it makes room."),
 ];
 
 /// The variable of that name, if there is one.

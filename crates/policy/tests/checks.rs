@@ -150,6 +150,21 @@ fn lines() -> Vec<Line> {
         (recv, "req.cookie.hass(\"x\"); ()", "2:16 Cookies has no method `hass` (did you mean `has`?)"),
         (recv, "req.cookie[\"a\"] = \"x\";", "2:16 Cookies has no `[…]` (write `.get(name)`)"),
         (recv, "req.http[\"x y\"] = \"a\";", "2:14 \"x y\" is not a valid header field name"),
+        (
+            deliver,
+            "resp.http[\"Content-Length\"] = 5;",
+            "2:15 `content-length` can only be read: it says where a body ends (Copal writes it for the body that it sends)",
+        ),
+        (
+            response,
+            "beresp.http.content_length = ();",
+            "2:17 `content-length` can only be read: it says where a body ends (Copal writes it for the body that it sends)",
+        ),
+        (
+            recv,
+            "req.http.remove(\"transfer-encoding\");",
+            "2:21 `transfer-encoding` can only be read: it says where a body ends (Copal writes it for the body that it sends)",
+        ),
         (recv, "req.grace = \"1h\";", "2:9 `req.grace` takes Duration, not string (write duration(\"1h\"))"),
         (
             recv,
@@ -180,6 +195,20 @@ fn lines() -> Vec<Line> {
             "resp.body = \"x\";",
             "2:10 `resp.body` cannot be written in `deliver` (it can be written in `synth`)",
         ),
+        (recv, "req_top.http.x_a = \"1\";", "2:18 `req_top.http` can only be read"),
+        ("hit(req, obj)", "obj.http.remove(\"x-a\"); ()", "2:21 `obj.http` can only be read"),
+        (
+            "backend_refresh(bereq, beresp, stale)",
+            "stale.http.remove_matching(\"x-*\"); ()",
+            "2:16 `stale.http` can only be read",
+        ),
+        (recv, "req.backend.nam == \"app1\"; ()", "2:17 a backend has no variable `nam` (did you mean `name`?)"),
+        (
+            recv,
+            "if req.backend.healthy { return pass(); }",
+            "2:20 a backend has no variable `healthy` (it is a method: `.healthy()`)",
+        ),
+        (recv, "req.backend.name = \"app1\";", "2:17 the name of a backend can only be read"),
         (deliver, "resp.status = \"404\";", "2:10 `resp.status` takes int, not string"),
         (deliver, "obj.ttl = duration(\"1s\");", "2:9 `obj.ttl` can only be read"),
         (response, "beresp.tll = duration(\"1s\");", "2:12 `beresp` has no variable `tll` (did you mean `ttl`?)"),

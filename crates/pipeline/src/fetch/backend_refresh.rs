@@ -2,6 +2,7 @@
 //! kept.
 
 use super::{Answer, Failure, Job, Next};
+use crate::steps::hit::object_vars;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, ObjectVars};
 use copal_semantics::ResponseHead;
@@ -15,8 +16,12 @@ pub(super) fn run(job: &mut Job, mut answer: Answer) -> Next {
     let mut stored = ResponseHead::default();
     stored.decode(stale.head());
     if job.policy.has(Hook::BackendRefresh) {
-        job.scene_mut().obj =
-            Some(ObjectVars { head: stored.clone(), hits: u64::from(stale.hits()), ..ObjectVars::default() });
+        let now = job.worker.core.clock.now();
+        let mut vars = ObjectVars { head: stored.clone(), ..object_vars(now, &stale) };
+        if job.policy.reads_lengths() {
+            crate::words::show_length(&mut vars.head.headers, stale.body().len_known());
+        }
+        job.scene_mut().obj = Some(vars);
     }
     match validation::freshens(&stored, &job.scene().beresp) {
         Freshening::Update(_) => {}

@@ -36,6 +36,10 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
     vars.age = fresh.initial_age;
     vars.uncacheable = uncacheable;
     vars.backend = origin;
+    if job.policy.has(Hook::BackendResponse) && job.policy.reads_lengths() {
+        let length = answer.renewed.as_ref().map_or(job.declared_length, |stale| stale.body().len_known());
+        crate::words::show_length(&mut job.scene_mut().beresp.headers, length);
+    }
     let action = match job.hook(Hook::BackendResponse) {
         Ok(action) => action,
         Err(failure) => return Next::BackendError(failure),

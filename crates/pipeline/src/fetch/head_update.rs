@@ -72,9 +72,6 @@ fn stored_head(object: &Arc<Object>) -> ResponseHead {
 /// Content-Length is kept beside the head, with the framing.
 fn with_length(head: &ResponseHead, length: Option<u64>) -> ResponseHead {
     let mut head = head.clone();
-    if let Some(length) = length {
-        // A number is never refused.
-        let _valid = head.headers.set("Content-Length", length.to_string());
-    }
+    crate::words::show_length(&mut head.headers, length);
     head
 }

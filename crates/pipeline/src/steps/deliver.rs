@@ -34,7 +34,7 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     // A hook that has failed on this request is not asked about the page that says so.
     if txn.policy.has(Hook::Deliver) && !txn.deliver_failed {
         if let Source::Object(object, _) = &body {
-            let mut vars = super::hit::object_vars(txn, object);
+            let mut vars = super::hit::object_vars(txn.now, object);
             if !txn.verdict.outcome.is_hit() {
                 // Others may have hit what this request has just fetched: for this one it is a miss all the same.
                 vars.hits = 0;
@@ -48,6 +48,14 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
             Source::Transit { .. } => true,
             Source::Made(_) => false,
         };
+        if txn.policy.reads_lengths() {
+            let length = match &body {
+                Source::Object(object, _) => object.body().len_known(),
+                Source::Transit { length, .. } => *length,
+                Source::Made(page) => Some(page.len() as u64),
+            };
+            crate::words::show_length(&mut txn.scene_mut().resp.headers, length);
+        }
         match txn.hook(worker, Hook::Deliver) {
             Ok(Action::Default | Action::Deliver) => {}
             // A page that synth made is not judged again: its deliver hook may change it, not refuse it.

@@ -7,6 +7,7 @@ use crate::txn::Txn;
 use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook, ObjectVars};
+use copal_semantics::Time;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::reason::Reason;
 use copal_store::Object;
@@ -15,8 +16,11 @@ use std::sync::Arc;
 pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
     let Found { object, reader, refresh } = found;
     if txn.policy.has(Hook::Hit) {
-        let mut vars = object_vars(txn, &object);
+        let mut vars = object_vars(txn.now, &object);
         vars.head.decode(object.head());
+        if txn.policy.reads_lengths() {
+            crate::words::show_length(&mut vars.head.headers, object.body().len_known());
+        }
         txn.scene_mut().obj = Some(vars);
     }
     let action = match txn.hook(worker, Hook::Hit) {
@@ -51,13 +55,13 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
 }
 
 /// What hooks may know of an object, all but its head.
-pub(crate) fn object_vars(txn: &Txn, object: &Object) -> ObjectVars {
+pub(crate) fn object_vars(now: Time, object: &Object) -> ObjectVars {
     let times = object.times();
     ObjectVars {
-        ttl: crate::times::stored(&times).ttl_left(txn.now),
+        ttl: crate::times::stored(&times).ttl_left(now),
         grace: times.grace,
         keep: times.keep,
-        age: times.age(txn.now),
+        age: times.age(now),
         hits: u64::from(object.hits()),
         uncacheable: false,
         ..ObjectVars::default()

@@ -5,6 +5,9 @@
 use super::walk::Walker;
 use crate::diagnostic::did_you_mean;
 use crate::functions::{FUNCTIONS, On, RHAI, find};
+use crate::hooks::Hook;
+use crate::host::headers::frames;
+use crate::host::writable;
 use crate::vars::{self, Type, VARS};
 use rhai::{ASTFlags, Expr, Position};
 
@@ -33,30 +36,41 @@ impl Walker<'_> {
             _ => return Type::Any,
         };
         let base = self.expr(&x.lhs, false);
-        self.link(base, &x.rhs, matches!(e, Expr::Dot(..)), flags, last)
+        self.link((base, None), &x.rhs, matches!(e, Expr::Dot(..)), flags, last)
     }
 
-    /// One link after a value of type `base`, and those after it.
-    fn link(&mut self, base: Type, rest: &Expr, dot: bool, flags: ASTFlags, last: Use<'_>) -> Type {
+    /// One link after a value of type `base`, and those after it. When that is the header fields of an object, `owner` is
+    /// the object.
+    fn link(
+        &mut self,
+        (base, owner): (Type, Option<Type>),
+        rest: &Expr,
+        dot: bool,
+        flags: ASTFlags,
+        last: Use<'_>,
+    ) -> Type {
         let more = match rest {
             Expr::Dot(x, f, _) if dot || !flags.intersects(ASTFlags::BREAK) => Some((x, *f, true)),
             Expr::Index(x, f, _) if dot || !flags.intersects(ASTFlags::BREAK) => Some((x, *f, false)),
             _ => None,
         };
         let (this, how) = more.as_ref().map_or((rest, last), |(x, ..)| (&x.lhs, Use::Read));
-        let ty = if dot { self.member(base, this, how) } else { self.index(base, this, how) };
+        let ty = if dot { self.member(base, owner, this, how) } else { self.index(base, owner, this, how) };
         match more {
-            Some((x, f, next_dot)) => self.link(ty, &x.rhs, next_dot, f, last),
+            Some((x, f, next_dot)) => {
+                let owner = (ty == Type::Headers).then_some(base).filter(|b| b.object().is_some());
+                self.link((ty, owner), &x.rhs, next_dot, f, last)
+            }
             None => ty,
         }
     }
 
-    fn index(&mut self, base: Type, at: &Expr, how: Use<'_>) -> Type {
+    fn index(&mut self, base: Type, owner: Option<Type>, at: &Expr, how: Use<'_>) -> Type {
         self.expr(at, false);
         match base {
             Type::Headers => {
-                if let (Expr::StringConstant(name, place), Use::Write(..)) = (at, how) {
-                    self.header_name(name, *place);
+                if matches!(how, Use::Write(..)) {
+                    self.field_written(owner, literal(at), at.start_position());
                 }
                 Type::Text
             }
@@ -70,18 +84,49 @@ impl Walker<'_> {
         }
     }
 
-    fn header_name(&mut self, name: &str, at: Position) {
-        if !copal_semantics::headers::is_token(name.as_bytes()) {
-            self.report(at, format!("\"{name}\" is not a valid header field name"), None);
+    /// A field is set, added to or removed.
+    fn field_written(&mut self, owner: Option<Type>, name: Option<&str>, at: Position) {
+        let object = match (owner.and_then(Type::object), self.hook) {
+            (Some("obj"), Some(Hook::BackendRefresh)) => Some("stale"),
+            (object, _) => object,
+        };
+        match (object, owner.map(writable)) {
+            (Some(object), Some(hooks)) if hooks.is_empty() => {
+                self.report(at, format!("`{object}.http` can only be read"), None);
+            }
+            _ => name.into_iter().for_each(|name| self.header_name(name, at)),
         }
     }
 
-    fn member(&mut self, base: Type, this: &Expr, how: Use<'_>) -> Type {
+    fn header_name(&mut self, name: &str, at: Position) {
+        if !copal_semantics::headers::is_token(name.as_bytes()) {
+            self.report(at, format!("\"{name}\" is not a valid header field name"), None);
+        } else if frames(name) {
+            let message = format!("`{}` can only be read: it says where a body ends", name.to_ascii_lowercase());
+            self.report(at, message, Some("Copal writes it for the body that it sends".to_owned()));
+        }
+    }
+
+    fn member(&mut self, base: Type, owner: Option<Type>, this: &Expr, how: Use<'_>) -> Type {
         match this {
-            Expr::Property(p, at) => self.property(base, &p.2, *at, how),
+            Expr::Property(p, at) => {
+                if let (Type::Headers, Use::Write(..)) = (base, how) {
+                    self.field_written(owner, Some(&p.2.replace('_', "-")), *at);
+                }
+                self.property(base, &p.2, *at, how)
+            }
             Expr::MethodCall(call, at) => {
                 for a in call.args.iter() {
                     self.expr(a, false);
+                }
+                match (base, call.name.as_str()) {
+                    (Type::Headers, "append" | "remove" | "remove_lines") => {
+                        let name = call.args.first();
+                        let place = name.map_or(*at, Expr::start_position);
+                        self.field_written(owner, name.and_then(literal), place);
+                    }
+                    (Type::Headers, "remove_matching" | "collect") => self.field_written(owner, None, *at),
+                    _ => {}
                 }
                 self.method(base, &call.name, &call.args, *at)
             }
@@ -93,6 +138,7 @@ impl Walker<'_> {
         let Some(object) = base.object() else {
             return match base {
                 Type::Headers => Type::Text,
+                Type::Backend => self.of_backend(name, at, how),
                 Type::Cookies | Type::Vars => {
                     let help = if base == Type::Cookies {
                         format!("write `.get(\"{name}\")`")
@@ -121,6 +167,20 @@ impl Walker<'_> {
         }
         // One that may be `()` has the type that it has otherwise, as a header field: comparing takes `()`, too.
         var.ty
+    }
+
+    /// A backend has nothing but its name.
+    fn of_backend(&mut self, name: &str, at: Position, how: Use<'_>) -> Type {
+        if name != "name" {
+            let method = (name == "healthy").then(|| "it is a method: `.healthy()`".to_owned());
+            let help = method.or_else(|| did_you_mean(name, ["name"]));
+            self.report(at, format!("a backend has no variable `{name}`"), help);
+            return Type::Any;
+        }
+        if matches!(how, Use::Write(..)) {
+            self.report(at, "the name of a backend can only be read", None);
+        }
+        Type::Text
     }
 
     fn unknown_property(&mut self, base: Type, object: &str, name: &str, at: Position) {
@@ -205,6 +265,13 @@ impl Walker<'_> {
                 Type::Any
             }
         }
+    }
+}
+
+fn literal(e: &Expr) -> Option<&str> {
+    match e {
+        Expr::StringConstant(text, _) => Some(text),
+        _ => None,
     }
 }
 

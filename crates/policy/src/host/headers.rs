@@ -22,13 +22,10 @@ pub(crate) trait Side: Handle {
     fn fields(s: &Scene) -> Option<&Headers>;
     /// To write; none when they can only be read.
     fn fields_mut(s: &mut Scene) -> Option<&mut Headers>;
-    /// Is it a request? Its Content-Length and Transfer-Encoding belong to the framing of a body that is under way.
-    fn is_request() -> bool {
-        matches!(Self::TYPE, Type::Req | Type::Bereq)
-    }
-    /// Refuses fields that a script may not touch.
+    /// Refuses fields that a script may not touch: Content-Length and Transfer-Encoding belong to the framing of a body
+    /// that is under way, in both directions.
     fn check(name: &str) -> Result<(), HostError> {
-        if frames(name) && Self::is_request() {
+        if frames(name) {
             return Err(read_only(&format!("{}.http[\"{}\"]", Self::object(), name.to_ascii_lowercase())));
         }
         Ok(())
@@ -72,12 +69,13 @@ pub(crate) fn written(name: &str, value: usize) -> usize {
     name.len() + value + 4
 }
 
-/// Removes all fields whose name matches, but not those that frame a request.
-pub(crate) fn remove_matching(h: &mut Headers, pattern: &str, is_request: bool) {
-    h.retain(|name, _| (is_request && frames(name)) || !glob(pattern.as_bytes(), name.as_bytes()));
+/// Removes all fields whose name matches, but not those that frame a body.
+pub(crate) fn remove_matching(h: &mut Headers, pattern: &str) {
+    h.retain(|name, _| frames(name) || !glob(pattern.as_bytes(), name.as_bytes()));
 }
 
-fn frames(name: &str) -> bool {
+/// Does the field say where a body ends?
+pub(crate) fn frames(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
@@ -145,7 +143,7 @@ fn remove<S: Side>(name: &str) -> Res<()> {
 
 fn remove_like<S: Side>(pattern: &str) -> Res<()> {
     write::<S>(pattern, 0, |h| {
-        remove_matching(h, pattern, S::is_request());
+        remove_matching(h, pattern);
         Ok(())
     })
 }

@@ -155,7 +155,7 @@ impl Statement {
             }
             Statement::RemoveMatching(side, pattern, at) => {
                 f.charge(*at, headers::written(pattern, 0))?;
-                headers::remove_matching(side.headers_mut(f.scene), pattern, side.is_request());
+                headers::remove_matching(side.headers_mut(f.scene), pattern);
             }
             Statement::RemoveCookie(side, name, at) => {
                 edit_cookies(f, *side, *at, |n| !std::str::from_utf8(n).is_ok_and(|n| query::is_entry(name, n)))?;

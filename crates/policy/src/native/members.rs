@@ -308,8 +308,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn may_write_field(&self, side: Side, name: &str) -> bool {
-        let framing = name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
-        self.may_write(side) && is_token(name.as_bytes()) && !(framing && side.is_request())
+        self.may_write(side) && is_token(name.as_bytes()) && !headers::frames(name)
     }
 
     pub(super) fn may_write_var(&self, object: &str, name: &str) -> bool {

@@ -56,10 +56,6 @@ impl Side {
     pub(super) fn response(self, s: &Scene) -> &ResponseHead {
         if self == Side::Beresp { &s.beresp } else { &s.resp }
     }
-
-    pub(super) fn is_request(self) -> bool {
-        matches!(self, Side::Req | Side::Bereq)
-    }
 }
 
 /// The names that `query::without` and the like take.

@@ -53,9 +53,15 @@ fn what_would_break_framing_is_a_fault() {
         let f = fault(body);
         assert_eq!((f.kind, f.file.as_str(), f.line), (FaultKind::Framing, "site.rhai", 2), "{body}: {f}");
     }
-    for body in ["req.http[\"content-length\"] = 5;", "req.http.remove(\"Transfer-Encoding\");"] {
+    // Written out, such a name is refused at load.
+    for body in [
+        "let name = \"content-length\"; req.http[name] = 5;",
+        "let name = \"Transfer-Encoding\"; req.http.remove(name);",
+    ] {
         assert_eq!(fault(body).kind, FaultKind::ReadOnly, "{body}");
     }
+    let p = policy("fn deliver(req, resp) { let name = \"Content-Length\"; resp.http[name] = 5; }");
+    assert_eq!(p.call(Hook::Deliver, request("/", &[])).1.expect_err("refused").kind, FaultKind::ReadOnly);
 }
 
 #[test]
