@@ -124,6 +124,23 @@ fn a_body_that_does_not_come_reaches_no_origin() {
 }
 
 #[test]
+fn what_is_kept_of_a_body_counts_while_it_comes_also_in_single_bytes() {
+    const BYTES: i64 = 100_000;
+    let origin = origin();
+    let keep = r#"fn recv(req) { std::cache_req_body("1MiB"); return pass(); }"#;
+    let proxy = builder(&origin, "").policy(keep).start();
+    let before = proxy.stat("bytes");
+    let mut client = proxy.client();
+    client.send_raw("POST /page HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send_raw("1\r\nx\r\n".repeat(100_000));
+    let held = proxy.wait_stat("bytes", |n| n >= before + BYTES, super::SOON) - before;
+    assert!(held <= 2 * BYTES + 4096, "{held} bytes for {BYTES}");
+    client.send_raw("0\r\n\r\n");
+    assert_eq!(client.read_response().body.len(), 5 + 100_000);
+    proxy.wait_stat("bytes", |n| n <= before + 4096, super::SOON);
+}
+
+#[test]
 fn a_client_that_waits_for_a_word_gets_it_once() {
     let origin = origin();
     let proxy = builder(&origin, "").policy(KEEP).start();

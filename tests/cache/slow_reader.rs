@@ -15,6 +15,8 @@ const SIZE: u64 = 32 << 20;
 const WINDOW: u64 = 1 << 20;
 /// What the kernel's buffers on both sides hold at most, with what is being copied: loopback's grow to some megabytes each.
 const SOCKETS: u64 = 24 << 20;
+/// The time in which millions of pieces pass a proxy that was compiled for tests.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An origin of one large body, which notes how much of it the proxy has taken.
 fn origin(cache_control: &'static str, chunked: bool) -> (SocketAddr, Arc<AtomicU64>) {
@@ -52,6 +54,26 @@ fn origin(cache_control: &'static str, chunked: bool) -> (SocketAddr, Arc<Atomic
                     let _gone = stream.write_all(b"0\r\n\r\n");
                 }
             });
+        }
+    });
+    (addr, sent)
+}
+
+/// An origin that sends single bytes, each a chunk of its own, for as long as they are taken.
+fn origin_of_single_bytes() -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _request = stream.read(&mut [0; 4096]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunks = b"1\r\nx\r\n".repeat(1000);
+        let mut going = stream.write_all(head.as_bytes()).is_ok();
+        while going {
+            going = stream.write_all(&chunks).is_ok();
+            count.fetch_add(1000, Ordering::SeqCst);
         }
     });
     (addr, sent)
@@ -147,4 +169,25 @@ fn ten_slow_clients_of_as_many_large_bodies_stay_within_the_store() {
     assert!(grown <= 10 * 2 * WINDOW + SOCKETS, "{grown} bytes more are resident");
     drop(clients);
     proxy.wait_stat("client_requests_running", |n| n == 0, SOON);
+}
+
+#[test]
+fn single_bytes_that_wait_for_a_slow_client_take_little_more_than_the_window() {
+    let (addr, sent) = origin_of_single_bytes();
+    let proxy =
+        copal_testkit::Proxy::builder(super::COPAL).config(&format!("[backend.app]\naddress = \"{addr}\"")).start();
+    let before = proxy.rss_kib() * 1024;
+    let (client, _) = stalled(proxy.addr());
+    // Until the socket of the client is full, nothing waits here.
+    let full = i64::try_from(WINDOW).unwrap();
+    let held = proxy.wait_stat("bytes", |n| n >= full, LONG);
+    at_rest(&sent);
+    let at_last = proxy.stat("bytes");
+    let grown = (proxy.rss_kib() * 1024).saturating_sub(before);
+    println!("single bytes: {held} in the account, then {at_last}; {grown} resident more");
+    assert!(held.max(at_last) <= full * 5 / 4, "{held} bytes in the account, then {at_last}");
+    // Each by itself they would be 40 times as much. The rest is what the first request makes a process touch.
+    assert!(grown <= 16 << 20, "{grown} bytes more are resident");
+    drop(client);
+    proxy.wait_stat("bytes", |n| n < full / 4, SOON);
 }

@@ -12,7 +12,7 @@ use copal_store::{Charge, StorageId};
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) bytes: Bytes,
-    _held: Vec<Charge>,
+    _held: Charge,
 }
 
 /// What came of reading.
@@ -35,12 +35,14 @@ pub(crate) async fn read<R: RequestSource, W: ResponseSink>(
 ) -> Read {
     // Never more than an object may have: one request must not push out everything else.
     let max = max.min(worker.core.store.object_size_max(StorageId::MAIN));
-    let (mut bytes, mut held) = (BytesMut::new(), Vec::new());
+    let (mut bytes, mut held) = (BytesMut::new(), worker.core.store.charge());
+    let mut counted = 0;
     if let io::RequestBody::Length(n) = source.kind() {
         if n > max {
             return Read::TooLarge(Kept { bytes: Bytes::new(), _held: held });
         }
-        held.push(worker.core.store.hold(n));
+        counted = n;
+        worker.core.store.hold_in(&mut held, n);
     }
     if awaits_continue(txn) {
         let go_on = ResponseHead { status: 100, ..ResponseHead::default() };
@@ -48,14 +50,14 @@ pub(crate) async fn read<R: RequestSource, W: ResponseSink>(
             return Read::Failed(SourceFault::Gone);
         }
     }
-    let announced = !held.is_empty();
     loop {
         match source.next().await {
             Some(Ok(piece)) => {
-                if !announced {
-                    held.push(worker.core.store.hold(piece.len() as u64));
-                }
                 bytes.extend_from_slice(&piece);
+                if bytes.capacity() as u64 > counted {
+                    counted = bytes.capacity() as u64;
+                    worker.core.store.hold_in(&mut held, counted);
+                }
                 if bytes.len() as u64 > max {
                     return Read::TooLarge(Kept { bytes: bytes.freeze(), _held: held });
                 }

@@ -50,6 +50,7 @@ pub use ban_expr::{BanError, BanExpr};
 pub use body::{Body, BodyFault};
 pub use busy::{Claim, FetchGuard, Released, Waiter};
 pub use key::KeyBuf;
+pub use live::PIECE_BYTES;
 pub use memory::{Charge, OBJECT_OVERHEAD_BYTES};
 pub use object::{Kind, Object};
 pub use overtaken::PurgeWatch;

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!  Keep:    [chunk 64 KiB][chunk 64 KiB][tail, growing]           all stay; the writer never waits
-//!  Window:  ░░░dropped░░░[piece][piece][piece]                    from the slowest reader on, at most `limit` ahead
+//!  Window:  ░░░dropped░░░[piece][ block ][piece][tail, growing]   from the slowest reader on, at most `limit` ahead
 //! ```
 //!
-//! Invariants: everything from `base` to `len` is held; in a window the tail is empty; the lock is never held while
-//! waiting; whoever changes the state notifies after unlocking.
+//! In a window, a piece that finds all before it read is handed on as it is, and so is a large one. Small ones that have to
+//! wait are gathered into blocks, because each piece costs [`PIECE_BYTES`] beside its bytes, were it of one.
+//!
+//! Invariants: everything from `base` to `len` is held; what is in the tail can be read at once; the lock is never held
+//! while waiting; whoever changes the state notifies after unlocking.
 
 use crate::body::{Body, BodyFault, Large, Many, Sealed};
 use crate::sync::{Mutex, MutexGuard, Notify, locked};
@@ -17,6 +20,15 @@ use std::collections::VecDeque;
 /// Small reads are gathered into chunks of this size, and bodies up to it are one allocation. A large body then costs
 /// 32 bytes of bookkeeping per 64 KiB, and a write to a client is worth its system call.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What a piece of a body in waiting costs beyond its bytes: its place in the list, its count of references, malloc's own.
+pub const PIECE_BYTES: u64 = 128;
+
+/// Blocks of a window have this share of its limit, up to [`CHUNK_BYTES`]: one that is partly read is held whole.
+const BLOCKS_PER_WINDOW: u64 = 4;
+
+/// Room that a block of a window begins with: single bytes do not come alone. From there it doubles.
+const BLOCK_START_BYTES: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -62,7 +74,8 @@ impl Live {
     /// `hint` is the length that the origin announced.
     pub(crate) fn new(window: Option<u64>, hint: Option<u64>) -> Self {
         let announced = hint;
-        let hint = hint.map_or(0, |h| usize::try_from(h).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
+        let start = if window.is_some() { BLOCK_START_BYTES } else { 0 };
+        let hint = hint.map_or(start, |h| usize::try_from(h).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES));
         let state = State { window, hint, announced, ..State::default() };
         Live { state: Mutex::new(state), readable: Notify::new(), writable: Notify::new() }
     }
@@ -111,12 +124,20 @@ impl Live {
             Some(limit) => {
                 let Some(slowest) = s.slowest() else { return Offer::NoReaders };
                 let ahead = s.len - slowest.min(s.len);
+                // Nobody wants what lies before the place where the first of them begins.
+                let begins_later = slowest > s.len;
                 if ahead > 0 && ahead + data.len() as u64 > limit {
                     return Offer::Wait;
                 }
-                let at = s.len;
-                s.chunks.push_back((at, data.clone()));
-                s.len += data.len() as u64;
+                if ahead == 0 || data.len() >= s.block_bytes() / 2 {
+                    s.append(data);
+                } else {
+                    s.gather(data);
+                }
+                if begins_later {
+                    self.trim(body, s);
+                    return Offer::Taken;
+                }
             }
         }
         s.account(body);
@@ -138,6 +159,7 @@ impl Live {
     pub(crate) fn switch_to_window(&self, body: &Body, limit: u64) {
         let mut s = locked(&self.state);
         s.close_tail();
+        s.hint = BLOCK_START_BYTES;
         s.window = Some(limit);
         self.trim(body, s);
     }
@@ -208,6 +230,10 @@ impl Live {
                 s.base = at + gone.len() as u64;
             }
         }
+        if keep_from >= s.len {
+            s.tail = Vec::new();
+            s.base = s.len;
+        }
         s.account(body);
         drop(s);
         self.writable.notify_one();
@@ -233,19 +259,33 @@ impl State {
         Some(chunk.slice(usize::try_from(offset - at).unwrap_or(usize::MAX)..))
     }
 
+    /// Size at which the tail is closed.
+    fn block_bytes(&self) -> usize {
+        let of_window = self.window.and_then(|limit| usize::try_from(limit / BLOCKS_PER_WINDOW).ok());
+        of_window.map_or(CHUNK_BYTES, |block| block.clamp(1, CHUNK_BYTES))
+    }
+
+    /// Takes `data` as it is, behind what is in the tail.
+    fn append(&mut self, data: &Bytes) {
+        self.close_tail();
+        self.chunks.push_back((self.len, data.clone()));
+        self.len += data.len() as u64;
+    }
+
     /// Copies `data` to the tail, closing it at each full chunk. The copy gives exact allocations: a buffer from the
     /// network may be much larger than the part of it that was used.
     fn gather(&mut self, mut data: &[u8]) {
+        let block = self.block_bytes();
         while !data.is_empty() {
-            let (now, later) = data.split_at(data.len().min(CHUNK_BYTES - self.tail.len()));
+            let (now, later) = data.split_at(data.len().min(block - self.tail.len()));
             let wanted = self.tail.len() + now.len();
             if wanted > self.tail.capacity() {
-                let capacity = wanted.max(self.tail.capacity() * 2).max(self.hint).min(CHUNK_BYTES);
+                let capacity = wanted.max(self.tail.capacity() * 2).max(self.hint).min(block);
                 self.tail.reserve_exact(capacity - self.tail.len());
             }
             self.tail.extend_from_slice(now);
             self.len += now.len() as u64;
-            if self.tail.len() == CHUNK_BYTES {
+            if self.tail.len() == block {
                 self.close_tail();
             }
             data = later;
@@ -275,7 +315,7 @@ impl State {
             None => 0,
             Some((at, _)) => self.len - self.tail.len() as u64 - at,
         };
-        let held = in_chunks + self.tail.capacity() as u64;
+        let held = in_chunks + self.tail.capacity() as u64 + self.chunks.len() as u64 * PIECE_BYTES;
         body.set_charge(held);
         let in_flight = if self.end.is_none() { held } else { 0 };
         body.ledger().adjust_in_flight(self.in_flight, in_flight);

@@ -273,14 +273,10 @@ impl Store {
         (reader, BodyWriter::new(body, live, Arc::clone(self), None))
     }
 
-    /// Enters bytes into the ledger that are kept beside the store (the bodies of requests), and makes room for them. They
-    /// leave it when the holding is dropped.
-    #[must_use]
-    pub fn hold(&self, bytes: u64) -> Charge {
-        let mut charge = self.charge();
+    /// Enters into `charge` so many bytes that are kept beside the store (the bodies of requests), and makes room for them.
+    pub fn hold_in(&self, charge: &mut Charge, bytes: u64) {
         charge.set(bytes);
         self.make_room();
-        charge
     }
 
     /// Removes what has died by `now` and tidies up. To be called every second; at most 100,000 objects per call, the

@@ -7,15 +7,17 @@
 //! ```
 
 use crate::io::{RequestBody, RequestSource, SourceFault};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use copal_backend::BodyError;
 use copal_semantics::Headers;
-use copal_store::{Charge, Store};
+use copal_store::{Charge, PIECE_BYTES, Store};
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
 /// Pieces under way: enough to keep both sides busy, little enough to hold a fast client back.
 const PIECES_MAX: usize = 4;
+/// Kept pieces are joined up to this size: a client may send single bytes, and each by itself would cost 40 times as much.
+const JOINED_MAX: usize = 4 * 1024;
 
 /// What goes from the client to the fetch.
 enum Moved {
@@ -149,10 +151,7 @@ impl Pieces {
                     self.kept = None;
                 }
                 if let Some(kept) = &mut self.kept {
-                    kept.bytes += piece.len();
-                    kept.charge.set(kept.bytes as u64);
-                    kept.pieces.push(piece.clone());
-                    kept.given += 1;
+                    kept.add(&piece);
                 }
                 Some(Ok(piece))
             }
@@ -171,6 +170,24 @@ impl Pieces {
             })),
             None => Some(Err(BodyError::Closed)),
         })
+    }
+}
+
+impl Kept {
+    /// Keeps a piece that is given out now.
+    fn add(&mut self, piece: &Bytes) {
+        match self.pieces.last_mut() {
+            Some(last) if last.len() + piece.len() <= JOINED_MAX => {
+                // Ours alone after the first time, so that this copies nothing but the new piece.
+                let mut joined = BytesMut::from(std::mem::take(last));
+                joined.extend_from_slice(piece);
+                *last = joined.freeze();
+            }
+            Some(_) | None => self.pieces.push(piece.clone()),
+        }
+        self.bytes += piece.len();
+        self.given = self.pieces.len();
+        self.charge.set(self.bytes as u64 + self.pieces.len() as u64 * PIECE_BYTES);
     }
 }
 
@@ -296,7 +313,7 @@ mod tests {
         assert_eq!(next(&mut pieces), Some(Ok("abc".into())));
         assert!(pieces.rewind() && pieces.whole().is_none());
         assert_eq!([next(&mut pieces), next(&mut pieces)], [Some(Ok("abc".into())), Some(Ok("def".into()))]);
-        assert_eq!(store.stats().bytes - before, 6, "what is kept counts");
+        assert_eq!(store.stats().bytes - before, 6 + PIECE_BYTES, "what is kept counts");
         let mut trailers = Headers::new();
         trailers.set("X-Sum", "1").expect("valid");
         assert!(client.try_send(Ok(Moved::End(Box::new(trailers.clone())))).is_ok());
@@ -304,11 +321,30 @@ mod tests {
             assert!(next(&mut pieces).is_none());
             assert_eq!(pieces.take_trailers(), trailers);
             assert!(pieces.rewind());
-            assert_eq!([next(&mut pieces), next(&mut pieces)], [Some(Ok("abc".into())), Some(Ok("def".into()))]);
+            assert_eq!(next(&mut pieces), Some(Ok("abcdef".into())));
         }
-        assert_eq!(pieces.whole(), Some(vec!["abc".into(), "def".into()]));
+        assert_eq!(pieces.whole(), Some(vec!["abcdef".into()]));
         drop(pieces);
         assert_eq!(store.stats().bytes, before);
+    }
+
+    #[test]
+    fn a_body_of_single_bytes_is_kept_in_few_pieces() {
+        let store = Store::new(StoreOptions::default());
+        let before = store.stats().bytes;
+        let (client, mut pieces) = ends(RequestBody::Unknown, 100_000, &store);
+        for n in 0..50_000 {
+            assert!(client.try_send(piece(["x", "y"][n % 2])).is_ok());
+            assert!(next(&mut pieces).is_some_and(|given| given.is_ok_and(|given| given.len() == 1)), "as it came");
+        }
+        let held = store.stats().bytes - before;
+        assert!((50_001..55_000).contains(&held), "{held} bytes for 50,000");
+        assert!(pieces.rewind());
+        let mut again = Vec::new();
+        while again.len() < 50_000 {
+            again.extend_from_slice(&next(&mut pieces).expect("more").expect("no fault"));
+        }
+        assert!(again == b"xy".repeat(25_000));
     }
 
     #[test]
