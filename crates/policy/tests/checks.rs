@@ -353,6 +353,10 @@ fn files() -> Vec<(&'static str, &'static str)> {
             "1:10 there is no variable `client` here (a script's own functions see what is passed to them: add the parameter `client`)",
         ),
         ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 arguments, not 2"),
+        (
+            "fn guard(req) { if req.http.has(\"cookie\") { return synth(403); } }\nfn recv(req) { guard(req); req.http.x_a = \"1\"; }",
+            "2:16 `guard` may return an action, which has no effect here (write `let action = guard(req); if action != () { return action; }`)",
+        ),
     ]
 }
 
@@ -431,6 +435,33 @@ fn what_is_no_boolean_is_no_condition() {
 }
 
 #[test]
+fn an_action_of_an_own_function_is_not_dropped() {
+    let dropped = |functions: &str, line: &str| findings(&format!("fn recv(req) {{\n    {line}\n}}\n{functions}"));
+    let said = |column: usize, name: &str, call: &str| {
+        [format!(
+            "2:{column} `{name}` may return an action, which has no effect here (write `let action = {call}; if action != () {{ return action; }}`)"
+        )]
+    };
+    let twice = "fn a(req) { let action = b(req); if action != () { return action; } }\nfn b(req) { if req.restarts > 0 { fail() } else { () } }";
+    assert_eq!(dropped(twice, "a(req); req.url = \"/\";"), said(5, "a", "a(req)"));
+    let around = "fn a(req) { if req.restarts > 9 { a(req); } else { b(req) } }\nfn b(req) { switch req.url { \"/\" => pass(), _ => a(req) } }";
+    assert_eq!(dropped(around, "for i in 0..2 { b(req); }"), said(21, "b", "b(req)"));
+    let this = "fn stop() { let action = (); try { action = synth(403); } catch { } action }";
+    assert_eq!(dropped(this, "req.stop(); req.url = \"/\";"), said(9, "stop", "….stop()"));
+    let valid = "fn guard_a(req) { if req.restarts > 0 { return pass(); } }\nfn guard_b(req) { guard_a(req) }\nfn guard_c(req) { if req.restarts > 0 { guard_a(req); } }\n\
+                 fn guard_d(req) { let seen = guard_b(req) != (); seen }\nfn guard_e(req) { throw pass(); }";
+    for line in [
+        "guard_a(req)",
+        "guard_b(req);",
+        "if req.restarts == 0 { guard_c(req); }",
+        "guard_d(req); guard_e(req); let x = guard_a(req); x",
+        "return guard_b(req);",
+    ] {
+        assert_eq!(dropped(valid, line), [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn golden_for_whole_files() {
     for (source, expected) in files() {
         assert_eq!(findings(source), [expected], "{source}");
@@ -444,6 +475,10 @@ const WITH_MODULES: &[(&str, &str)] = &[
         "2:19 the module `l` has no function `gree` (did you mean `greet`?)",
     ),
     ("import \"lib\" as l;\nfn recv(req) { l::greet(); pass() }", "2:19 `l::greet` takes 1 arguments, not 0"),
+    (
+        "import \"lib\" as l;\nfn recv(req) { l::guard(req.http); pass() }",
+        "2:19 `l::guard` may return an action, which has no effect here (write `let action = l::guard(…); if action != () { return action; }`)",
+    ),
     ("import \"own\" as o;\nfn recv(req) { pass() }", "1:8 module \"own\" imports itself"),
     ("const L = \"lib\";\nimport L as l;\nfn recv(req) { pass() }", "2:1 `import` takes a literal path"),
 ];
@@ -452,7 +487,8 @@ const WITH_MODULES: &[(&str, &str)] = &[
 fn golden_for_modules() {
     let folder = std::env::temp_dir().join(format!("copal-checks-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("lib.rhai"), "fn greet(r) { r }\n").expect("a file");
+    std::fs::write(folder.join("lib.rhai"), "fn greet(r) { r }\nfn guard(http) { if http.has(\"x\") { pass() } }\n")
+        .expect("a file");
     std::fs::write(folder.join("own.rhai"), "import \"own\" as me;\nfn f() { 1 }\n").expect("a file");
     for (source, expected) in WITH_MODULES {
         let file = folder.join("site.rhai");

@@ -6,6 +6,7 @@ mod chain;
 mod conditions;
 mod flow;
 mod names;
+mod returned;
 mod vcl;
 mod walk;
 

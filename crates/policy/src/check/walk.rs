@@ -126,8 +126,10 @@ impl Walker<'_> {
         if let Expr::FnCall(call, at) = e {
             return self.call_value(call, *at, ty, tail);
         }
-        if tail && !matches!(e, Expr::Stmt(_)) {
-            self.result(e.start_position(), ty);
+        match e {
+            Expr::Stmt(_) => {}
+            _ if tail => self.result(e.start_position(), ty),
+            _ => self.dropped_method(e),
         }
     }
 
@@ -154,7 +156,7 @@ impl Walker<'_> {
                 }
             }
             _ if tail => self.result(at, ty),
-            _ => {}
+            _ => self.dropped_call(call, at),
         }
     }
 
