@@ -1,8 +1,10 @@
 //! Every kind of director over real origins: who gets what, who stays where, and what happens when one is sick.
 
 use super::{COPAL, SOON};
-use copal_testkit::{Client, Origin, Proxy, Reply, proxy};
+use copal_testkit::{Client, Origin, Proxy, Reply, proxy, wait};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Origins that answer with their names and let nothing be stored, and the proxy before them.
@@ -153,15 +155,40 @@ fn least_connections_leaves_a_busy_backend_alone() {
 
 #[test]
 fn peak_ewma_prefers_who_answers_faster() {
-    let slow = Origin::start(|_| {
-        let answer = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\nslow";
-        Reply::raw("").pause(Duration::from_millis(80)).send(answer)
-    });
+    // Two seconds, so that only a machine that stands still for as long could take the other for the slower one.
+    let (slow, _well) = slow_at_first(Duration::from_secs(2));
     let fast = named("fast");
-    let director = "[director.app]\nkind = \"peak_ewma\"\nbackends = [\"slow\", \"fast\"]\n";
+    let director = "[director.app]\nkind = \"peak_ewma\"\ndecay = \"10m\"\nbackends = [\"slow\", \"fast\"]\n";
     let proxy = before(&[("slow", &slow), ("fast", &fast)], "", director).start();
     let counts = counts(&proxy, 60);
-    assert!(counts["fast"] >= 55, "{counts:?}");
+    assert!(counts["fast"] >= 58, "{counts:?}");
+}
+
+/// An origin that takes so long for each answer until it is told that it is well.
+fn slow_at_first(takes: Duration) -> (Origin, Arc<AtomicBool>) {
+    let well = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&well);
+    let slow = Origin::start(move |_| {
+        let answer = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\nslow";
+        let takes = if told.load(Ordering::SeqCst) { Duration::ZERO } else { takes };
+        Reply::raw("").pause(takes).send(answer)
+    });
+    (slow, well)
+}
+
+#[test]
+fn peak_ewma_comes_back_to_who_was_slow_once_its_decay_time_is_over() {
+    let (slow, well) = slow_at_first(Duration::from_secs(1));
+    let fast = named("fast");
+    let director = "[director.app]\nkind = \"peak_ewma\"\ndecay = \"500ms\"\nbackends = [\"slow\", \"fast\"]\n";
+    let proxy = before(&[("slow", &slow), ("fast", &fast)], "", director).start();
+    let mut client = proxy.client();
+    wait::until(SOON, "the slow one was asked", || client.get("/", &[]).text() == "slow");
+    well.store(true, Ordering::SeqCst);
+    // Without that its second would be remembered for as long as this test waits, and longer.
+    wait::until(SOON, "half of some requests in a row", || {
+        (0..20).filter(|_| client.get("/", &[]).text() == "slow").count() >= 5
+    });
 }
 
 #[test]

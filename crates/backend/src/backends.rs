@@ -192,6 +192,9 @@ impl Backends {
                 return Err(BackendsError::Cycle(d.name));
             }
             let ejections = reach.iter().map(|&o| Arc::clone(&origins[o].ejection)).collect();
+            if let DirectorKind::PeakEwma { decay } = d.kind {
+                reach.iter().for_each(|&o| origins[o].decay_within(decay));
+            }
             let group = Group::new(ejections, d.ejected_max_permille, Arc::clone(&deciding));
             reach.iter().for_each(|&o| groups[o].push(Arc::clone(&group)));
             let named = reach.iter().map(|&o| (o, origins[o].name()));

@@ -26,7 +26,7 @@ pub mod fault;
 pub mod fetch;
 pub mod health;
 pub mod http2;
-mod latency;
+pub mod latency;
 pub mod limit;
 pub mod names;
 pub mod origin;

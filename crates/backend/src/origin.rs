@@ -5,7 +5,7 @@ use crate::debt::Debt;
 use crate::ejection::Ejection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::{Admin, Health};
-use crate::latency::{self, PeakEwma};
+use crate::latency::{FAULT, PeakEwma};
 use crate::limit::AdaptiveOptions;
 use crate::names::ResolveOptions;
 use crate::outlier::{EjectOptions, News};
@@ -19,7 +19,7 @@ use crate::tally::Tally;
 use crate::tls::{Http2, Tls, TlsError, TlsOptions};
 use copal_semantics::RequestHead;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -291,12 +291,26 @@ impl Origin {
         self.tally.in_use() + self.tally.waiting.load(Relaxed) + debt
     }
 
-    pub(crate) fn latency_us(&self, now: Instant) -> f64 {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).micros(self.since_born(now))
+    fn latency(&self) -> MutexGuard<'_, PeakEwma> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A director goes by its latency, and wants the past to fade within that; the shortest of all directors' counts.
+    pub(crate) fn decay_within(&self, decay: Duration) {
+        self.latency().decay_within(decay);
+    }
+
+    pub(crate) fn latency_us(&self) -> f64 {
+        self.latency().micros()
+    }
+
+    /// Is so little known of its latency that it should be asked, and nobody asks it now?
+    pub(crate) fn is_to_be_tried(&self, now: Instant) -> bool {
+        self.latency().is_old(self.since_born(now)) && self.load(now) == 0
     }
 
     pub(crate) fn observe(&self, took: Duration, now: Instant) {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).observe(took, self.since_born(now));
+        self.latency().observe(took, self.since_born(now));
     }
 
     /// A response head has come for `head`, asked for at `started`.
@@ -316,7 +330,7 @@ impl Origin {
         self.tally.failed(fault);
         if fault.is_origins() {
             let now = Instant::now();
-            self.observe(now.saturating_duration_since(started).max(latency::FAULT), now);
+            self.observe(now.saturating_duration_since(started).max(FAULT), now);
             self.heard(News::Fault, now);
         }
     }

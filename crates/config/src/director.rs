@@ -40,7 +40,10 @@ pub enum DirectorKind {
     /// The one with the fewest requests under way.
     LeastConnections,
     /// The better one of two, by latency.
-    PeakEwma,
+    PeakEwma {
+        /// After how long the past counts for 1/e.
+        decay: Duration,
+    },
     /// By shares of the visitors.
     Split {
         /// What a visitor is known by.
@@ -53,8 +56,13 @@ pub(crate) const KINDS: &[&str] =
     &["round_robin", "random", "fallback", "hash", "shard", "least_connections", "peak_ewma", "split"];
 
 /// Keys that only some kinds have.
-pub(crate) const ONLY_FOR: &[(&str, &[&str])] =
-    &[("by", &["hash", "shard", "split"]), ("sticky", &["fallback"]), ("replicas", &["shard"]), ("warmup", &["shard"])];
+pub(crate) const ONLY_FOR: &[(&str, &[&str])] = &[
+    ("by", &["hash", "shard", "split"]),
+    ("sticky", &["fallback"]),
+    ("replicas", &["shard"]),
+    ("warmup", &["shard"]),
+    ("decay", &["peak_ewma"]),
+];
 
 /// One backend of a director.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -190,7 +198,7 @@ impl Director {
                 warmup_permille: view.percent("warmup"),
             },
             "least_connections" => DirectorKind::LeastConnections,
-            "peak_ewma" => DirectorKind::PeakEwma,
+            "peak_ewma" => DirectorKind::PeakEwma { decay: view.duration("decay") },
             "split" => DirectorKind::Split { by: by(By::Client) },
             // The words are those of KINDS; this is the one that is left.
             _ => DirectorKind::RoundRobin,

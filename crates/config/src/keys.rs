@@ -258,6 +258,8 @@ pub const KEYS: &[Key] = &[
         "Points on the ring of `shard` for a member of the smallest weight; heavier ones have more. At most 65536 in all."),
     key("director.*.warmup", Kind::Percent(0, 1000), Is("0%"), "costs the next in line memory for what it may never serve",
         "Share of the requests that `shard` sends to the backend that would take over, to keep it warm."),
+    key("director.*.decay", Kind::Duration(Span::from_millis(100), Span::from_secs(3600)), Is("10s"), "Finagle's and Linkerd's",
+        "How fast `peak_ewma` forgets: after that long a latency counts for a third (1/e), and a backend that was not heard of for that long is asked once, whose answer stands for all before. The shortest counts where several directors have the same backend."),
     key("director.*.max_ejected", Kind::Percent(0, 1000), Is("50%"), "one of two or three, two of four",
         "Share of the backends that may be ejected at a time, rounded down: what else fails goes on being asked."),
     key("director.*.cookie.name", Kind::Token, Is("copal_route"), "no application has it",

@@ -117,6 +117,11 @@ kind = "fallback"
 sticky = true
 backends = ["ring"]
 
+[director.fast]
+kind = "peak_ewma"
+decay = "3s"
+backends = ["app"]
+
 [[route]]
 host = "*.shop.example"
 path = "/api"

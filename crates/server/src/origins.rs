@@ -146,7 +146,7 @@ fn kind(kind: &copal_config::DirectorKind) -> DirectorKind {
             DirectorKind::Shard { by: by(what), replicas: *replicas, warmup_permille: *warmup_permille }
         }
         Kind::LeastConnections => DirectorKind::LeastConnections,
-        Kind::PeakEwma => DirectorKind::PeakEwma,
+        Kind::PeakEwma { decay } => DirectorKind::PeakEwma { decay: *decay },
         Kind::Split { by: what } => DirectorKind::Split { by: by(what) },
     }
 }

@@ -249,7 +249,7 @@ fn whom_a_request_was_sent_to_it_is_not_sent_to_again_while_there_are_others() {
         DirectorKind::Fallback { sticky: true },
         DirectorKind::Shard { by: By::Url, replicas: 67, warmup_permille: 1000 },
         DirectorKind::LeastConnections,
-        DirectorKind::PeakEwma,
+        DirectorKind::PeakEwma { decay: crate::latency::DECAY },
         DirectorKind::Split { by: By::Client },
     ] {
         let b = build(origins(&["a", "b"]), vec![director("app", kind.clone(), &["a", "b"])]);
@@ -278,7 +278,10 @@ fn a_bound_visitor_whose_backend_has_just_failed_it_is_sent_elsewhere_and_bound_
 
 #[test]
 fn peak_ewma_leaves_the_slow_one_alone() {
-    let b = build(origins(&["a", "b", "c"]), vec![director("app", DirectorKind::PeakEwma, &["a", "b", "c"])]);
+    let b = build(
+        origins(&["a", "b", "c"]),
+        vec![director("app", DirectorKind::PeakEwma { decay: crate::latency::DECAY }, &["a", "b", "c"])],
+    );
     let head = RequestHead::get("/", []);
     for (origin, ms) in b.origins().iter().zip([1, 300, 1]) {
         let started = Instant::now().checked_sub(Duration::from_millis(ms)).expect("the machine is up for a second");

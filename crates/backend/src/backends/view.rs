@@ -75,13 +75,14 @@ impl View<'_> {
         }
     }
 
-    /// That of a director is its best one's.
+    /// Nothing where it is to be found out; that of a director is its best one's.
     fn latency_us(&self, target: Target) -> f64 {
         match target {
-            Target::Origin(i) => self.all.origins[i].latency_us(self.now),
+            Target::Origin(i) if self.all.origins[i].is_to_be_tried(self.now) => 0.0,
+            Target::Origin(i) => self.all.origins[i].latency_us(),
             Target::Director(i) => {
                 let reach = self.all.directors[i].reach.iter();
-                reach.map(|&o| self.all.origins[o].latency_us(self.now)).fold(f64::MAX, f64::min)
+                reach.map(|&o| self.all.origins[o].latency_us()).fold(f64::MAX, f64::min)
             }
         }
     }

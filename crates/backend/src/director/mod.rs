@@ -18,6 +18,7 @@ pub use session::SessionOptions;
 
 use crate::ask::{Ask, By, When};
 use crate::dice::Dice;
+use std::time::Duration;
 
 /// The rules there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,10 @@ pub enum DirectorKind {
     /// The one with the fewest requests under way, by weight.
     LeastConnections,
     /// The better one of two by chance, by latency and requests under way.
-    PeakEwma,
+    PeakEwma {
+        /// After how long the past counts for 1/e.
+        decay: Duration,
+    },
     /// By shares that hold for a visitor, and by what a request carries.
     Split {
         /// What a visitor is known by.
@@ -90,7 +94,7 @@ pub(crate) trait Field {
     fn share(&self, member: usize) -> u64;
     /// Requests under way.
     fn load(&self, member: usize) -> u64;
-    /// Its latency in microseconds.
+    /// Its latency in microseconds; 0 when it should be asked so that it becomes known.
     fn latency_us(&self, member: usize) -> f64;
 }
 
@@ -122,7 +126,7 @@ impl Rule {
             DirectorKind::LeastConnections => {
                 Rule::LeastConnections(least_connections::LeastConnections::new(&weights))
             }
-            DirectorKind::PeakEwma => Rule::PeakEwma(peak_ewma::PeakEwma::new(&weights, dice)),
+            DirectorKind::PeakEwma { .. } => Rule::PeakEwma(peak_ewma::PeakEwma::new(&weights, dice)),
             DirectorKind::Split { by } => Rule::Split(split::Split::new(by.clone(), members)),
         }
     }
@@ -152,7 +156,7 @@ impl DirectorKind {
             | DirectorKind::Random
             | DirectorKind::Fallback { .. }
             | DirectorKind::LeastConnections
-            | DirectorKind::PeakEwma => false,
+            | DirectorKind::PeakEwma { .. } => false,
         }
     }
 
@@ -166,7 +170,7 @@ impl DirectorKind {
             DirectorKind::Hash { .. } => "hash",
             DirectorKind::Shard { .. } => "shard",
             DirectorKind::LeastConnections => "least_connections",
-            DirectorKind::PeakEwma => "peak_ewma",
+            DirectorKind::PeakEwma { .. } => "peak_ewma",
             DirectorKind::Split { .. } => "split",
         }
     }
