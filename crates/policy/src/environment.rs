@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells whether a backend or director can serve.
 pub trait Health: Send + Sync {
-    /// Is the backend or director of that name healthy?
-    fn healthy(&self, name: &str) -> bool;
+    /// Is the backend or director of that name healthy? Without a name, the default one.
+    fn healthy(&self, name: Option<&str>) -> bool;
 }
 
 /// Gives random numbers; tests give the same ones again.
@@ -160,7 +160,7 @@ impl Environment {
 pub struct AllHealthy;
 
 impl Health for AllHealthy {
-    fn healthy(&self, _name: &str) -> bool {
+    fn healthy(&self, _name: Option<&str>) -> bool {
         true
     }
 }

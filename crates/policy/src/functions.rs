@@ -155,7 +155,7 @@ pub const FUNCTIONS: &[Function] = &[
     module("std", "getenv", &["name: string"], Text, "The environment variable of that name, of the process that serves; `()` when there is none."),
     lit(Literal::MayBeFile, module("std", "file_exists", &["path: string"], Bool, "Was there such a text beside the policy when it was loaded? Then `std::file` has it.")),
     module("std", "rollback", &[], Unit, "In the hooks of the client's side: `req` is again as it came: method, url and header fields."),
-    lit(Literal::Either, module("std", "healthy", &["name: string"], Bool, "Can this backend or director serve?")),
+    lit(Literal::Either, module("std", "healthy", &["name: ?"], Bool, "Can this backend or director serve? By its name, or as `req.backend` has it, where `()` is the default.")),
     module("std", "random", &["from: ?", "to: ?"], Any, "A random number: of integers from..=to, of numbers from..to."),
     Function { on: On::Module("std"), name: "ip", params: &["text: string", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address. A fallback is for text from outside." },
     module("std", "tolower", &["text: string"], Text, "In lower case (ASCII)."),
@@ -239,7 +239,7 @@ pub const FUNCTIONS: &[Function] = &[
     method(Address, "is_ipv6", &[], Bool, "Is it an IPv6 address?"),
     method(Duration, "seconds", &[], Float, "In seconds."),
     method(Time, "unix", &[], Float, "Seconds since 1970."),
-    method(Backend, "healthy", &[], Bool, "Can it serve?"),
+    method(Backend, "healthy", &[], Bool, "Can it serve? `req.backend.healthy()` asks the default when none is set."),
 ];
 
 /// The names of the modules.

@@ -1,6 +1,6 @@
 //! What is compiled natively does what the interpreter does: result, writes, log, and faults with their places.
 
-use copal_policy::{Acl, Action, Environment, FaultKind, Health, Hook, Limits, Policy, Scene, SeededRandom};
+use copal_policy::{Acl, Action, Environment, FaultKind, Health, Hook, Limit, Limits, Policy, Scene, SeededRandom};
 use copal_semantics::{RequestHead, ResponseHead, Span};
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ impl Dice {
 
 struct Sick;
 impl Health for Sick {
-    fn healthy(&self, name: &str) -> bool {
-        name != "app2"
+    fn healthy(&self, name: Option<&str>) -> bool {
+        name != Some("app2")
     }
 }
 
@@ -279,7 +279,7 @@ impl Author<'_> {
             };
         }
         let r = self.r();
-        match self.d.roll(29) {
+        match self.d.roll(32) {
             26 => format!(
                 "{}.{}(\"{}\")",
                 self.maybe(),
@@ -323,6 +323,9 @@ impl Author<'_> {
             10 => format!("{}.matches(`{}`)", self.field(), self.d.pick(&["^text/", "a.b", "(?i)JSON$", "^$"])),
             11 => format!("{} {} {}", self.int(), self.d.pick(&["==", "!=", "<", "<=", ">", ">="]), self.int()),
             12 => format!("client.ip.within(\"purgers\") && std::healthy(\"{}\")", self.d.pick(&["app", "app2"])),
+            29 => format!("{}({r}.backend)", self.d.pick(&["std::healthy", "!std::healthy"])),
+            30 => format!("{r}.backend.healthy()"),
+            31 => "std::healthy(backend(\"app2\")) || std::healthy(())".to_owned(),
             _ => match r {
                 "bereq" => "bereq.is_bgfetch".to_owned(),
                 _ => self.d.pick(&["true", "false", "req.hash_always_miss"]).to_owned(),
@@ -515,6 +518,10 @@ fn compare(native: &Arc<Policy>, reference: &Arc<Policy>, hook: Hook, scene: &Sc
             let outermost = f.trace.last().map_or(String::new(), |t| t.rsplit(" at ").next().unwrap_or("").to_owned());
             let same = outermost == format!("{}:{}:{}", r.file, r.line, r.column);
             Err(if same { r.clone() } else { f })
+        }
+        // Of a template that grows too long Rhai tells the number in it that came last, native code where it begins.
+        (Err(f), Err(r)) if matches!(f.kind, FaultKind::Limit(Limit::StringBytes)) && f.line == r.line => {
+            Err(copal_policy::Fault { column: r.column, ..f })
         }
         (other, _) => other,
     };

@@ -206,8 +206,8 @@ fn acl(config: &Config, name: &str) -> Result<Acl, AssembleError> {
 struct BackendHealth(Arc<Backends>);
 
 impl Health for BackendHealth {
-    fn healthy(&self, name: &str) -> bool {
-        self.0.is_healthy(Some(name))
+    fn healthy(&self, name: Option<&str>) -> bool {
+        self.0.is_healthy(name)
     }
 }
 

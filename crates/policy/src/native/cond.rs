@@ -37,7 +37,8 @@ pub(super) enum Cond {
     /// Not `()`.
     IsAny(Any),
     Within(Peer, Box<Acl>),
-    Healthy(Box<str>),
+    /// Of a backend or director; `()` is the default.
+    Healthy(Maybe),
     Flag(fn(&Scene) -> bool),
     Local(usize),
     Call(Box<Call>, Box<Cond>),
@@ -203,7 +204,7 @@ impl Cond {
             Cond::Listed(names, text) => text.eval(f)?.is_some_and(|t| names.iter().any(|n| **n == *t)),
             Cond::IsAny(any) => any.eval(f)? != ScriptValue::Unit,
             Cond::Within(peer, acl) => acl.contains(peer.ip(f.scene)),
-            Cond::Healthy(name) => f.env.health.healthy(name),
+            Cond::Healthy(name) => f.env.health.healthy(name.eval(f)?.as_deref()),
             Cond::Flag(read) => read(f.scene),
             Cond::Local(slot) => *f.local(*slot) == Local::Bool(true),
             Cond::Call(call, body) => call.give(f, |f| body.eval(f))?,

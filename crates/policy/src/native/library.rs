@@ -37,6 +37,16 @@ fn made(f: fn(&str) -> String) -> impl Fn(Text, At) -> Value {
     }
 }
 
+/// Can the backend serve? The default, if it is `()`.
+pub(super) fn healthy(backend: Value) -> Option<Cond> {
+    Some(Cond::Healthy(match backend {
+        Value::Backend(name) => Maybe::Text(name),
+        Value::MaybeBackend(name) => name,
+        Value::Unit => Maybe::Nothing,
+        _ => return None,
+    }))
+}
+
 impl<'a> Compiler<'a> {
     pub(super) fn module_call(
         &mut self,
@@ -98,7 +108,11 @@ impl<'a> Compiler<'a> {
         Some(match (name, args) {
             ("tolower", [text]) => Value::Text(Text::Lower(Box::new(self.text_of("std::tolower", text, at)?))),
             ("toupper", [text]) => Value::Text(Text::Upper(Box::new(self.text_of("std::toupper", text, at)?))),
-            ("healthy", [Expr::StringConstant(n, _)]) if self.env.serves(n) => Value::Cond(Cond::Healthy(small(n))),
+            ("healthy", [Expr::StringConstant(n, _)]) => {
+                let known = self.env.serves(n).then(|| Maybe::Text(Text::Lit(small(n))));
+                Value::Cond(Cond::Healthy(known?))
+            }
+            ("healthy", [backend]) => Value::Cond(healthy(self.value(backend)?)?),
             ("log", [value]) => {
                 let text = match self.value(value)? {
                     Value::Text(text) => text,

@@ -5,6 +5,7 @@ use super::compile::{Compiler, Value, maybe, needed, small};
 use super::cond::{Cond, Int, Peer};
 use super::effect::{Statement, edit_cookies};
 use super::length::Length;
+use super::library::healthy;
 use super::local::Any;
 use super::operators::contains;
 use super::text::{Maybe, Side, Text};
@@ -156,6 +157,7 @@ impl<'a> Compiler<'a> {
                     Ok(())
                 }))
             }
+            (value @ (Value::Backend(_) | Value::MaybeBackend(_)), "healthy", []) => cond(healthy(value)?),
             (Value::Names(names), "contains", [item]) => {
                 let item = self.value(item)?;
                 contains(Value::Names(names), item)

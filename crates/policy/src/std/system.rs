@@ -98,8 +98,12 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
         if !world.serves(name) {
             return Err(unknown("backend or director", name).into());
         }
-        Ok(world.health.healthy(name))
+        Ok(world.health.healthy(Some(name)))
     });
+    let world = Arc::clone(env);
+    FuncRegistration::new("healthy").set_into_module(&mut m, move |b: Backend| world.health.healthy(Some(&b.0)));
+    let world = Arc::clone(env);
+    FuncRegistration::new("healthy").set_into_module(&mut m, move |(): ()| world.health.healthy(None));
     FuncRegistration::new("rollback")
         .with_volatility(true)
         .set_into_module(&mut m, |ctx: NativeCallContext| rollback(&ctx));
@@ -137,7 +141,10 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     e.register_fn("==", |a: Backend, b: &str| a.0 == b).register_fn("!=", |a: Backend, b: &str| a.0 != b);
     e.register_get("name", |b: &mut Backend| b.0.clone());
     let world = Arc::clone(env);
-    e.register_fn("healthy", move |b: Backend| world.health.healthy(&b.0));
+    e.register_fn("healthy", move |b: Backend| world.health.healthy(Some(&b.0)));
+    // What is unset is asked of the default: `req.backend.healthy()` needs no guard.
+    let world = Arc::clone(env);
+    e.register_fn("healthy", move |(): ()| world.health.healthy(None));
     for name in ["to_string", "to_debug"] {
         e.register_fn(name, |b: Backend| b.0);
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 struct Sick;
 impl Health for Sick {
-    fn healthy(&self, name: &str) -> bool {
-        name != "app2"
+    fn healthy(&self, name: Option<&str>) -> bool {
+        name != Some("app2")
     }
 }
 

@@ -102,6 +102,8 @@ fn strings_times_and_modules() {
         std::log(client.ip.within("purgers") && client.ip == "10.1.2.3" && !client.ip.is_ipv6());
         std::log(`${std::ip("::1")} ${std::ip("x".to_lower(), client.ip)} ${client.identity} ${client.port}`);
         std::log(std::healthy("app1") && !std::healthy("app2") && !backend("app2").healthy());
+        std::log(req.backend == () && std::healthy(req.backend_hint) && req.backend.healthy());
+        req.backend = "app2"; std::log(std::healthy(req.backend_hint) || req.backend.healthy() || std::healthy(backend("app2")));
         try { throw "thrown"; } catch (e) { std::log(e); }
         try { req.url = "bad"; } catch (e) { std::log(`${e}`); }
         switch req.method { "GET" => std::log("get"), _ => std::log("other") }
@@ -124,6 +126,8 @@ fn strings_times_and_modules() {
         "true",
         "::1 10.1.2.3 10.1.2.3 0",
         "true",
+        "true",
+        "false",
         "thrown",
         "`req.url` must begin with \"/\"",
         "get",
