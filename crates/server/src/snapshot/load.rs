@@ -155,12 +155,18 @@ impl Snapshots {
     }
 
     fn tell(&self, loaded: &Loaded, opened: &Opened) {
-        let Loaded { objects, bytes, expired, purged, newer, no_room, stopped } = *loaded;
+        let Loaded { objects, bytes, expired, purged, newer, no_room, moved, stopped } = *loaded;
         let counters = &self.0.core.counters;
         counters.add(Counter::SnapshotObjectsLoaded, objects);
         counters.add(Counter::SnapshotObjectsLeftOut, expired + purged + newer + no_room);
         let age = (self.0.core.clock.now() - opened.preamble.created()).as_secs();
         let how = if stopped { "stopped after" } else { "loaded:" };
+        if moved > 0 {
+            tracing::warn!(
+                target: "copal::snapshot",
+                "{moved} objects of the snapshot were in a storage that is not configured any more: they are in the main one now, as far as there is room"
+            );
+        }
         tracing::info!(
             target: "copal::snapshot",
             "snapshot of {age} s ago {how} {objects} objects with {bytes} bytes of bodies; left out: {expired} expired, {purged} purged, {newer} fetched since, {no_room} without room"

@@ -41,6 +41,8 @@ pub struct Loaded {
     pub newer: u64,
     /// Left out: there is no room, or it is larger than an object may be now.
     pub no_room: u64,
+    /// Of those that are stored: their storage is not configured any more, so they are in the main one.
+    pub moved: u64,
     /// It was told to stop before the end.
     pub stopped: bool,
 }
@@ -79,6 +81,8 @@ struct Meta {
     variant: Option<SavedVariant>,
     tags: Vec<Box<[u8]>>,
     storage: StorageId,
+    /// The storage that it was in is not configured any more.
+    moved: bool,
 }
 
 /// Why an object is not put on the shelf.
@@ -210,7 +214,8 @@ impl Loading {
     fn begin(&mut self, saved: &SavedObject<'_>, now: Time) {
         let times = saved.times.times();
         // What was in a storage that is not configured any more goes into the main one.
-        let storage = self.store.storage(saved.class).unwrap_or(StorageId::MAIN);
+        let named = if saved.class.is_empty() { Some(StorageId::MAIN) } else { self.store.storage(saved.class) };
+        let storage = named.unwrap_or(StorageId::MAIN);
         let weight = saved.body_len + (saved.key.len() + saved.head.len()) as u64 + OBJECT_OVERHEAD_BYTES;
         if now >= times.dies_at() {
             self.left(&Left::Expired);
@@ -236,6 +241,7 @@ impl Loading {
                     slot: v.slot,
                 }),
                 storage,
+                moved: named.is_none(),
                 tags: saved.tags.iter().map(|tag| Box::from(*tag)).collect(),
             };
             let live = Arc::new(Live::new(None, Some(saved.body_len)));
@@ -266,6 +272,7 @@ impl Loading {
             Ok(()) => {
                 self.loaded.objects += 1;
                 self.loaded.bytes += len;
+                self.loaded.moved += u64::from(meta.moved);
             }
             Err(why) => self.left(&why),
         }

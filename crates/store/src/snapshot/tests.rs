@@ -1,5 +1,7 @@
 //! A store goes through a file: everything that matters comes back, nothing that must not, and a harmed file is refused.
 
+mod storages;
+
 use crate::tests::{NOW, asks, at, find, new, ttl};
 use crate::{Kind, Loaded, NewObject, Object, PurgeMode, SnapshotFault, SnapshotReader, Store, StoreOptions, Times};
 use bytes::Bytes;
