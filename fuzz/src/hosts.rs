@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 /// Small, so that the limits are met too.
 const LIMITS: Limits = Limits {
     operations: 5_000,
+    time: Span::from_millis(10),
     call_depth: 16,
     string_bytes: 4_096,
     array: 200,

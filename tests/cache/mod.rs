@@ -30,6 +30,7 @@ mod request_directives;
 mod retries;
 mod revalidation;
 mod routes;
+mod runaway;
 mod shadow;
 mod signals;
 mod slow_reader;

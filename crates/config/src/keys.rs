@@ -333,6 +333,8 @@ pub const KEYS: &[Key] = &[
         "A GeoIP database in MaxMind's format (`.mmdb`) for `geo::country` and `geo::lookup`. It is read into memory at start and at every reload."),
     key("policy.limits.operations", Kind::Count(1000, 1_000_000_000), Is("50000"), "stops a runaway loop after 1 to 2.5 ms (measured)",
         "Script operations of one hook call. 503 beyond, and counted."),
+    key("policy.limits.time", Kind::Duration(Span::from_millis(1), Span::from_secs(60)), Is("10ms"), "a long policy takes a few microseconds",
+        "Processor time of one hook call. 503 beyond, and counted."),
     key("policy.limits.call_depth", Kind::Count(1, 64), Is("16"), "a level takes up to 11 KB of stack (measured)",
         "Script functions that call one another. 503 beyond, and counted."),
     key("policy.limits.string_bytes", Kind::Size(64, 64 * MIB), Is("64KiB"), "a header block that Copal accepts is smaller",

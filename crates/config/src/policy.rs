@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::values::{Values, View};
 
@@ -51,6 +52,8 @@ fn files(values: &Values, table: &'static str, pattern: &str) -> BTreeMap<String
 pub struct PolicyLimits {
     /// Script operations of one hook call.
     pub operations: u64,
+    /// Processor time of one hook call.
+    pub time: Duration,
     /// Script functions that call one another.
     pub call_depth: usize,
     /// Longest text that a script makes.
@@ -81,6 +84,7 @@ impl PolicyLimits {
         let count = |leaf: &str| usize::try_from(view.count(leaf)).unwrap_or(usize::MAX);
         PolicyLimits {
             operations: u64::from(view.count("operations")),
+            time: view.duration("time"),
             call_depth: count("call_depth"),
             string_bytes: size("string_bytes"),
             array: count("array"),

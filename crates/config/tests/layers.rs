@@ -165,7 +165,7 @@ max_restarts = 1
 max_retries = 2
 named = { shop = "layers.rs" }
 hosts = { "shop.example" = "messages.rs" }
-limits = { operations = 5000, call_depth = 8, string_bytes = "32KiB", array = 100, map = 101, variables = 102, functions = 103, modules = 10, expression_depth = 20, written_bytes = "2MiB", patterns = 3, throttle_keys = 1000 }
+limits = { operations = 5000, time = "7ms", call_depth = 8, string_bytes = "32KiB", array = 100, map = 101, variables = 102, functions = 103, modules = 10, expression_depth = 20, written_bytes = "2MiB", patterns = 3, throttle_keys = 1000 }
 
 [admin]
 listen = "127.0.0.1:6082"

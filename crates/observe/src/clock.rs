@@ -3,7 +3,7 @@
 use copal_semantics::{Span, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall-clock time now. A clock set before 1970 reads as the epoch.
 #[must_use]
@@ -18,6 +18,12 @@ pub fn now() -> Time {
 #[expect(clippy::disallowed_methods, reason = "this is the one file that reads the clock")]
 pub fn ticks() -> Instant {
     Instant::now()
+}
+
+/// The time that this thread has had the processor: what others take of it meanwhile does not count. Reading it is a system call.
+#[must_use]
+pub fn processor_time() -> Duration {
+    cpu_time::ThreadTime::now().as_duration()
 }
 
 /// Where a component takes its wall-clock time from: the system, a test that moves it by hand, or another clock that it
@@ -60,6 +66,12 @@ impl Clock {
     #[must_use]
     pub fn following(time: impl Fn() -> Time + Send + Sync + 'static) -> Self {
         Clock(Source::Following(Arc::new(time)))
+    }
+
+    /// Does it show the system's time?
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
     }
 
     /// The time on this clock.

@@ -16,6 +16,7 @@ use crate::scene::Scene;
 use crate::sources::Sources;
 use crate::value::type_name;
 use crate::vars::GLOBALS;
+use crate::watch::Watch;
 use crate::{host, library, tokens};
 use copal_semantics::Time;
 use rhai::packages::{
@@ -101,6 +102,7 @@ pub(crate) struct Instance {
     actions: Vec<Action>,
     writable: usize,
     patterns: u32,
+    watch: Rc<Watch>,
 }
 
 impl Instance {
@@ -133,9 +135,11 @@ impl Instance {
         host::register(&mut e, env, &patterns);
         crate::coverage::register(&mut e, env, sources);
         e.set_module_resolver(FromSources(Arc::clone(sources)));
+        let watch = Watch::start(&mut e, env);
 
         let mut ast = e.compile(&sources.main.text)?;
         ast.set_source(sources.main.name.as_str());
+        watch.variables(&mut e, &ast, !sources.modules.is_empty());
         let mut hooks = [const { None }; HOOK_COUNT];
         for h in &HOOKS {
             hooks[h.hook as usize] = body(&ast, h.hook).map(Box::new);
@@ -164,6 +168,7 @@ impl Instance {
             actions: Vec::new(),
             writable: env.limits.written_bytes,
             patterns: env.limits.patterns,
+            watch,
         })
     }
 
@@ -208,6 +213,7 @@ impl Instance {
         let actions = std::mem::take(&mut self.actions);
         let running = Running::start(scene, hook, actions, self.writable, self.patterns);
         self.global.num_operations = Default::default();
+        self.watch.begin();
         let (engine, global, caches) = (&self.engine, &mut self.global, &mut self.caches);
         #[expect(deprecated, reason = "Rhai marks what may change so; the version is pinned")]
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -226,6 +232,11 @@ impl Instance {
                 EvalAltResult::Return(value, _) => self.action(hook, &value, &actions),
                 other => Err(from_rhai(hook, &self.file, other)),
             },
+        };
+        // A script that caught the error of a limit is at its end all the same.
+        let action = match self.watch.ended() {
+            Some(error) if action.is_ok() => Err(self.fault(hook, error.kind, error.message)),
+            _ => action,
         };
         self.actions = actions;
         (scene, action, true)

@@ -26,6 +26,18 @@ pub trait Random: Send + Sync {
     fn next(&self) -> u64;
 }
 
+/// Tells how long a hook has been running.
+pub trait Stopwatch: Send + Sync {
+    /// Is there a clock at all?
+    fn runs(&self) -> bool {
+        true
+    }
+    /// Nanoseconds of a clock that never goes back. It is read often.
+    fn wall(&self) -> u64;
+    /// Nanoseconds that this thread has had the processor.
+    fn spent(&self) -> u64;
+}
+
 /// Tells how full storages are; what scripts reach with `storage::…`.
 pub trait Storages: Send + Sync {
     /// How full the storage of that name is.
@@ -87,6 +99,8 @@ pub struct Environment {
     pub health: Arc<dyn Health>,
     /// Where random numbers come from.
     pub random: Arc<dyn Random>,
+    /// How long hooks run; without a clock, the limit on operations alone ends them.
+    pub stopwatch: Arc<dyn Stopwatch>,
     /// Runs every hook in the interpreter, also those that could run without it: for comparing the two.
     pub interpret: bool,
     /// Where lines that run are noted; `None`, and nothing is, but in tests of policies.
@@ -122,6 +136,7 @@ impl Default for Environment {
             health: Arc::new(AllHealthy),
             // The standard library seeds its hash maps from the operating system; that seed serves here too.
             random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
+            stopwatch: Arc::new(NoClock),
             interpret: false,
             coverage: None,
             throttle: Arc::new(Throttle::new(Limits::default().throttle_keys)),
@@ -162,6 +177,24 @@ pub struct AllHealthy;
 impl Health for AllHealthy {
     fn healthy(&self, _name: Option<&str>) -> bool {
         true
+    }
+}
+
+/// Time stands still: what a hook does never depends on the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoClock;
+
+impl Stopwatch for NoClock {
+    fn runs(&self) -> bool {
+        false
+    }
+
+    fn wall(&self) -> u64 {
+        0
+    }
+
+    fn spent(&self) -> u64 {
+        0
     }
 }
 

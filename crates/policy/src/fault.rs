@@ -181,13 +181,15 @@ fn place(file: &str, at: Position) -> String {
     }
 }
 
+/// What is said of the limits that `watch` looks at, too.
+pub(crate) const OPERATIONS: &str = "too many operations: a loop that does not end?";
+pub(crate) const CALL_DEPTH: &str = "calls are nested too deep: a recursion?";
+
 fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     let limit = |l: Limit, m: &str| (FaultKind::Limit(l), m.to_owned());
     match error {
-        EvalAltResult::ErrorTooManyOperations(..) => {
-            limit(Limit::Operations, "too many operations: a loop that does not end?")
-        }
-        EvalAltResult::ErrorStackOverflow(..) => limit(Limit::CallDepth, "calls are nested too deep: a recursion?"),
+        EvalAltResult::ErrorTooManyOperations(..) => limit(Limit::Operations, OPERATIONS),
+        EvalAltResult::ErrorStackOverflow(..) => limit(Limit::CallDepth, CALL_DEPTH),
         EvalAltResult::ErrorTooManyVariables(..) => limit(Limit::Variables, "too many variables"),
         EvalAltResult::ErrorTooManyModules(..) => limit(Limit::Modules, "too many modules"),
         EvalAltResult::ErrorDataTooLarge(what, _) => match what {

@@ -38,6 +38,7 @@ mod tokens;
 mod traced;
 mod value;
 pub mod vars;
+mod watch;
 
 pub use acl::{Acl, AclError};
 pub use action::{Action, ActionKind};
@@ -45,7 +46,8 @@ pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
 pub use environment::{
-    AllHealthy, Environment, Health, Invalidate, NothingStored, Random, Room, SeededRandom, StorageUsage, Storages,
+    AllHealthy, Environment, Health, Invalidate, NoClock, NothingStored, Random, Room, SeededRandom, Stopwatch,
+    StorageUsage, Storages,
 };
 pub use fault::{Fault, FaultCount, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};

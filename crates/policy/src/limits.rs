@@ -1,5 +1,6 @@
 //! The limits of a policy: each with its default, its reason and its name in faults and counters.
 
+use copal_semantics::Span;
 use std::fmt;
 
 /// How much one hook may do. A limit that is hit is a fault of that request and of nothing else.
@@ -7,14 +8,17 @@ use std::fmt;
 pub struct Limits {
     /// Operations per hook. 50,000 stop a runaway loop after 0.9 to 2.5 ms; a long policy takes a few hundred.
     pub operations: u64,
+    /// Time of the processor that one hook may take, looked at between operations; some operations search thousands of
+    /// members. Tests of policies have no clock, and the limit on operations alone.
+    pub time: Span,
     /// Calls inside calls. One level takes about 10 KB of stack, and worker threads have 2 MB.
     pub call_depth: usize,
     /// Bytes of one string. A header block that Copal accepts is smaller.
     pub string_bytes: usize,
     /// Members of one array.
     pub array: usize,
-    /// Members of one map, when it is made, handed on or changed by a method. `m[key] = value` is not looked at (Rhai does not):
-    /// there the limit on operations is what bounds it, at some 4,000 members.
+    /// Members of one map. All variables of a hook or function together may hold four times as much as one value, of texts
+    /// and of arrays, too; that is looked at now and then (`watch`).
     pub map: usize,
     /// Variables at one time.
     pub variables: usize,
@@ -36,6 +40,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             operations: 50_000,
+            time: Span::from_millis(10),
             call_depth: 16,
             string_bytes: 65_536,
             array: 4_096,
@@ -56,6 +61,7 @@ impl Default for Limits {
 #[expect(missing_docs, reason = "each is the field of that name in `Limits`")]
 pub enum Limit {
     Operations,
+    Time,
     CallDepth,
     StringBytes,
     Array,
@@ -72,6 +78,7 @@ impl Limit {
     pub const fn name(self) -> &'static str {
         match self {
             Limit::Operations => "operations",
+            Limit::Time => "time",
             Limit::CallDepth => "call_depth",
             Limit::StringBytes => "string_bytes",
             Limit::Array => "array",

@@ -6,14 +6,14 @@ use arc_swap::ArcSwap;
 use copal_backend::{Backends, BackendsError};
 use copal_config::{AccessFormat, AccessPath, Config, PurgeProtocol};
 use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
-use copal_observe::clock::Clock;
+use copal_observe::clock::{Clock, processor_time, ticks};
 use copal_observe::counters::Counters;
 use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
 use copal_policy::{
     Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random, Room,
-    ScriptValue, StorageUsage, Storages, Throttle,
+    ScriptValue, Stopwatch, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
 use copal_store::{
@@ -23,7 +23,7 @@ use copal_wire::WireLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -203,6 +203,19 @@ fn acl(config: &Config, name: &str) -> Result<Acl, AssembleError> {
     Acl::parse(text).map_err(|error| AssembleError::Acl(format!("{name}: {error}")))
 }
 
+/// How long hooks run, from the moment it was made.
+struct HookClock(Instant);
+
+impl Stopwatch for HookClock {
+    fn wall(&self) -> u64 {
+        u64::try_from(ticks().saturating_duration_since(self.0).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn spent(&self) -> u64 {
+        u64::try_from(processor_time().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 struct BackendHealth(Arc<Backends>);
 
 impl Health for BackendHealth {
@@ -301,6 +314,7 @@ pub(crate) fn environment(
             .collect(),
         limits: Limits {
             operations: limits.operations,
+            time: Span::from_std(limits.time),
             call_depth: limits.call_depth,
             string_bytes: limits.string_bytes,
             array: limits.array,
@@ -350,6 +364,9 @@ pub(crate) fn policies_in(
     }
     let mut environment = environment(config, Some(running))?;
     environment.coverage.clone_from(&around.coverage);
+    if around.clock.is_system() {
+        environment.stopwatch = Arc::new(HookClock(ticks()));
+    }
     if let Some(random) = &around.random {
         environment.random = Arc::clone(random);
     }

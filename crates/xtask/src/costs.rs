@@ -20,7 +20,7 @@ type Gate = (&'static str, Option<&'static str>, u64, u64);
 /// noise.
 const GATES: &[Gate] = &[
     ("undefined hook", Some("no hook"), 40, 100),
-    ("hook without statements", Some("no hook"), 40, 100),
+    ("hook without statements", Some("no hook"), 80, 100),
     ("empty hook", Some("no hook"), 300, 360),
     ("empty hook, interpreted", Some("no hook"), 3_000, 3_000),
     ("typical recv", Some("no hook"), 16_000, 16_000),
