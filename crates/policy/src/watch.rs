@@ -28,6 +28,8 @@ const DATA: u32 = 64;
 const DEPTH: usize = 256;
 /// The variables of one scope may hold together as much as this many values of the largest size.
 const VALUES: usize = 4;
+/// Half the limit on time, so many times over: then a hook is ended that has used no variable since its time was over.
+const LATE: u64 = 8;
 /// Members that are looked at for the price of one operation.
 const MEMBERS: usize = 32;
 
@@ -191,23 +193,23 @@ impl Time {
         self.over.set(false);
     }
 
-    /// When it is over, the next use of a variable ends the hook; where none is watched, or none is used, the next look does.
+    /// When it is over, the next use of a variable ends the hook, which tells the calls. Where none is used, this does, later.
     fn look(&self, operations: u64) -> Option<Dynamic> {
         if !operations.is_multiple_of(CLOCK) {
             return None;
         }
-        if self.over.get() {
-            return Some(Dynamic::from(HostError::new(FaultKind::Limit(Limit::Time), TIME)));
-        }
         let now = self.stopwatch.wall();
         let start = self.start.get().unwrap_or(now);
         self.start.set(Some(start));
-        if now.saturating_sub(start) > self.half {
-            let spent = self.stopwatch.spent();
-            let before = self.spent.get().unwrap_or(spent);
-            self.spent.set(Some(before));
-            self.over.set(spent.saturating_sub(before) > self.half);
+        if now.saturating_sub(start) <= self.half {
+            return None;
         }
-        None
+        let spent = self.stopwatch.spent();
+        let before = self.spent.get().unwrap_or(spent);
+        self.spent.set(Some(before));
+        let since = spent.saturating_sub(before);
+        self.over.set(since > self.half);
+        let error = || Dynamic::from(HostError::new(FaultKind::Limit(Limit::Time), TIME));
+        (since / LATE > self.half).then(error)
     }
 }
