@@ -513,15 +513,17 @@ fn compare(native: &Arc<Policy>, reference: &Arc<Policy>, hook: Hook, scene: &Sc
     let by_native = match (by_native, &by_rhai) {
         // Rhai loses the place of some faults. What is known here may be said.
         (Err(f), Err(r)) if r.line == 0 => Err(copal_policy::Fault { line: 0, column: 0, ..f }),
+        // Of a template that grows too long Rhai tells the number in it that came last, native code where it begins.
+        (Err(f), Err(r))
+            if matches!(f.kind, FaultKind::Limit(Limit::StringBytes)) && f.trace == r.trace && f.line == r.line =>
+        {
+            Err(copal_policy::Fault { column: r.column, ..f })
+        }
         // Of a limit that is hit in a function Rhai knows only where the hook called it.
         (Err(f), Err(r)) if matches!(f.kind, FaultKind::Limit(_)) && r.trace.is_empty() => {
             let outermost = f.trace.last().map_or(String::new(), |t| t.rsplit(" at ").next().unwrap_or("").to_owned());
             let same = outermost == format!("{}:{}:{}", r.file, r.line, r.column);
             Err(if same { r.clone() } else { f })
-        }
-        // Of a template that grows too long Rhai tells the number in it that came last, native code where it begins.
-        (Err(f), Err(r)) if matches!(f.kind, FaultKind::Limit(Limit::StringBytes)) && f.line == r.line => {
-            Err(copal_policy::Fault { column: r.column, ..f })
         }
         (other, _) => other,
     };
