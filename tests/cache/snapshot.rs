@@ -226,6 +226,79 @@ fn what_is_not_whole_or_not_ours_leaves_a_cold_proxy_that_says_why() {
 }
 
 #[test]
+fn without_the_whole_of_its_journal_a_snapshot_is_not_used() {
+    let (origin, place) = (site(), Place::new());
+    let mut proxy = place.start(&origin);
+    for path in ["/page", "/purged"] {
+        let _page = get(proxy.addr(), path, &[]);
+    }
+    copal(&proxy, &["snapshot"]);
+    let journal = place.file(".since");
+    let begun = fs::metadata(&journal).unwrap().len();
+    let _purged = request(proxy.addr(), "PURGE", "/purged", &[], b"");
+    let written = wait::poll(SOON, || (fs::metadata(&journal).unwrap().len() > begun).then_some(()));
+    assert!(written.is_some(), "the purge is in the journal");
+    proxy.signal(Signal::Kill);
+    proxy.wait_exit(SOON);
+    let (whole, since) = (fs::read(place.file("")).unwrap(), fs::read(&journal).unwrap());
+    let refused = |journal: Option<&[u8]>, why: &str| {
+        fs::write(place.file(""), &whole).unwrap();
+        match journal {
+            Some(bytes) => fs::write(place.file(".since"), bytes).unwrap(),
+            None => fs::remove_file(place.file(".since")).unwrap(),
+        }
+        let proxy = place.start(&origin);
+        let line = proxy.wait_log("starting cold");
+        assert!(line.contains(why), "{why}: {line}");
+        loaded(&proxy);
+        assert_eq!((proxy.stat("snapshot_objects_loaded"), proxy.stat("snapshots_refused")), (0, 1), "{why}");
+        assert!(!is_hit(&proxy, "/purged", &[]) && !is_hit(&proxy, "/page", &[]), "{why}");
+        assert_eq!(place.files(), ["store.refused"], "{why}");
+    };
+    refused(None, "No such file");
+    refused(Some(&since[..5]), "cut off");
+    refused(Some(&since[..since.len() - 1]), "cut off");
+    refused(Some(&whole), "the journal holds what is no purge");
+    refused(Some(b"#!/bin/sh\necho hello\n"), "it is no snapshot of Copal");
+    let mut harmed = since.clone();
+    *harmed.last_mut().unwrap() ^= 1;
+    refused(Some(&harmed), "it ");
+    // And the whole one is still good.
+    fs::write(place.file(""), &whole).unwrap();
+    fs::write(&journal, &since).unwrap();
+    let proxy = place.start(&origin);
+    proxy.wait_log("snapshot of ");
+    loaded(&proxy);
+    assert!(is_hit(&proxy, "/page", &[]) && !is_hit(&proxy, "/purged", &[]));
+}
+
+#[test]
+fn killed_while_it_writes_another_it_does_not_go_back_to_the_one_before() {
+    let place = Place::new();
+    let body = "x".repeat(100_000);
+    let origin = Origin::start(move |_| Reply::ok(body.clone()).header("Cache-Control", "max-age=600"));
+    let mut proxy = place.start_with(&origin, "rate = \"1MB\"");
+    let mut client = proxy.client();
+    for n in 0..20 {
+        client.get(&format!("/{n}"), &[]);
+    }
+    copal(&proxy, &["snapshot"]);
+    assert_eq!(place.files(), ["store", "store.since"]);
+    let admin = format!("unix:{}", proxy.admin().display());
+    let mut command = Command::new(COPAL).args(["snapshot", "--admin", &admin]).spawn().unwrap();
+    writing(&place);
+    let _purged = request(proxy.addr(), "PURGE", "/3", &[], b"");
+    proxy.signal(Signal::Kill);
+    proxy.wait_exit(SOON);
+    command.wait().unwrap();
+    assert_eq!(place.files(), ["store.new"], "the one before lacks the purge, and has no journal that would have it");
+    let proxy = place.start(&origin);
+    assert!(proxy.wait_log("starting cold").contains("was never finished"));
+    assert_eq!(proxy.stat("objects"), 0);
+    assert!(!is_hit(&proxy, "/3", &[]) && !is_hit(&proxy, "/4", &[]));
+}
+
+#[test]
 fn other_settings_of_variants_make_it_another_ones() {
     let (origin, place) = (site(), Place::new());
     let mut proxy = place.start(&origin);
