@@ -9,7 +9,7 @@ const POLICY: &str = "fn backend_response(bereq, beresp) {\n\
     beresp.http[\"X-Storage\"] = beresp.storage;\n\
 }\n\
 fn deliver(req, resp) {\n\
-    resp.http[\"X-Used\"] = `${storage::used_space(\"images\") > 0} ${storage::free_space(\"images\") > 0} ${storage::is_happy(\"images\")}`;\n\
+    resp.http[\"X-Used\"] = `${storage.images.used_space > 0} ${storage[\"images\"].free_space > 0} ${storage.images.happy}`;\n\
 }\n";
 
 #[test]

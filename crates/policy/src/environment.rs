@@ -38,7 +38,7 @@ pub trait Stopwatch: Send + Sync {
     fn spent(&self) -> u64;
 }
 
-/// Tells how full storages are; what scripts reach with `storage::…`.
+/// Tells how full storages are; what scripts reach with `storage`.
 pub trait Storages: Send + Sync {
     /// How full the storage of that name is.
     fn usage(&self, name: &str) -> StorageUsage;
@@ -68,14 +68,6 @@ pub trait Invalidate: Send + Sync {
     /// # Errors
     /// Why it was refused, in words for people.
     fn ban(&self, expression: &str, now: Time) -> Result<(), String>;
-}
-
-/// Tells how full the store is.
-pub trait Room: Send + Sync {
-    /// Bytes in use.
-    fn used(&self) -> u64;
-    /// Bytes that there are.
-    fn size(&self) -> u64;
 }
 
 /// The world around a policy.
@@ -113,8 +105,6 @@ pub struct Environment {
     pub invalidate: Arc<dyn Invalidate>,
     /// Reads a ban expression, so that those written in a policy are refused at load.
     pub read_ban: fn(&str) -> Result<(), String>,
-    /// How full the store is.
-    pub room: Arc<dyn Room>,
     /// What the owner has set, under the names of `param`.
     pub params: BTreeMap<&'static str, ScriptValue>,
     /// The environment variables of the process.
@@ -143,7 +133,6 @@ impl Default for Environment {
             geo: None,
             invalidate: Arc::new(NothingStored),
             read_ban: |_| Ok(()),
-            room: Arc::new(NothingStored),
             params: BTreeMap::new(),
             variable: |_| None,
             usage: Arc::new(NothingStored),
@@ -219,16 +208,6 @@ impl Invalidate for NothingStored {
 
     fn ban(&self, _expression: &str, _now: Time) -> Result<(), String> {
         Ok(())
-    }
-}
-
-impl Room for NothingStored {
-    fn used(&self) -> u64 {
-        0
-    }
-
-    fn size(&self) -> u64 {
-        0
     }
 }
 

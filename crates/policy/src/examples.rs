@@ -53,9 +53,6 @@ pub const EXAMPLES: &[Example] = &[
     ex("purge::soft", "purge::soft(duration(\"1m\"))", "0"),
     ex("tags::purge", "tags::purge(\"article-7 author-3\")", "0"),
     ex("tags::soft_purge", "tags::soft_purge([\"article-7\", \"author-3\"])", "0"),
-    ex("storage::used_space", "storage::used_space(\"main\")", "0"),
-    ex("storage::free_space", "storage::free_space(\"main\")", "1073741824"),
-    ex("storage::is_happy", "storage::is_happy(\"main\")", "true"),
     act("policy", "return policy(\"shop\");"),
 
     ex("duration", "duration(\"1h30m\") - duration(\"bad\", duration(\"90s\"))", "5310.000"),

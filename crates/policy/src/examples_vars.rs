@@ -151,9 +151,9 @@ pub const VARIABLES: &[Example] = &[
     ex("param.pipe_timeout", "param.pipe_timeout ?? \"unset\"", "unset"),
     ex("param.pipe_task_deadline", "param.pipe_task_deadline ?? \"unset\"", "unset"),
     ex("param.transit_buffer", "param.transit_buffer ?? \"unset\"", "unset"),
-    ex("storage.used_space", "storage.used_space", "0"),
-    ex("storage.free_space", "storage.free_space >= 0", "true"),
-    ex("storage.happy", "storage.happy", "true"),
+    ex("storage.used_space", "storage.used_space == storage.main.used_space", "true"),
+    ex("storage.free_space", "storage.main.free_space == storage.free_space", "true"),
+    ex("storage.happy", "storage.happy && storage[\"main\"].happy", "true"),
 ];
 
 /// The example of a variable; a test sees to it that there is one.

@@ -26,8 +26,6 @@ pub enum Literal {
     Backend,
     /// The first argument names a director.
     Director,
-    /// The first argument names a storage.
-    Storage,
     /// The first argument names a backend or director.
     Either,
     /// The first argument names a policy.
@@ -142,9 +140,6 @@ pub const FUNCTIONS: &[Function] = &[
     free("ban_error", &[], 0, Text, Literal::No, "Why the last `ban(…)` was refused; `\"\"` when it was not."),
 
     module("tags", "purge", &["keys: ?"], Int, "Drops every object that carries any of these tags: a text with keys between spaces or commas, or an array of keys. How many there were."),
-    lit(Literal::Storage, module("storage", "used_space", &["name: string"], Int, "The bytes that a storage holds; `main` is the one of `[cache]`.")),
-    lit(Literal::Storage, module("storage", "free_space", &["name: string"], Int, "The bytes up to its size.")),
-    lit(Literal::Storage, module("storage", "is_happy", &["name: string"], Bool, "Is it within its size? It is not while slow clients and fetches hold more than it has.")),
     module("tags", "soft_purge", &["keys: ?"], Int, "Makes them stale instead: grace still serves them."),
 
     module("purge", "hard", &[], Int, "In `hit` and `miss`: drops what is stored under the key of this request, all variants. How many objects there were."),
@@ -243,7 +238,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 10] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge", "storage"];
+pub const MODULES: [&str; 9] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

@@ -46,8 +46,8 @@ pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};
 pub use environment::{
-    AllHealthy, Environment, Health, Invalidate, NoClock, NothingStored, Random, Room, SeededRandom, Stopwatch,
-    StorageUsage, Storages,
+    AllHealthy, Environment, Health, Invalidate, NoClock, NothingStored, Random, SeededRandom, Stopwatch, StorageUsage,
+    Storages,
 };
 pub use fault::{Fault, FaultCount, FaultKind};
 pub use hooks::{HOOKS, Hook, HookSet};

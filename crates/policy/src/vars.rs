@@ -299,9 +299,9 @@ pub const VARS: &[Var] = &[
     ro("param", "pipe_task_deadline", Type::Duration, ALL, "`[pipe] deadline`; zero is none."),
     ro("param", "transit_buffer", Type::Int, ALL, "`[limits] transit_size`, in bytes."),
 
-    ro("storage", "used_space", Type::Int, T, "Bytes that the store holds, all of it counted."),
-    ro("storage", "free_space", Type::Int, T, "Bytes until `[cache] size`; 0 while room is being made."),
-    ro("storage", "happy", Type::Bool, T, "The store takes objects. It always does here: it makes room."),
+    ro("storage", "used_space", Type::Int, T, "Bytes that a storage holds, all of it counted: `storage.images.used_space` of `[store.images]`; `storage.main` is the one of `[cache]`, and `storage` for short."),
+    ro("storage", "free_space", Type::Int, T, "Bytes up to its size; 0 while room is being made."),
+    ro("storage", "happy", Type::Bool, T, "Is it within its size? It is not while slow clients and fetches hold more than it has."),
 ];
 
 /// The variable of that name, if there is one.

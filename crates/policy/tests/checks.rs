@@ -224,8 +224,8 @@ fn lines() -> Vec<Line> {
         ),
         (
             recv,
-            "storage::is_happy(\"imagez\"); ()",
-            "2:23 the configuration has no storage \"imagez\" (write `[store.imagez]` and its `size` into the configuration)",
+            "storage.imagez.happy; ()",
+            "2:13 the configuration has no storage \"imagez\" (write `[store.imagez]` and its `size` into the configuration)",
         ),
         (recv, "std::file_exists(req.url); ()", "2:10 `std::file_exists` takes a literal path: it looks at load"),
         (recv, "std::file(req.url); ()", "2:10 `std::file` takes a literal path: the file is read at load"),
@@ -295,6 +295,22 @@ fn lines() -> Vec<Line> {
             "2:9 this ban expression will always be refused (there is no field obj.nope)",
         ),
         (recv, "req.vars.lang = \"de\";", "2:14 Vars has no variable `lang` (write `[\"lang\"]`)"),
+        (
+            response,
+            "beresp.do_esi = true;",
+            "2:12 `beresp` has no variable `do_esi` (not there yet: Copal does no ESI, and a page goes out as it came, with its `<esi:include>`; put it together in the application, or let the browser fetch the part)",
+        ),
+        (
+            response,
+            "beresp.do_gzip = true;",
+            "2:12 `beresp` has no variable `do_gzip` (not there yet: bodies are stored and sent as they come; let the application compress, with `Vary: Accept-Encoding`)",
+        ),
+        (
+            recv,
+            "sess.timeout_idle = duration(\"5s\");",
+            "2:5 there is no variable `sess` here (the timeouts of a connection from a client are keys of its `[[listen]]`, and `sess.xid` is `req.xid`)",
+        ),
+        (recv, "if storage.hapy { return pass(); }", "2:16 `storage` has no variable `hapy` (did you mean `happy`?)"),
         (recv, "req.url.shorten();", "2:13 there is no method `shorten`"),
         (
             recv,

@@ -12,7 +12,7 @@ use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
 use copal_policy::{
-    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random, Room,
+    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random,
     ScriptValue, Stopwatch, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
@@ -224,8 +224,7 @@ impl Health for BackendHealth {
     }
 }
 
-/// The store, and how many bytes it may hold.
-struct FromStore(Arc<Store>, u64);
+struct FromStore(Arc<Store>);
 
 impl Storages for FromStore {
     fn usage(&self, name: &str) -> StorageUsage {
@@ -258,16 +257,6 @@ impl Invalidate for FromStore {
     fn ban(&self, expression: &str, now: Time) -> Result<(), String> {
         let parsed = expression.parse::<BanExpr>();
         parsed.and_then(|ban| self.0.ban(ban, now)).map_err(|error: BanError| error.to_string())
-    }
-}
-
-impl Room for FromStore {
-    fn used(&self) -> u64 {
-        self.0.stats().bytes
-    }
-
-    fn size(&self) -> u64 {
-        self.1
     }
 }
 
@@ -335,9 +324,8 @@ pub(crate) fn environment(
     };
     if let Some((backends, store)) = running {
         environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
-        environment.invalidate = Arc::new(FromStore(Arc::clone(store), config.cache.size));
-        environment.room = Arc::new(FromStore(Arc::clone(store), config.cache.size));
-        environment.usage = Arc::new(FromStore(Arc::clone(store), config.cache.size));
+        environment.invalidate = Arc::new(FromStore(Arc::clone(store)));
+        environment.usage = Arc::new(FromStore(Arc::clone(store)));
         environment.variable = |name| std::env::var(name).ok();
     }
     Ok(environment)

@@ -120,7 +120,6 @@ impl Walker<'_> {
             Literal::Acl => self.literal(text(0), |w, s, at| w.acl(s, at)),
             Literal::Backend => self.literal(text(0), |w, s, at| w.backend("backend", s, at)),
             Literal::Director => self.literal(text(0), |w, s, at| w.backend("director", s, at)),
-            Literal::Storage => self.literal(text(0), |w, s, at| w.storage(s, at)),
             Literal::Either => self.literal(text(0), |w, s, at| w.backend("backend or director", s, at)),
             Literal::Policy => self.literal(text(0), Self::policy),
             Literal::Duration if args.len() == 1 => self.literal(text(0), |w, s, at| {

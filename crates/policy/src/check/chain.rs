@@ -2,8 +2,9 @@
 //!
 //! Rhai nests them to the right: `a.b[c].d` is Dot(a, Index(b, Dot(c, d))).
 
+use super::absent;
 use super::walk::Walker;
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::{did_you_mean, nearest};
 use crate::functions::{FUNCTIONS, On, RHAI, find};
 use crate::hooks::Hook;
 use crate::host::headers::frames;
@@ -73,6 +74,12 @@ impl Walker<'_> {
                     self.field_written(owner, literal(at), at.start_position());
                 }
                 Type::Text
+            }
+            Type::Storage => {
+                if let Some(name) = literal(at) {
+                    self.storage(name, at.start_position());
+                }
+                Type::Storage
             }
             b if b.object().is_some() || b == Type::Cookies => {
                 let message = format!("{} has no `[…]`", b.name());
@@ -152,6 +159,9 @@ impl Walker<'_> {
             };
         };
         let Some(var) = vars::find(object, name) else {
+            if base == Type::Storage && self.names_storage(name, at) {
+                return Type::Storage;
+            }
             self.unknown_property(base, object, name, at);
             return Type::Any;
         };
@@ -167,6 +177,17 @@ impl Walker<'_> {
         }
         // One that may be `()` has the type that it has otherwise, as a header field: comparing takes `()`, too.
         var.ty
+    }
+
+    /// `storage.images`: false when it is rather a variable that is misspelt.
+    fn names_storage(&mut self, name: &str, at: Position) -> bool {
+        let variables = VARS.iter().filter(|v| v.object == "storage").map(|v| v.name);
+        let known = self.env.storages.iter().any(|s| s == name);
+        if !known && nearest(name, variables).is_some() {
+            return false;
+        }
+        self.storage(name, at);
+        true
     }
 
     /// A backend has nothing but its name.
@@ -187,6 +208,9 @@ impl Walker<'_> {
         let message = format!("`{object}` has no variable `{name}`");
         if let Some(f) = find(On::Type(base), name) {
             return self.report(at, message, Some(format!("it is a method: `{object}.{}()`", f.name)));
+        }
+        if let Some(instead) = absent::instead(object, name) {
+            return self.report(at, message, Some(instead.to_owned()));
         }
         let all = VARS.iter().filter(|v| v.object == object).map(|v| v.name);
         let mut help = did_you_mean(name, all);

@@ -1,6 +1,7 @@
 //! The checks at load: everything that is wrong with a policy, found at once, each with its place and the nearest right
 //! name. They walk the syntax tree with the tables of hooks, variables and functions; nothing is run.
 
+mod absent;
 mod calls;
 mod chain;
 mod conditions;

@@ -1,5 +1,6 @@
 //! Names that stand alone: variables, and what to say when there is none of that name.
 
+use super::absent;
 use super::walk::Walker;
 use crate::diagnostic::{did_you_mean, nearest};
 use crate::functions::{FUNCTIONS, MODULES, On};
@@ -56,6 +57,9 @@ impl Walker<'_> {
         }
         if GLOBALS.iter().any(|g| g.0 == name) || param_type(name) != Type::Any {
             return (message, Some(self.not_here(name)));
+        }
+        if let Some(instead) = absent::object(name) {
+            return (message, Some(instead.to_owned()));
         }
         if FUNCTIONS.iter().any(|f| f.on == On::Free && f.name == name) {
             return (message, Some(format!("an action or function is called: `{name}()`")));

@@ -1,5 +1,5 @@
 //! The functions that scripts find beside their handles: `std::`, `query::`, `url::`, `throttle::`, `json::`, `jwt::`,
-//! `geo::`, `tags::`, `storage::`, methods of strings, times.
+//! `geo::`, `tags::`, methods of strings, times.
 //!
 //! (In Rust this folder is the module `library`, because a module `std` would hide the standard library.)
 
@@ -11,7 +11,6 @@ pub(crate) mod json;
 pub(crate) mod jwt;
 pub(crate) mod patterns;
 pub(crate) mod query;
-pub(crate) mod storage;
 pub(crate) mod strings;
 pub(crate) mod system;
 pub(crate) mod text;
@@ -31,5 +30,4 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     json::register(e, &env.limits);
     jwt::register(e, &env.limits);
     geo::register(e, env);
-    storage::register(e, env);
 }
