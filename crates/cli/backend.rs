@@ -36,7 +36,7 @@ fn list(reach: &Reach) -> Result<(), Failed> {
             text(&row["address"]),
             state,
             text(&row["admin"]),
-            format!("{}/{}", text(&row["connections_in_use"]), text(&row["limit"])),
+            format!("{}/{}", text(&row["running"]), text(&row["limit"])),
             text(&row["requests"]),
             text(&row["failures"]),
             text(&row["probe_history"]),

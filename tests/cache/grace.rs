@@ -1,6 +1,6 @@
 //! Stale objects: served at once while one fetch renews them, and served on when the origin is down or fails.
 
-use super::{SOON, builder, crowd, front, front_with, settled};
+use super::{COPAL, SOON, builder, crowd, front, front_with, settled};
 use copal_testkit::{Origin, Proxy, Reply, wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
@@ -33,6 +33,32 @@ fn stale_object_is_served_while_one_request_refreshes_it() {
     held.release();
     settled(&proxy);
     assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "2");
+}
+
+#[test]
+fn refreshes_that_a_full_backend_refuses_are_warned_of_once_and_not_with_each_hit() {
+    let origin = numbered(", stale-while-revalidate=600");
+    let toml = format!("threads = 1\n[backend.app]\naddress = \"{}\"\nmax_connections = 1\n", origin.addr());
+    let proxy = Proxy::builder(COPAL).config(&toml).start();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/page", &[]).text(), "1");
+    let _held = origin.hold("/other");
+    let mut other = proxy.client();
+    other.send("POST", "/other", &[], b"");
+    origin.wait_for(2, SOON);
+    let mut client = proxy.client();
+    for n in 1..=50 {
+        assert_eq!(client.get("/page", &[]).text(), "1");
+        // One after the other: each hit asks for a refresh of its own.
+        proxy.wait_stat("fetch_failed_limit", |refused| refused == n, SOON);
+    }
+    let log = proxy.wait_log("refreshes in the background are refused");
+    assert!(log.contains("backend=\"app\" count=1") && log.contains("1 in use of 1, 0 waiting"), "{log}");
+    // All fifty may take longer than the ten seconds in which it is said once.
+    let said = proxy.stderr().lines().filter(|line| line.contains("background are refused")).count();
+    assert!(said <= 3 && !proxy.stderr().contains("connection_limit_reached"), "{}", proxy.stderr());
+    // A client that is refused is told, and so is the log.
+    assert_eq!(client.get("/third", &[]).status, 503);
+    proxy.wait_log("connection_limit_reached");
 }
 
 #[test]

@@ -271,6 +271,8 @@ fn max_connections_bounds_requests_and_not_the_connections_that_they_share() {
     }
     let row = |name: &str| proxy.stats()["backends"][0][name].as_i64().unwrap();
     wait::until(SOON, "two run and one waits", || (origin.asked(), row("waiting")) == (2, 1));
+    let connections = || ["running", "connections_in_use", "connections_idle", "connections_open"].map(row);
+    assert_eq!(connections(), [2, 1, 0, 1], "two requests over one connection");
     let refused = ask(&proxy, "GET", "");
     let told = refused.header("Proxy-Status");
     assert_eq!((refused.status, told), (503, Some("copal; error=connection_limit_reached")));
@@ -281,4 +283,6 @@ fn max_connections_bounds_requests_and_not_the_connections_that_they_share() {
         assert_eq!(client.read_response().status, 200);
     }
     assert_eq!((origin.asked(), origin.connections.load(Ordering::SeqCst)), (3, 1), "all over one connection");
+    wait::until(SOON, "it is idle", || connections() == [0, 0, 1, 1]);
+    assert_eq!((proxy.stat("backend_connections_idle"), proxy.stat("backend_connections_in_use")), (1, 0));
 }

@@ -1,5 +1,6 @@
 //! One connection to an origin with what has been read from it: reads, and writes that listen at the same time.
 
+use crate::socket::Socket;
 use bytes::{Buf, Bytes, BytesMut};
 use pingora_core::protocols::Stream;
 use std::future::Future;
@@ -46,6 +47,13 @@ impl Connection {
     pub(crate) fn into_stream(self) -> (Stream, u64) {
         debug_assert!(self.buf.is_empty() && !self.eof, "a connection with leftovers must be closed");
         (self.stream, self.key)
+    }
+
+    /// It lies in a pool from now on, or carries a request again. What is no socket (memory) is not counted.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        if let Some(socket) = (*self.stream).as_any().downcast_ref::<Socket>() {
+            socket.set_idle(idle);
+        }
     }
 
     /// The stream and what has been read from it, for a tunnel: no pool takes it back.

@@ -47,6 +47,7 @@ mod sending;
 mod simulation;
 mod slots;
 mod socket;
+mod sparing;
 mod talk;
 mod tally;
 pub mod tls;

@@ -15,6 +15,7 @@ use crate::ramp;
 use crate::resolve::Resolver;
 use crate::saint::Saint;
 use crate::slots::{self, Class, Permit, Slots};
+use crate::sparing::Sparing;
 use crate::tally::Tally;
 use crate::tls::{Http2, Tls, TlsError, TlsOptions};
 use copal_semantics::RequestHead;
@@ -130,6 +131,8 @@ pub struct Origin {
     pub(crate) saint: Option<Saint>,
     latency: Mutex<PeakEwma>,
     debt: Mutex<Debt>,
+    /// Of refreshes in the background that found it full.
+    refused: Mutex<Sparing>,
     pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) tls: Option<Tls>,
     pub(crate) resolver: Arc<Resolver>,
@@ -151,6 +154,7 @@ impl Origin {
             saint: (!options.saint_mode.is_zero()).then(|| Saint::new(options.saint_mode)),
             latency: Mutex::default(),
             debt: Mutex::default(),
+            refused: Mutex::default(),
             slots: Slots::new(options.max_connections, options.adaptive, wait, &tally),
             tls: options.tls.as_ref().map(|tls| Tls::new(tls, options.address.host(), options.offered_http2())),
             resolver: Resolver::new(&options.name, &options.address, &options.resolve),
@@ -288,7 +292,7 @@ impl Origin {
     /// Requests under way or waiting, and what its latest faults weigh.
     pub(crate) fn load(&self, now: Instant) -> u64 {
         let debt = self.debt.lock().unwrap_or_else(PoisonError::into_inner).weight(self.since_born(now));
-        self.tally.in_use() + self.tally.waiting.load(Relaxed) + debt
+        self.tally.running() + self.tally.waiting.load(Relaxed) + debt
     }
 
     fn latency(&self) -> MutexGuard<'_, PeakEwma> {
@@ -367,11 +371,26 @@ impl Origin {
         }
     }
 
+    /// Each grace hit may ask for one: whoever has been served does not care, and the owner wants to know it once.
+    fn refused_in_background(&self, detail: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(count) = refused.happened(self.since_born(Instant::now())) else { return };
+        drop(refused);
+        tracing::warn!(
+            backend = self.name(),
+            count,
+            "backend is full, refreshes in the background are refused: {detail}"
+        );
+    }
+
     /// A slot for one request, free again when it is dropped; waits for one as the owner allows.
     pub(crate) async fn permit(&self, class: Class) -> Result<Permit, Fault> {
         let permit = slots::permit(self.slots.as_ref(), class, &self.tally).await;
         permit.map_err(|_full| {
             let detail = self.slots.as_ref().map_or_else(String::new, |slots| slots.describe());
+            if class == Class::Background {
+                self.refused_in_background(&detail);
+            }
             Fault::early(Phase::Pool, FaultKind::Busy, Some(self.name()), detail)
         })
     }

@@ -142,6 +142,7 @@ impl Pool {
     /// Keeps the connection for another request. The message on it must be over, in both directions.
     pub(crate) fn keep(&self, connection: Connection, idle_timeout: Duration) {
         if let Way::Sockets(sockets) = &self.0 {
+            connection.set_idle(true);
             let (stream, key) = connection.into_stream();
             sockets.kept.release_stream(stream, key, Some(idle_timeout));
         }
@@ -152,7 +153,9 @@ impl Sockets {
     async fn kept(&self, origin: &Origin, key: u64) -> Option<Connection> {
         let stream = self.kept.reused_stream(&Key(key)).await?;
         origin.tally.connections_reused.fetch_add(1, Relaxed);
-        Some(Connection::new(stream, key, true))
+        let connection = Connection::new(stream, key, true);
+        connection.set_idle(false);
+        Some(connection)
     }
 
     /// Where HTTP/2 may be spoken: a stream of a connection that is there, or a new connection. One request connects and the
@@ -203,7 +206,7 @@ impl Sockets {
             return Ok(Line::Http1(Connection::new(Box::new(dialled.socket), key, false)));
         }
         let group = self.http2.group(key);
-        let begun = group.begin(dialled.socket, origin.options().idle_timeout);
+        let begun = group.begin(dialled.socket, origin.options().idle_timeout, &origin.tally);
         let slot = timeout_at(deadline, begun).await.map_err(|_| late())?;
         drop(turn);
         slot.map(Line::Http2)

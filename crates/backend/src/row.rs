@@ -31,8 +31,12 @@ pub struct OriginRow {
     pub share_permille: u64,
     /// Sockets open now, in use or idle in a pool.
     pub connections_open: u64,
-    /// Sockets that carry a request now; what `max_connections` bounds.
+    /// Those that carry a request now.
     pub connections_in_use: u64,
+    /// Those that carry none.
+    pub connections_idle: u64,
+    /// Requests under way, over HTTP/2 many over one socket; what `max_connections` bounds.
+    pub running: u64,
     /// How many those may be now; `None`: as many as there are.
     pub limit: Option<u32>,
     /// Requests that wait for one of those.
@@ -89,6 +93,7 @@ impl Origin {
         let (t, now) = (&self.tally, Instant::now());
         let ejected = if self.is_ejected(now) { self.ejection.reason(now) } else { None };
         let share_permille = if ejected.is_some() { 0 } else { self.share(now) };
+        let (open, idle) = (t.connections_open.load(Relaxed), t.connections_idle.load(Relaxed));
         let state = match (self.is_healthy(), &ejected) {
             (false, _) if self.admin() == Admin::Drain => "draining",
             (false, _) => "sick",
@@ -112,8 +117,10 @@ impl Origin {
             state_reason: ejected.filter(|_| self.is_healthy()).unwrap_or_else(|| self.health.reason()),
             admin: self.admin(),
             share_permille,
-            connections_open: t.connections_open.load(Relaxed),
-            connections_in_use: t.in_use(),
+            connections_open: open,
+            connections_in_use: open.saturating_sub(idle),
+            connections_idle: idle,
+            running: t.running(),
             limit: self.slots.as_ref().map(|slots| slots.limit()),
             waiting: t.waiting.load(Relaxed),
             waited: t.waited.load(Relaxed),

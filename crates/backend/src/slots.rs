@@ -66,7 +66,7 @@ pub(crate) struct Permit {
 
 impl Permit {
     fn new(tally: &Arc<Tally>, slots: Option<&Arc<Slots>>) -> Self {
-        tally.connections_in_use.fetch_add(1, AcqRel);
+        tally.running.fetch_add(1, AcqRel);
         Permit { tally: Arc::clone(tally), slots: slots.cloned(), since: Instant::now() }
     }
 
@@ -105,7 +105,7 @@ impl Meter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.tally.connections_in_use.fetch_sub(1, AcqRel);
+        self.tally.running.fetch_sub(1, AcqRel);
         if let Some(slots) = self.slots.take() {
             slots.locked().in_use -= 1;
             slots.hand_out();
@@ -169,12 +169,12 @@ impl Slots {
 
     /// Would a client's request now be turned away at once?
     pub(crate) fn is_full(&self) -> bool {
-        self.tally.in_use() >= u64::from(self.limit()) && self.tally.waiting.load(Relaxed) >= self.wait_limit as u64
+        self.tally.running() >= u64::from(self.limit()) && self.tally.waiting.load(Relaxed) >= self.wait_limit as u64
     }
 
     /// "2 in use of 2, 0 waiting".
     pub(crate) fn describe(&self) -> String {
-        let (in_use, waiting) = (self.tally.in_use(), self.tally.waiting.load(Relaxed));
+        let (in_use, waiting) = (self.tally.running(), self.tally.waiting.load(Relaxed));
         format!("{in_use} in use of {}, {waiting} waiting", self.limit())
     }
 
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(client(&slots).await.map(drop), Err(Full::Queue));
         drop(held);
         assert!(client(&slots).await.is_ok());
-        assert_eq!((slots.tally.in_use(), slots.tally.waited.load(Relaxed)), (0, 0));
+        assert_eq!((slots.tally.running(), slots.tally.waited.load(Relaxed)), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,7 +352,7 @@ mod tests {
             assert_eq!(waiter.await.expect("no panic"), Ok(()));
         }
         assert_eq!(*order.lock().expect("no panic"), ["first", "second", "refresh"]);
-        assert_eq!((slots.locked().in_use, slots.tally.in_use()), (0, 0));
+        assert_eq!((slots.locked().in_use, slots.tally.running()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -371,7 +371,7 @@ mod tests {
         for _ in 0..100 {
             held[0].meter().failed();
         }
-        assert_eq!((slots.limit(), slots.tally.in_use()), (1, 2));
+        assert_eq!((slots.limit(), slots.tally.running()), (1, 2));
         let [a, b] = held;
         drop(a);
         let order = Arc::default();

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,34 +39,53 @@ enum Carrier {
 #[derive(Debug)]
 pub(crate) struct Socket {
     carrier: Carrier,
-    _open: Option<Open>,
+    open: Option<Open>,
 }
 
 /// Counts a socket for as long as it is open, wherever it is dropped: in use, idle in the pool, evicted.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<Tally>);
+pub(crate) struct Open {
+    tally: Arc<Tally>,
+    idle: AtomicBool,
+}
 
 impl Open {
     pub(crate) fn count(tally: &Arc<Tally>) -> Self {
         tally.connections_opened.fetch_add(1, Relaxed);
         tally.connections_open.fetch_add(1, Relaxed);
-        Open(Arc::clone(tally))
+        Open { tally: Arc::clone(tally), idle: AtomicBool::new(false) }
+    }
+
+    fn set_idle(&self, idle: bool) {
+        match (self.idle.swap(idle, Relaxed), idle) {
+            (false, true) => drop(self.tally.connections_idle.fetch_add(1, Relaxed)),
+            (true, false) => drop(self.tally.connections_idle.fetch_sub(1, Relaxed)),
+            (true, true) | (false, false) => {}
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.connections_open.fetch_sub(1, Relaxed);
+        self.set_idle(false);
+        self.tally.connections_open.fetch_sub(1, Relaxed);
     }
 }
 
 impl Socket {
     pub(crate) fn plain(plain: Plain, open: Option<Open>) -> Self {
-        Socket { carrier: Carrier::Plain(plain), _open: open }
+        Socket { carrier: Carrier::Plain(plain), open }
     }
 
     pub(crate) fn tls(stream: TlsStream<Plain>, open: Option<Open>) -> Self {
-        Socket { carrier: Carrier::Tls { stream: Box::new(stream), unsent: false }, _open: open }
+        Socket { carrier: Carrier::Tls { stream: Box::new(stream), unsent: false }, open }
+    }
+
+    /// It carries no request from now on, or one again.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        if let Some(open) = &self.open {
+            open.set_idle(idle);
+        }
     }
 
     /// Did both sides choose HTTP/2 in the TLS handshake?

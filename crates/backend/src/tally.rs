@@ -20,13 +20,15 @@ pub struct FaultCount {
     pub count: u64,
 }
 
-/// The counts of one origin. Every field only grows, but for the two gauges.
+/// The counts of one origin. Every field only grows, but for the gauges.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Gauge: sockets open to the origin, in use or idle in a pool.
     pub(crate) connections_open: AtomicU64,
-    /// Gauge: sockets that carry a request now; what `max_connections` bounds.
-    pub(crate) connections_in_use: AtomicU64,
+    /// Gauge: those of them that carry no request now.
+    pub(crate) connections_idle: AtomicU64,
+    /// Gauge: requests under way, over HTTP/2 many over one socket; what `max_connections` bounds.
+    pub(crate) running: AtomicU64,
     /// Gauge: requests that wait for one of those.
     pub(crate) waiting: AtomicU64,
     /// Requests that have waited.
@@ -59,9 +61,9 @@ impl Tally {
         *self.faults().entry([fault.phase.as_str(), fault.code(), fault.blame().as_str()]).or_default() += 1;
     }
 
-    /// Sockets that carry a request now.
-    pub(crate) fn in_use(&self) -> u64 {
-        self.connections_in_use.load(Relaxed)
+    /// Requests under way.
+    pub(crate) fn running(&self) -> u64 {
+        self.running.load(Relaxed)
     }
 
     /// All failures but the client's, which are none of the origin.

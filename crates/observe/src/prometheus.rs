@@ -171,7 +171,13 @@ type Column = (&'static str, &'static str, fn(&BackendRow) -> f64);
 
 const GAUGES: &[Column] = &[
     ("backend_healthy", "1 when the backend may be chosen, else 0.", |row| f64::from(u8::from(row.healthy))),
-    ("backend_open", "Connections to the backend in use now.", |row| row.connections_open as f64),
+    ("backend_open_connections", "Connections to the backend that are open now, in use or idle.", |row| {
+        row.connections_open as f64
+    }),
+    ("backend_in_use_connections", "Those of them that carry a request; over HTTP/2 one may carry many.", |row| {
+        row.connections_in_use as f64
+    }),
+    ("backend_idle_connections", "Those of them that wait for the next request.", |row| row.connections_idle as f64),
     ("backend_share", "How much of its share the backend gets now, from 0 to 1: less in its slow start.", |row| {
         row.share_percent / 100.0
     }),
@@ -232,7 +238,10 @@ mod tests {
         let (name, state) = ("a\"b".into(), "ejected".into());
         let fault =
             FaultRow { phase: "connect".into(), error: "connection_refused".into(), by: "origin".into(), count: 4 };
-        let row = BackendRow { name, state, requests: 9, ejections: 2, faults: vec![fault], ..BackendRow::default() };
+        let (connections_open, connections_in_use, connections_idle) = (5, 3, 2);
+        let connections =
+            BackendRow { connections_open, connections_in_use, connections_idle, ..BackendRow::default() };
+        let row = BackendRow { name, state, requests: 9, ejections: 2, faults: vec![fault], ..connections };
         render(Stats::collect(&counters, &latencies, Duration::from_secs(1), "site.rhai", 1 << 20, vec![row]))
     }
 
@@ -246,6 +255,9 @@ mod tests {
             "# TYPE copal_bytes gauge",
             "copal_bytes 4096",
             "copal_backend_requests_total{backend=\"a\\\"b\"} 9.0",
+            "copal_backend_open_connections{backend=\"a\\\"b\"} 5.0",
+            "copal_backend_in_use_connections{backend=\"a\\\"b\"} 3.0",
+            "copal_backend_idle_connections{backend=\"a\\\"b\"} 2.0",
             "copal_backend_ejections_total{backend=\"a\\\"b\"} 2.0",
             "copal_backend_state{backend=\"a\\\"b\",state=\"ejected\"} 1.0",
             "copal_backend_state{backend=\"a\\\"b\",state=\"healthy\"} 0.0",

@@ -83,8 +83,12 @@ pub struct BackendRow {
     pub saint_objects: u64,
     /// Why: "probe: 6 of 8", "set sick by the owner", "no probe".
     pub state_reason: String,
-    /// Connections in use now.
+    /// Connections open now, in use or idle.
     pub connections_open: u64,
+    /// Those that carry a request now; over HTTP/2 one may carry many.
+    pub connections_in_use: u64,
+    /// Those that wait for the next one.
+    pub connections_idle: u64,
     /// Requests sent to it.
     pub requests: u64,
     /// Requests that it failed.

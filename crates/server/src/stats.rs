@@ -10,10 +10,11 @@ use std::time::Duration;
 /// The figures of a process that has been up for `uptime`.
 pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
     let rows = core.backends.rows();
-    let (mut opened, mut open, mut probes, mut probes_failed) = (0, 0, 0, 0);
+    let (mut opened, mut open, mut idle, mut probes, mut probes_failed) = (0, 0, 0, 0, 0);
     for row in &rows {
         opened += row.connections_opened;
         open += row.connections_open;
+        idle += row.connections_idle;
         probes += row.probes;
         probes_failed += row.probes_failed;
     }
@@ -35,6 +36,8 @@ pub(crate) fn collect(core: &Core, policy: &str, uptime: Duration) -> Stats {
         (Counter::Tags, store.tags),
         (Counter::Markers, store.markers),
         (Counter::BackendConnectionsOpen, open),
+        (Counter::BackendConnectionsInUse, open.saturating_sub(idle)),
+        (Counter::BackendConnectionsIdle, idle),
         (Counter::BackendConnectionsOpened, opened),
         (Counter::Probes, probes),
         (Counter::ProbesFailed, probes_failed),

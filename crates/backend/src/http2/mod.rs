@@ -22,6 +22,7 @@ pub(crate) use head::request;
 pub(crate) use probe::probe;
 
 use crate::socket::Socket;
+use crate::tally::Tally;
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
 use std::collections::HashMap;
@@ -67,22 +68,52 @@ struct Session {
     state: Arc<State>,
 }
 
-/// Streams in use, and [`GONE`].
-#[derive(Debug, Default)]
-struct State(AtomicUsize);
+/// What a connection carries.
+#[derive(Debug)]
+struct State {
+    /// Streams in use, and [`GONE`].
+    streams: AtomicUsize,
+    /// Counts it as idle while it has none and is not gone.
+    tally: Arc<Tally>,
+}
 
 impl State {
     fn enter(&self, most: usize) -> bool {
         let free = |n: usize| (n & GONE == 0 && n < most).then_some(n + 1);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok()
+        let before = self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
+        if before == Ok(0) {
+            self.tally.connections_idle.fetch_sub(1, Ordering::Relaxed);
+        }
+        before.is_ok()
+    }
+
+    fn leave(&self) {
+        if self.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.tally.connections_idle.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.streams.load(Ordering::Acquire) == 0
+    }
+
+    /// Gone, unless somebody has come meanwhile.
+    fn leave_if_idle(&self) -> bool {
+        let left = self.streams.compare_exchange(0, GONE, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if left {
+            self.tally.connections_idle.fetch_sub(1, Ordering::Relaxed);
+        }
+        left
     }
 
     fn is_gone(&self) -> bool {
-        self.0.load(Ordering::Acquire) & GONE != 0
+        self.streams.load(Ordering::Acquire) & GONE != 0
     }
 
     fn leave_for_good(&self) {
-        self.0.fetch_or(GONE, Ordering::AcqRel);
+        if self.streams.fetch_or(GONE, Ordering::AcqRel) == 0 {
+            self.tally.connections_idle.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -104,7 +135,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.state.0.fetch_sub(1, Ordering::AcqRel);
+        self.state.leave();
     }
 }
 
@@ -156,7 +187,12 @@ impl Group {
     ///
     /// # Errors
     /// The socket takes nothing.
-    pub(crate) async fn begin(&self, socket: Socket, idle_timeout: Duration) -> Result<Slot, h2::Error> {
+    pub(crate) async fn begin(
+        &self,
+        socket: Socket,
+        idle_timeout: Duration,
+        tally: &Arc<Tally>,
+    ) -> Result<Slot, h2::Error> {
         let (send, connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(WINDOW)
@@ -165,7 +201,7 @@ impl Group {
             .max_send_buffer_size(SEND_BUFFER)
             .handshake::<_, Bytes>(socket)
             .await?;
-        let state = Arc::new(State(AtomicUsize::new(1)));
+        let state = Arc::new(State { streams: AtomicUsize::new(1), tally: Arc::clone(tally) });
         tokio::spawn(drive(connection, Arc::clone(&state), idle_timeout));
         let slot = Slot { send: send.clone(), reused: false, state: Arc::clone(&state) };
         let mut inner = self.inner();
@@ -183,8 +219,8 @@ async fn drive(mut connection: Connection<Socket, Bytes>, state: Arc<State>, idl
             _ended = &mut connection => break,
             // Looked at twice a period: one that is found unused both times was unused for half of it at least.
             () = tokio::time::sleep(idle_timeout / 2) => {
-                let idle = state.0.load(Ordering::Acquire) == 0;
-                if idle && was_idle && state.0.compare_exchange(0, GONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                let idle = state.is_idle();
+                if idle && was_idle && state.leave_if_idle() {
                     break;
                 }
                 was_idle = idle;

@@ -129,7 +129,7 @@ impl Script {
             while let Some(Reverse((done, i, took))) = under_way.peek().copied().filter(|next| next.0.0 <= since) {
                 under_way.pop();
                 let origin = &backends.origins()[i];
-                origin.tally.connections_in_use.fetch_sub(1, Relaxed);
+                origin.tally.running.fetch_sub(1, Relaxed);
                 origin.observe(took, start + done);
                 origin.heard(News::Good, start + done);
             }
@@ -161,7 +161,7 @@ impl Script {
             match server(i, second) {
                 Server::Up(alone_ms, each_ms) => {
                     let took_ms = alone_ms + each_ms * origin.load(now) as f64;
-                    origin.tally.connections_in_use.fetch_add(1, Relaxed);
+                    origin.tally.running.fetch_add(1, Relaxed);
                     let took = Duration::from_secs_f64(took_ms / 1000.0);
                     under_way.push(Reverse((since + took, i, took)));
                     log.took_ms += took_ms;

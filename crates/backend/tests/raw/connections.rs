@@ -30,11 +30,15 @@ async fn a_connection_is_kept_and_carries_the_next_request() {
     let (first, body) = get_whole(&pool, &origin).await;
     assert_eq!((first.head.status, first.reused, body.as_str()), (200, false, "ok"));
     for _ in 0..3 {
-        let (next, body) = get_whole(&pool, &origin).await;
+        assert_eq!(connections(&origin), [0, 1, 1]);
+        let mut next = get(&pool, &origin).await.expect("an answer");
+        assert_eq!((connections(&origin), origin.row().running), ([1, 0, 1], 1), "its body is yet to be read");
+        let (body, fault) = read(&mut next.body).await;
+        assert_eq!(fault, None);
         assert_eq!((next.reused, next.reconnected, body.as_str()), (true, false, "ok"));
     }
     let row = origin.row();
-    assert_eq!((row.connections_opened, row.connections_open, row.connections_in_use), (1, 1, 0));
+    assert_eq!((row.connections_opened, connections(&origin), row.running), (1, [0, 1, 1], 0));
     assert_eq!((row.requests, row.connections_reused, row.failures, row.latency_count), (4, 3, 0, 4));
 }
 

@@ -97,7 +97,8 @@ async fn requests_share_one_connection_and_run_beside_each_other() {
         reused += usize::from(x.reused);
     }
     let row = origin.row();
-    assert_eq!((reused, row.connections_opened, row.connections_reused, row.connections_in_use), (49, 1, 49, 0));
+    assert_eq!((reused, row.connections_opened, row.connections_reused, row.running), (49, 1, 49, 0));
+    assert_eq!(connections(&origin), [0, 1, 1], "and it waits for the next one");
 }
 
 #[tokio::test]
@@ -317,7 +318,7 @@ async fn after_a_goaway_what_runs_goes_on_and_what_comes_goes_over_a_new_connect
     let pool = Pool::default();
     let (p, o) = (pool.clone(), origin.clone());
     let first = tokio::spawn(async move { get_whole(&p, &o).await.1 });
-    until("the first has asked", || origin.row().connections_in_use == 1).await;
+    until("the first has asked", || origin.row().running == 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     for _ in 0..3 {
         assert_eq!(method(&pool, &origin, Method::POST).await.expect("an answer").head.status, 200);
@@ -370,7 +371,7 @@ async fn a_reader_who_stands_still_holds_up_its_own_stream_alone_and_bounds_what
     assert!(now >= bound + 3 * WINDOW as usize && now <= bound + read + WINDOW as usize, "{now}");
     assert_eq!(origin.row().connections_opened, 1);
     drop(stalled);
-    until("all streams are given back", || origin.row().connections_in_use == 0).await;
+    until("all streams are given back", || origin.row().running == 0).await;
 }
 
 #[tokio::test]
@@ -455,8 +456,8 @@ async fn a_connection_that_nobody_uses_is_closed() {
     let origin = Origin::new(OriginOptions { http2: Http2::Only, idle_timeout: SHORT, ..options(address) });
     let pool = Pool::default();
     get_whole(&pool, &origin).await;
-    assert_eq!(origin.row().connections_open, 1);
-    until("it is closed", || origin.row().connections_open == 0).await;
+    assert_eq!(connections(&origin), [0, 1, 1]);
+    until("it is closed", || connections(&origin) == [0, 0, 0]).await;
     assert_eq!(get_whole(&pool, &origin).await.1, "ok");
 }
 

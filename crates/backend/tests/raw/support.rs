@@ -167,6 +167,12 @@ impl RequestBody for Pieces {
     }
 }
 
+/// Its connections: in use, idle, and open, which is both together.
+pub(crate) fn connections(origin: &Origin) -> [u64; 3] {
+    let row = origin.row();
+    [row.connections_in_use, row.connections_idle, row.connections_open]
+}
+
 /// Waits until it holds; the test fails by its deadline, not by its speed.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let wait = async {

@@ -14,15 +14,17 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
     count(job, &failure);
     let words = failure.words();
-    tracing::warn!(
-        target: "copal::fetch",
-        url = %job.scene().bereq.url,
-        backend = %job.origin,
-        phase = words.phase,
-        error = words.error,
-        by = words.by,
-        "{text}"
-    );
+    if !is_told_by_the_backend(job, &failure) {
+        tracing::warn!(
+            target: "copal::fetch",
+            url = %job.scene().bereq.url,
+            backend = %job.origin,
+            phase = words.phase,
+            error = words.error,
+            by = words.by,
+            "{text}"
+        );
+    }
     job.trace.note(|| Note::Failed { error: failure.error().token(), text: text.clone() });
     let stale = if failure.stale_covers() { job.usable_stale() } else { None };
     let Some((stale, why)) = stale else { return page(job, &failure, text) };
@@ -45,6 +47,12 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     }));
     job.tell(event);
     Next::Done
+}
+
+/// A refresh that finds its backend full: every grace hit may be one, and the backend warns of them all together.
+fn is_told_by_the_backend(job: &Job, failure: &Failure) -> bool {
+    let full = matches!(failure, Failure::Origin(fault) if fault.kind == FaultKind::Busy);
+    full && job.scene().bereq_vars.is_bgfetch
 }
 
 fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
