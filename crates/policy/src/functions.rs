@@ -132,8 +132,8 @@ pub const FUNCTIONS: &[Function] = &[
     act("use_new", &[], 0, "Use only the header fields of the 304."),
     free("policy", &["name: string"], 0, Action, Literal::Policy, "Go on with another policy of the configuration (`[policy.named]`): its `recv` gets the request as it came, with `req.vars` as they are. Once for a request, and not after a restart."),
 
-    free("duration", &["text: string", "fallback: Duration"], 1, Duration, Literal::Duration, "A duration: \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\", \"1y\", or several as in \"1h30m\". A fallback is for text from outside."),
-    free("bytes", &["text: string", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
+    free("duration", &["text: ?", "fallback: Duration"], 1, Duration, Literal::Duration, "A duration: \"250ms\", \"90s\", \"5m\", \"6h\", \"1d\", \"2w\", \"1y\", or several as in \"1h30m\". A fallback is for text from outside."),
+    free("bytes", &["text: ?", "fallback: int"], 1, Int, Literal::Size, "A size: \"512B\", \"10KiB\", \"10MiB\", \"1GiB\", \"10MB\". A fallback is for text from outside."),
     free("backend", &["name: string"], 0, Backend, Literal::Backend, "The backend of that name in the configuration."),
     free("director", &["name: string"], 0, Backend, Literal::Director, "The director of that name in the configuration."),
     free("ban", &["expression: string"], 0, Bool, Literal::Ban, "Bans what the expression is about: `obj.http.x-type == html && req.url ~ ^/news/`. False when it is refused."),

@@ -2,8 +2,9 @@
 
 mod stage;
 
-use copal_policy::examples::{EXAMPLES, Example};
+use copal_policy::examples::{EXAMPLES, Example, full_name};
 use copal_policy::examples_vars::{HOOK_EXAMPLES, VARIABLES};
+use copal_policy::functions::FUNCTIONS;
 use copal_policy::vars::{self, VARS, Var};
 use copal_policy::{Action, Environment, Geo, HOOKS, Hook, Policy, Scene};
 use stage::{Folder, env, hook_of, scene};
@@ -63,6 +64,37 @@ fn every_variable_is_what_the_reference_shows() {
     for e in VARIABLES {
         let var = e.of.split_once('.').and_then(|(object, name)| vars::find(object, name));
         gives(&folder, var.map_or(Hook::Recv, |v| hook_for(v, e.code)), e);
+    }
+}
+
+#[test]
+fn what_is_missing_or_no_such_value_gives_the_fallback_and_what_has_the_type_already_is_taken() {
+    let folder = Folder::new("fallbacks");
+    let values = [
+        ("duration", "duration(\"9s\")", "duration(\"5m\")"),
+        ("bytes", "9", "512"),
+        ("std::ip", "std::ip(\"192.0.2.9\")", "std::ip(\"10.0.0.5\")"),
+        ("std::integer", "9", "5"),
+        ("std::real", "9.5", "5.5"),
+        ("std::time", "now", "now - duration(\"1h\")"),
+    ];
+    let with = FUNCTIONS.iter().filter(|f| f.params.last().is_some_and(|p| p.starts_with("fallback:")));
+    assert_eq!(with.map(full_name).collect::<Vec<_>>(), values.map(|v| v.0), "one line here for each such function");
+    for interpret in [false, true] {
+        for (name, fallback, own) in values {
+            let body = format!(
+                "let f = {fallback}; req.vars[\"own\"] = {own};\n\
+                 if {name}(req.http.x_none, f) != f || {name}((), f) != f {{ std::log(\"missing\"); }}\n\
+                 if {name}(\"\", f) != f || {name}(\"no such value\", f) != f {{ std::log(\"wrong\"); }}\n\
+                 if {name}(req.vars[\"own\"], f) != {own} {{ std::log(\"own\"); }}"
+            );
+            let text = format!("fn recv(req) {{\n{body}\n}}");
+            let env = Environment { interpret, ..Environment::clone(&env(&folder.0)) };
+            let policy = Policy::compile("site.rhai", &text, Arc::new(env)).unwrap_or_else(|e| panic!("{text}\n{e}"));
+            let (scene, result) = policy.call(Hook::Recv, scene());
+            result.unwrap_or_else(|e| panic!("{text}\n{e}"));
+            assert_eq!(scene.log, [""; 0], "{name}");
+        }
     }
 }
 

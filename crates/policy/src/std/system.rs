@@ -117,7 +117,10 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     FuncRegistration::new("ip").set_into_module(&mut m, |t: &str| -> Res<IpAddr> {
         Ok(t.parse::<IpAddr>().map_err(|_| HostError::value(not_an_address(t)))?)
     });
-    FuncRegistration::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| t.parse().unwrap_or(fallback));
+    FuncRegistration::new("ip")
+        .set_into_module(&mut m, |t: &str, fallback: IpAddr| t.trim().parse().unwrap_or(fallback));
+    FuncRegistration::new("ip").set_into_module(&mut m, |(): (), fallback: IpAddr| fallback);
+    FuncRegistration::new("ip").set_into_module(&mut m, |ip: IpAddr, _: IpAddr| ip);
     FuncRegistration::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
     FuncRegistration::new("toupper").set_into_module(&mut m, |t: &str| text(&t.to_ascii_uppercase()));
     FuncRegistration::new("strftime")

@@ -134,13 +134,17 @@ pub(crate) fn add(m: &mut Module) {
     FuncRegistration::new("integer")
         .set_into_module(m, |t: &str, fallback: i64| t.trim().parse::<i64>().unwrap_or(fallback));
     FuncRegistration::new("integer").set_into_module(m, |(): (), fallback: i64| fallback);
+    // What `req.vars` carries may have the type already.
+    FuncRegistration::new("integer").set_into_module(m, |n: i64, _: i64| n);
     FuncRegistration::new("real").set_into_module(m, |t: &str, fallback: f64| {
         t.trim().parse::<f64>().ok().filter(|f| f.is_finite()).unwrap_or(fallback)
     });
     FuncRegistration::new("real").set_into_module(m, |(): (), fallback: f64| fallback);
+    FuncRegistration::new("real").set_into_module(m, |n: f64, _: f64| n);
     FuncRegistration::new("time")
         .set_into_module(m, |t: &str, fallback: Time| date::parse(t.as_bytes()).unwrap_or(fallback));
     FuncRegistration::new("time").set_into_module(m, |(): (), fallback: Time| fallback);
+    FuncRegistration::new("time").set_into_module(m, |time: Time, _: Time| time);
     let pick = |field: &str, offered: Array| -> Res<ImmutableString> {
         let offered: Vec<ImmutableString> =
             checked(offered)?.into_iter().filter_map(|v| v.into_immutable_string().ok()).collect();

@@ -179,11 +179,13 @@ pub(crate) fn register(e: &mut Engine) {
     });
     e.register_fn("duration", |text: &str, fallback: Span| parse_duration(text).unwrap_or(fallback));
     e.register_fn("duration", |(): (), fallback: Span| fallback);
+    e.register_fn("duration", |span: Span, _: Span| span);
     e.register_fn("bytes", |text: &str| -> Res<i64> {
         Ok(parse_size(text).ok_or_else(|| HostError::value(not_a_size(text)))?)
     });
     e.register_fn("bytes", |text: &str, fallback: i64| parse_size(text).unwrap_or(fallback));
     e.register_fn("bytes", |(): (), fallback: i64| fallback);
+    e.register_fn("bytes", |n: i64, _: i64| n);
 
     e.register_fn("+", |a: Span, b: Span| a + b).register_fn("-", |a: Span, b: Span| a - b);
     e.register_fn("-", |a: Span| -a);
