@@ -36,6 +36,7 @@ pub mod scene;
 mod sources;
 mod tokens;
 mod traced;
+mod unfit;
 mod value;
 pub mod vars;
 mod watch;

@@ -12,6 +12,7 @@ use crate::native::{Compiler, Interpreted, Native, Script, hides, hides_module};
 use crate::scene::Scene;
 use crate::sources::{Folder, Sources};
 use crate::traced::Traced;
+use crate::unfit;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
@@ -163,8 +164,10 @@ impl Policy {
             interpreted: Vec::new(),
             faults: FaultCounts::default(),
         };
-        let refused = |f: Fault| Diagnostics {
-            list: vec![Diagnostic::at(&f.file, policy.text_of(&f.file), f.line, f.column, f.message.clone())],
+        let refused = |mut f: Fault| {
+            let text = policy.text_of(&f.file);
+            unfit::explain(&mut f, text);
+            Diagnostics { list: vec![Diagnostic::at(&f.file, text, f.line, f.column, f.message.clone())] }
         };
         // Also when there is no `init`: what can go wrong only now (a constant's value, say) is to go wrong at load.
         let mut first = policy.instance(Hook::Init).map_err(refused)?;
@@ -335,8 +338,7 @@ impl Policy {
         }
         if let Some(native) = &self.native[hook as usize] {
             let result = native.call(&self.sources.main.name, &self.env, &mut scene);
-            self.note(hook, &result);
-            return (scene, result);
+            return (scene, self.told(hook, result));
         }
         // Taken out for the call: a panic then costs only this instance.
         let mut slot = match take(self.version) {
@@ -347,20 +349,23 @@ impl Policy {
             },
         };
         let (scene, result, usable) = slot.instance.call(hook, scene);
-        self.note(hook, &result);
         if usable {
             put_back(slot);
         }
-        (scene, result)
+        (scene, self.told(hook, result))
     }
 
-    fn note(&self, hook: Hook, result: &Result<Action, Fault>) {
-        if let Err(fault) = result {
-            self.faults.note(fault);
-        }
-        if let Err(Fault { kind: FaultKind::Panic, message, .. }) = result {
-            tracing::error!(policy = %self.name, hook = hook.name(), "{message}");
-        }
+    /// A fault is counted, and says what it is about in the words of the script.
+    fn told(&self, hook: Hook, result: Result<Action, Fault>) -> Result<Action, Fault> {
+        result.map_err(|mut fault| {
+            self.faults.note(&fault);
+            if fault.kind == FaultKind::Panic {
+                tracing::error!(policy = %self.name, hook = hook.name(), "{}", fault.message);
+            }
+            let text = self.text_of(&fault.file);
+            unfit::explain(&mut fault, text);
+            fault
+        })
     }
 
     /// The same as [`Policy::call`], slower, and it tells what the hook read and wrote, and where the action was written.
@@ -376,7 +381,11 @@ impl Policy {
         };
         // What the text outside of hooks did when it was compiled is not the hook's.
         let _ = crate::notes::taken(None);
-        let (scene, result, _) = instance.call(hook, scene);
+        let (scene, mut result, _) = instance.call(hook, scene);
+        if let Err(fault) = &mut result {
+            let text = self.text_of(&fault.file);
+            unfit::explain(fault, text);
+        }
         let (notes, place) = crate::notes::taken(result.as_ref().ok());
         Traced { scene, result, place, notes }
     }

@@ -186,11 +186,10 @@ impl<'a> Compiler<'a> {
             (value, "captures", [Expr::StringConstant(re, _)]) => Some(Value::Captures(maybe(value)?, compiled(re)?)),
             (value, "replace_re" | "replace_all_re", [Expr::StringConstant(re, _), by]) => {
                 let (regex, by, all) = (compiled(re)?, self.text(by)?, name == "replace_all_re");
-                if !matches!((&value, &by), (Value::Text(_), _) | (_, Text::Lit(_))) {
-                    return None;
+                match value {
+                    Value::Text(text) => Some(Value::Text(Text::Replace(Box::new((text, regex, by)), all, at))),
+                    value => Some(Value::Maybe(Maybe::Replace(Box::new((maybe(value)?, regex, by)), all, at))),
                 }
-                let text = unknown(value, name, 2, at)?;
-                Some(Value::Text(Text::Replace(Box::new((text, regex, by)), all, at)))
             }
             (Value::Text(text), "len", []) => Some(Value::Int(Int::Host(Give::new(move |f| {
                 // Rhai counts characters.

@@ -166,6 +166,8 @@ pub(super) enum Maybe {
     Group(usize, usize),
     Backend(Side),
     Body(Side),
+    /// As of a text; `()` stays what it is.
+    Replace(Box<(Maybe, Box<Regex>, Text)>, bool, At),
     Call(Box<Call>, Box<Maybe>),
     Host(Give<Option<String>>),
 }
@@ -222,11 +224,7 @@ impl Text {
             Text::Replace(parts, all, at) => {
                 let (text, regex, by) = &**parts;
                 let (text, by) = (text.eval(f)?, by.eval(f)?);
-                let max = f.env.limits.string_bytes;
-                match patterns::replaced(regex, &text, &by, *all, max).map_err(|e| at.stop(e))? {
-                    Some(new) => Cow::Owned(f.sized(*at, new)?),
-                    None => text,
-                }
+                replaced(f, text, regex, &by, *all, *at)?
             }
             Text::Must(maybe, fault, at) => match maybe.eval(f)? {
                 Some(text) => text,
@@ -250,6 +248,14 @@ impl Text {
     pub(super) fn with<R>(&self, f: &Frame<'_>, g: impl FnOnce(&str) -> R) -> Run<R> {
         self.eval(f).map(|t| g(&t))
     }
+}
+
+fn replaced<'a>(f: &Frame<'_>, text: Cow<'a, str>, regex: &Regex, by: &str, all: bool, at: At) -> Run<Cow<'a, str>> {
+    let max = f.env.limits.string_bytes;
+    Ok(match patterns::replaced(regex, &text, by, all, max).map_err(|e| at.stop(e))? {
+        Some(new) => Cow::Owned(f.sized(at, new)?),
+        None => text,
+    })
 }
 
 fn changed<'a>(text: Cow<'a, str>, f: impl FnOnce(&str) -> Option<String>) -> Cow<'a, str> {
@@ -302,6 +308,13 @@ impl Maybe {
             Maybe::Body(side) => {
                 let body = if *side == Side::Beresp { &f.scene.beresp_vars.body } else { &f.scene.resp_vars.body };
                 body.as_deref().map(String::from_utf8_lossy)
+            }
+            Maybe::Replace(parts, all, at) => {
+                let (text, regex, by) = &**parts;
+                match (text.eval(f)?, by.eval(f)?) {
+                    (Some(text), by) => Some(replaced(f, text, regex, &by, *all, *at)?),
+                    (None, _) => None,
+                }
             }
             Maybe::Call(call, body) => call.give(f, |f| body.eval(f))?,
             Maybe::Host(host) => host.call(f)?.map(Cow::Owned),

@@ -18,6 +18,7 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>, max: usize) {
         e.register_fn(name, move |text: ImmutableString, re: &str, by: &str| -> Res<ImmutableString> {
             Ok(p.with(re, |r| patterns::replace(r, &text, by, all, max))?.map_or(text, Into::into))
         });
+        e.register_fn(name, |(): (), _: &str, _: &str| ());
     }
     let p = Rc::clone(patterns);
     e.register_fn("captures", move |text: &str, re: &str| -> Res<Dynamic> {

@@ -1,6 +1,6 @@
 //! Policies at work: what goes wrong, where it is said to be, and that it stays with its request.
 
-use super::{fault, policy, request};
+use super::{fault, policy, recv, request};
 use copal_policy::{Action, FaultKind, Hook};
 
 #[test]
@@ -86,4 +86,57 @@ fn faults_are_counted_by_line_and_no_script_makes_the_list_grow_without_end() {
     }
     let all = p.faults();
     assert_eq!((all.len(), all.iter().map(|f| f.count).sum::<u64>()), (257, 300));
+}
+
+#[test]
+fn what_is_missing_is_named_as_the_script_names_it() {
+    let message = |body: &str| fault(body).message;
+    for (body, expected) in [
+        (
+            "let x = req.http[\"x-a\"].split(\",\");",
+            "`req.http[\"x-a\"]` is missing here: `()` has no `split`; write `(req.http[\"x-a\"] ?? \"\")`",
+        ),
+        (
+            "if req.http.x_a\n    .starts_with(\"a\") { }",
+            "`req.http.x_a` is missing here: `()` has no `starts_with`; write `(req.http.x_a ?? \"\")`",
+        ),
+        (
+            "let x = query::get(req.url, \"é)\").len();",
+            "`query::get(req.url, \"é)\")` is missing here: `()` has no `len`; write `(query::get(req.url, \"é)\") ?? \"\")`",
+        ),
+        (
+            "req.http.x_b = std::tolower(req.http.x_a);",
+            "`req.http.x_a` is missing here: `std::tolower` does not take `()`; write `(req.http.x_a ?? \"\")`",
+        ),
+        (
+            "req.http.x_b = std::digest(\"sha256\", req.vars[\"a,b\"]);",
+            "`req.vars[\"a,b\"]` is missing here: `std::digest` does not take `()`; write `(req.vars[\"a,b\"] ?? \"\")`",
+        ),
+        (
+            "let x = req.grace.seconds();",
+            "`req.grace` is missing here: `()` has no `seconds`; write `(req.grace ?? duration(\"0s\"))`",
+        ),
+        (
+            "let x = req.vars[\"ip\"].within(\"purgers\");",
+            "`req.vars[\"ip\"]` is missing here: `()` has no `within`; ask `req.vars[\"ip\"] != ()` first",
+        ),
+        (
+            "let x = url::sign(req.url, \"k\", req.grace);",
+            "`req.grace` is missing here: `url::sign` does not take `()`; write `(req.grace ?? duration(\"0s\"))`",
+        ),
+        (
+            "let x = \"a\" in req.http.x_a;",
+            "a value is missing here: `contains` does not take `()`; write `(… ?? \"\")`",
+        ),
+        ("let x = req.http.x_a - 1;", "a value is missing here: `-` does not take `()` and int; write `(… ?? 0)`"),
+        (
+            "let x = req.grace + duration(\"1s\");",
+            "a value is missing here: `+` does not take `()` and Duration; write `(… ?? duration(\"0s\"))`",
+        ),
+        ("let x = std::integer(5, 6);", "there is no `std::integer` that takes int, int"),
+    ] {
+        assert_eq!(message(body), expected, "{body}");
+    }
+    let (scene, result) = recv("req.http.x_a = req.http.x_b.replace_re(\"a\", \"b\");", request("/", &[("x-a", "1")]));
+    assert!(result.is_ok() && !scene.req.headers.contains("x-a"), "what is missing stays so: {result:?}");
 }
