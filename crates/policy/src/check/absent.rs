@@ -5,7 +5,7 @@ const ESI: &str = "not there yet: Copal does no ESI, and a page goes out as it c
 const UNFILTERED: &str = "nothing: bodies are not filtered";
 
 /// Object, name, and what to write.
-const ABSENT: [(&str, &str, &str); 40] = [
+const ABSENT: [(&str, &str, &str); 35] = [
     ("local", "socket", "`local.port`: listeners have no names"),
     ("req", "esi", ESI),
     ("req", "filters", UNFILTERED),
@@ -50,11 +50,6 @@ const ABSENT: [(&str, &str, &str); 40] = [
     ("obj", "is_valid", "nothing: an object that was purged or banned meanwhile is not refreshed"),
     ("resp", "do_esi", ESI),
     ("resp", "filters", UNFILTERED),
-    ("sess", "idle_send_timeout", "`send_timeout` of the `[[listen]]`"),
-    ("sess", "send_timeout", "`send_timeout` of the `[[listen]]`"),
-    ("sess", "timeout_idle", "`idle_timeout` of the `[[listen]]`"),
-    ("sess", "timeout_linger", "nothing: idle connections cost no thread"),
-    ("sess", "xid", "`req.xid`: requests are found by their own id"),
     ("param", "backend_idle_timeout", CONFIGURED),
     ("param", "backend_wait_limit", CONFIGURED),
     ("param", "backend_wait_timeout", CONFIGURED),

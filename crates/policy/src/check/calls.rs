@@ -244,12 +244,11 @@ impl Walker<'_> {
         if all.contains(&name) {
             return;
         }
-        let help = did_you_mean(name, all.iter().copied());
-        let help = help.or_else(|| match (kind, self.env.serves(name)) {
+        let help = match (kind, self.env.serves(name)) {
             ("backend", true) => Some(format!("it is a director: `director(\"{name}\")`")),
             ("director", true) => Some(format!("it is a backend: `backend(\"{name}\")`")),
-            _ => None,
-        });
+            _ => did_you_mean(name, all.iter().copied()),
+        };
         self.report(at, format!("the configuration has no {kind} \"{name}\""), help);
     }
 

@@ -217,8 +217,12 @@ impl Walker<'_> {
         if help.is_none() && VARS.iter().any(|v| v.object == object && v.name == "http") {
             help = match name {
                 "headers" | "header" => Some("headers are at `.http`".to_owned()),
-                "cookies" => Some("cookies are at `.cookie`".to_owned()),
-                "path" | "uri" => Some("the target is `.url`; its path is `url::path(x.url)`".to_owned()),
+                "cookie" | "cookies" => {
+                    Some("a cookie is set by a line of its own: `.http.append(\"set-cookie\", …)`".to_owned())
+                }
+                "path" if vars::find(object, "url").is_some() => {
+                    Some("the target is `.url`; its path is `url::path(x.url)`".to_owned())
+                }
                 _ => Some(format!("a header is `{object}.http[\"{}\"]`", name.replace('_', "-"))),
             };
         }
