@@ -63,7 +63,15 @@ fn within(times: u32, waited: &[Duration], what: &str) {
     assert!(slowest <= allowed, "{what}: the slowest waited {slowest:?}, {allowed:?} is allowed");
 }
 
-fn slow(cacheable: &Arc<AtomicBool>) -> (Origin, Proxy) {
+/// All but the first were let go at once: the fastest and the slowest of them are a fifth of the origin's time apart at most.
+#[track_caller]
+fn together(waited: &[Duration], what: &str) {
+    let (first, last) = (waited[1], waited[waited.len() - 1]);
+    assert!(last - first <= OWN_TIME / 5, "{what}: one after the other, from {first:?} to {last:?}");
+}
+
+/// `wait` is how long one request waits for another's.
+fn slow(cacheable: &Arc<AtomicBool>, wait: &str) -> (Origin, Proxy) {
     let cacheable = Arc::clone(cacheable);
     let origin = Origin::start(move |_| {
         let said = if cacheable.load(Ordering::SeqCst) { "max-age=600" } else { "private" };
@@ -72,7 +80,7 @@ fn slow(cacheable: &Arc<AtomicBool>) -> (Origin, Proxy) {
         Reply::raw("").pause(OWN_TIME).send(answer)
     });
     let toml = format!(
-        "[limits]\nconnections = 4000\n[backend.app]\naddress = \"{}\"\nmax_connections = 4000\n[cache]\nhit_for_miss = \"1h\"\ncoalesce_wait = \"60s\"\n",
+        "[limits]\nconnections = 4000\n[backend.app]\naddress = \"{}\"\nmax_connections = 4000\n[cache]\nhit_for_miss = \"1h\"\ncoalesce_wait = \"{wait}\"\n",
         origin.addr()
     );
     let proxy = Proxy::builder(super::COPAL).config(&toml).start();
@@ -81,7 +89,7 @@ fn slow(cacheable: &Arc<AtomicBool>) -> (Origin, Proxy) {
 
 #[test]
 fn a_herd_on_a_cold_slow_page_is_one_request_and_nobody_waits_longer_than_for_that() {
-    let (origin, proxy) = slow(&Arc::new(AtomicBool::new(true)));
+    let (origin, proxy) = slow(&Arc::new(AtomicBool::new(true)), "60s");
     let n = clients();
     let waited = herd(proxy.addr(), n, "/page");
     within(1, &waited, "cold and cacheable");
@@ -107,10 +115,11 @@ fn herd_of_a_thousand_on_an_uncacheable_page() {
 
 fn uncacheable_then_cacheable(n: usize) {
     let cacheable = Arc::new(AtomicBool::new(false));
-    let (origin, proxy) = slow(&cacheable);
+    let (origin, proxy) = slow(&cacheable, "10s");
     // Nobody can know that it is not for all before the first answer: one time of the origin for that, one for their own.
     let waited = herd(proxy.addr(), n, "/page");
     within(2, &waited, "cold and uncacheable, for the first time");
+    together(&waited, "released by the first answer");
     assert_eq!(origin.count(), n, "everybody's own, and none twice");
     assert_eq!(proxy.stat("coalesce_waits"), n as i64 - 1);
 
@@ -123,11 +132,31 @@ fn uncacheable_then_cacheable(n: usize) {
     let waited = herd(proxy.addr(), n, "/page");
     within(1, &waited, "cacheable now, and nobody knows yet");
     assert_eq!(origin.count(), 3 * n);
+    settled(&proxy);
+    let kept = ["objects", "markers"].map(|name| proxy.stat(name));
+    assert_eq!(kept, [1, 0], "the object has taken the marker's place");
 
     let waited = herd(proxy.addr(), n, "/page");
     within(0, &waited, "stored");
     assert_eq!(origin.count(), 3 * n, "the origin was not asked");
     assert_eq!(proxy.stat("fetches_failed"), 0);
+
+    // Another page, of which nothing was ever known: one request, as for any that is cacheable.
+    let waited = herd(proxy.addr(), n, "/another");
+    within(1, &waited, "another, cold and cacheable");
+    assert_eq!(origin.count(), 3 * n + 1);
+}
+
+#[test]
+fn with_a_short_wait_a_herd_on_an_unknown_uncacheable_page_takes_little_more_than_the_origin() {
+    let (origin, proxy) = slow(&Arc::new(AtomicBool::new(false)), "500ms");
+    let n = clients().min(250);
+    let waited = herd(proxy.addr(), n, "/page");
+    within(1, &waited, "cold and uncacheable, waiting for 0.5 s at most");
+    together(&waited, "released by the limit");
+    assert_eq!(origin.count(), n);
+    let counted = ["coalesce_waits", "coalesce_timeouts"].map(|name| proxy.stat(name));
+    assert_eq!(counted, [n as i64 - 1; 2]);
 }
 
 #[test]

@@ -100,6 +100,47 @@ fn a_marker_ends_after_its_time() {
 }
 
 #[test]
+fn when_a_marker_ends_one_asks_anew_and_nobody_waits_for_that() {
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let origin = gated(&first, &others, "Cache-Control: no-store\r\n");
+    let proxy = front_with(&origin, "[cache]\nhit_for_miss = \"3s\"");
+    let marked = tokio::time::Instant::now();
+    first.release();
+    assert_eq!(copal_testkit::get(proxy.addr(), "/own", &[]).text(), "00000");
+    // Three seconds are over: what is found is no marker in force any more.
+    std::thread::sleep(std::time::Duration::from_millis(3_100).saturating_sub(marked.elapsed()));
+    let mut clients = crowd(&proxy, N, "/own");
+    // All of them are at the origin before any has an answer.
+    origin.wait_for(N + 1, SOON);
+    assert_eq!((proxy.stat("coalesce_waits"), proxy.stat("hit_for_miss")), (0, 19));
+    others.release();
+    for client in &mut clients {
+        assert_eq!(client.read_response().status, 200);
+    }
+    // Each of the answers has left a marker anew.
+    let _own = copal_testkit::get(proxy.addr(), "/own", &[]);
+    assert_eq!((proxy.stat("hit_for_miss"), proxy.stat("markers")), (20, 1));
+}
+
+#[test]
+fn when_a_marker_ends_and_the_answer_has_become_cacheable_it_is_stored() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        let lifetime = if count.fetch_add(1, Ordering::SeqCst) == 0 { "no-store" } else { "max-age=60" };
+        Reply::ok("x").header("Cache-Control", lifetime)
+    });
+    let proxy = front_with(&origin, "[cache]\nhit_for_miss = \"1s\"");
+    let marked = tokio::time::Instant::now();
+    let _marks = copal_testkit::get(proxy.addr(), "/x", &[]);
+    std::thread::sleep(std::time::Duration::from_millis(1_100).saturating_sub(marked.elapsed()));
+    for _ in 0..5 {
+        let _ = copal_testkit::get(proxy.addr(), "/x", &[]);
+    }
+    let counted = ["objects", "markers", "hit_for_miss"].map(|name| proxy.stat(name));
+    assert_eq!((origin.count(), counted), (2, [1, 0, 0]));
+}
+
+#[test]
 fn pass_for_a_time_passes_for_that_time() {
     let origin = super::echo();
     let policy = "fn backend_response(bereq, beresp) { if bereq.url == \"/p\" { return pass(duration(\"60s\")); } }";

@@ -130,7 +130,7 @@ pub const KEYS: &[Key] = &[
     key("cache.status_key", Kind::Bool, Is("false"), "a key can hold what the policy put into it, a cookie's value for one",
         "Whether `Cache-Status` tells every client the cache key (RFC 9211 section 2.7). `copal explain` shows it either way."),
     key("cache.hit_for_miss", LIFETIME, Is("120s"), "Varnish's uncacheable_ttl",
-        "How long it is remembered that a URL is not cacheable, so that nobody waits for another's fetch of it."),
+        "How long it is remembered that a URL is not cacheable, so that nobody waits for another's fetch of it. For as long again one request asks whether that has changed, and the others still do not wait for it."),
     key("cache.coalesce_wait", Kind::Duration(Span::ZERO, DAY), Is("10s"), "longer than a page should take, shorter than a person waits",
         "How long a request waits for another's fetch of the same object before it fetches itself."),
     key("cache.targeted", Kind::FieldNames, Is("CDN-Cache-Control"), "the field that RFC 9213 section 3 defines for caches that act for the origin",

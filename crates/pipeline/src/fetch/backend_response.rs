@@ -388,7 +388,8 @@ fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
         vary_names: &names,
         vary: &vary,
         head: &[],
-        times: copal_store::Times::fresh(job.response_time, ttl),
+        // Remembered for as long again: one asks whether it has become cacheable, and nobody waits for that.
+        times: copal_store::Times { grace: ttl, ..copal_store::Times::fresh(job.response_time, ttl) },
         body_hint: None,
         tags: &[],
         storage: StorageId::MAIN,

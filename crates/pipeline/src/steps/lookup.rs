@@ -239,6 +239,10 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
             txn.now = worker.core.clock.now();
             return collapsed(worker, txn, object, Came::Fetched);
         }
+        // Most likely it is as it was, and waiting would be one after the other.
+        Claim::Wait(_) if stale.as_ref().is_some_and(|stale| !stale.kind().is_response()) => {
+            return lately_uncacheable(worker, txn);
+        }
         Claim::Wait(waiter) => waiter,
     };
     txn.waits += 1;
@@ -275,19 +279,22 @@ async fn wait_or_fetch<R: RequestSource, W: ResponseSink>(
         Released::Stale(object) => collapsed(worker, txn, object, Came::InPlace),
         Released::Overtaken => Waited::LookAgain,
         // The outcome is known and of no use to this one: it goes on by itself, and so does everybody else at once.
-        Released::Uncacheable => {
-            worker.count(Counter::HitForMiss);
-            txn.scene_mut().req_vars.is_hitmiss = true;
-            txn.verdict.fwd = Some(Fwd::Miss);
-            txn.verdict.reason = Some(Reason::HitForMiss);
-            txn.waits = WAITS_MAX;
-            Waited::Go(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }))
-        }
+        Released::Uncacheable => lately_uncacheable(worker, txn),
         Released::Failed => {
             txn.waits = WAITS_MAX;
             alone(stale)
         }
     }
+}
+
+/// An answer that others cannot use has just come, or a marker of one has just ended: this one asks by itself.
+fn lately_uncacheable(worker: &Worker, txn: &mut Txn) -> Waited {
+    worker.count(Counter::HitForMiss);
+    txn.scene_mut().req_vars.is_hitmiss = true;
+    txn.verdict.fwd = Some(Fwd::Miss);
+    txn.verdict.reason = Some(Reason::HitForMiss);
+    txn.waits = WAITS_MAX;
+    Waited::Go(Step::Miss(Missing { guard: None, stale: None, hit_for_miss: true }))
 }
 
 /// How an object comes to those who waited.
