@@ -76,6 +76,23 @@ fn after_that_nobody_waits_while_the_marker_lasts() {
 }
 
 #[test]
+fn a_write_to_what_is_not_cacheable_makes_nobody_wait() {
+    let origin = Origin::start(|_| Reply::ok("own").header("Cache-Control", "no-store"));
+    let proxy = front(&origin);
+    for method in ["GET", "POST", "DELETE"] {
+        assert_eq!(copal_testkit::client::request(proxy.addr(), method, "/own", &[], b"").status, 200);
+    }
+    let held = origin.hold("/own");
+    let mut clients = crowd(&proxy, N, "/own");
+    origin.wait_for(N + 3, SOON);
+    assert_eq!((proxy.stat("coalesce_waits"), proxy.stat("hit_for_miss")), (0, 20));
+    held.release();
+    for client in &mut clients {
+        assert_eq!(client.read_response().status, 200);
+    }
+}
+
+#[test]
 fn a_marker_goes_when_the_answer_has_become_cacheable() {
     let count = AtomicUsize::new(0);
     let origin = Origin::start(move |_| {

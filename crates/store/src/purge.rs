@@ -20,18 +20,40 @@ pub enum PurgeMode {
     Hard,
 }
 
+/// What becomes of markers where nothing else is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Markers {
+    Go,
+    Stay,
+}
+
 impl Store {
     /// Purges every variant of that key; how many objects there were, those dead at `now` not counted.
     ///
     /// A fetch whose head has not come yet goes on for those who wait for it already. What it brings is not stored, since
     /// the origin may have made it before the purge; after a soft purge it is stored stale.
     pub fn purge(&self, key: &[u8], hash: u128, mode: PurgeMode, now: Time) -> u64 {
+        self.purge_key(key, hash, (mode, Markers::Go), now)
+    }
+
+    /// As a hard purge, after an unsafe request (RFC 9111 §4.4): where nothing is stored but markers, they stay. That what comes
+    /// from there is not cacheable is as true as before, and without them all readers would wait for one of them again.
+    pub fn invalidate(&self, key: &[u8], hash: u128, now: Time) -> u64 {
+        self.purge_key(key, hash, (PurgeMode::Hard, Markers::Stay), now)
+    }
+
+    fn purge_key(&self, key: &[u8], hash: u128, (mode, markers): (PurgeMode, Markers), now: Time) -> u64 {
+        let stay = |objects: &[Arc<Object>]| {
+            markers == Markers::Stay && objects.iter().all(|object| !object.kind().is_response())
+        };
         let count = {
             let _lock = self.lock(hash);
             self.watched().purged(hash, mode);
             self.since().note_key(hash, mode, now);
             match self.shelf().peek(hash) {
+                Some(Found::Object(o)) if o.key() == key && stay(std::slice::from_ref(&o)) => 0,
                 Some(Found::Object(o)) if o.key() == key => self.purge_all(&[o], mode, now),
+                Some(Found::Index(index)) if index.is_for(hash, key) && stay(&index.variants()) => 0,
                 Some(Found::Index(index)) if index.is_for(hash, key) => {
                     let all = match mode {
                         PurgeMode::Hard => self.shelf().remove_index(&index),

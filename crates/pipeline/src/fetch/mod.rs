@@ -460,7 +460,7 @@ fn invalidate(worker: &Worker, txn: &mut Txn) -> bool {
             ok = false;
             break;
         }
-        worker.core.store.purge(txn.key.as_bytes(), txn.hash, copal_store::PurgeMode::Hard, txn.now);
+        worker.core.store.invalidate(txn.key.as_bytes(), txn.hash, txn.now);
     }
     txn.scene_mut().req.url = url;
     ok

@@ -79,8 +79,12 @@ async fn a_marker_is_found_and_not_counted() {
     assert_eq!(store.purge(b"a", store.hash(b"a"), PurgeMode::Soft, NOW), 0);
     assert!(find(&store, "a", NOW).is_none(), "a purge takes markers along");
     store.insert_marker(new(&store, b"a", ttl(10)), Kind::HitForMiss);
+    assert_eq!(store.invalidate(b"a", store.hash(b"a"), NOW), 0);
+    assert_eq!(find(&store, "a", NOW).map(|m| m.kind()), Some(Kind::HitForMiss), "a change makes nothing cacheable");
     put(&store, "a", b"cacheable after all", ttl(10)).await;
     assert_eq!((store.stats().objects, store.stats().markers), (1, 0));
+    assert_eq!(store.invalidate(b"a", store.hash(b"a"), NOW), 1);
+    assert!(find(&store, "a", NOW).is_none(), "a response goes");
 }
 
 #[tokio::test]
