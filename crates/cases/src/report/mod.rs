@@ -9,6 +9,7 @@ pub use junit::junit;
 
 use crate::run::{Outcome, Suite};
 use copal_semantics::Span;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub fn text(suite: &Suite, stories: bool) -> String {
             write_case(&mut out, case);
         }
     }
+    write_common(&mut out, suite);
     let failed = suite.outcomes.iter().filter(|outcome| !outcome.holds()).count();
     let all = counted(suite.outcomes.len());
     let took: Duration = suite.outcomes.iter().map(|outcome| outcome.took).sum();
@@ -35,6 +37,17 @@ pub fn text(suite: &Suite, stories: bool) -> String {
     let _infallible =
         writeln!(out, "{verdict} in {} ms; {} of virtual time went by", took.as_millis(), long(virtually));
     out
+}
+
+/// Faults of a policy that several cases do not hold for: who mends one mends them all.
+fn write_common(out: &mut String, suite: &Suite) {
+    let mut common: BTreeMap<&str, usize> = BTreeMap::new();
+    for fault in suite.outcomes.iter().filter(|case| !case.holds()).flat_map(|case| &case.faults) {
+        *common.entry(fault).or_default() += 1;
+    }
+    for (fault, cases) in common.into_iter().filter(|(_, cases)| *cases > 1) {
+        let _infallible = writeln!(out, "in {cases} of the cases that failed: {fault}");
+    }
 }
 
 /// A time for people: seconds, or hours when it is long.

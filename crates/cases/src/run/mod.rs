@@ -62,6 +62,8 @@ pub struct Outcome {
     pub hooks: Vec<&'static str>,
     /// Those that ran.
     pub ran: BTreeSet<&'static str>,
+    /// How hooks failed, with file, line and column.
+    pub faults: BTreeSet<String>,
 }
 
 impl Outcome {
@@ -140,6 +142,7 @@ fn play(file: &File, case: &Case, coverage: Option<Coverage>, lines: bool) -> Ou
         policy: String::new(),
         hooks: Vec::new(),
         ran: BTreeSet::new(),
+        faults: BTreeSet::new(),
     };
     match time::runtime() {
         Err(why) => outcome.failures.push(Failure::plain(case.line, format!("no runtime: {why}"))),
@@ -153,6 +156,7 @@ fn play(file: &File, case: &Case, coverage: Option<Coverage>, lines: bool) -> Ou
                     outcome.depends = stage.depends();
                     (outcome.policy, outcome.hooks) = stage.policy();
                     outcome.ran = stage.hooks_that_ran();
+                    outcome.faults = stage.faults();
                 }
             }
         }),

@@ -3,10 +3,11 @@
 use crate::case::{Answer, Broken, Fault, Framing, Route, Script};
 use bytes::BytesMut;
 use copal_backend::{Dial, Dialling, OriginEnd, Wire};
-use copal_semantics::{RequestHead, ResponseHead};
+use copal_semantics::{RequestHead, ResponseHead, Span};
 use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireLimits, parse_request, request_framing};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -80,6 +81,17 @@ impl Origins {
         let state = self.state();
         let refuses = |group: &Group| group.answers.front().is_some_and(|a| refused(a).is_some());
         state.down.contains(name) || state.of(name).any(|group| group.pattern == path || refuses(group))
+    }
+
+    /// Would its next answer to a probe be a good one, or does it say nothing of its health?
+    pub(super) fn starts_well(&self, name: &str, path: &str, expected: &RangeInclusive<u16>) -> bool {
+        if !self.is_telling(name, path) {
+            return true;
+        }
+        let state = self.state();
+        let mut answers = state.of(name).filter(|group| group.pattern == path).filter_map(|g| g.answers.front());
+        let good = |a: &Answer| a.fault.is_none() && a.delay == Span::ZERO && expected.contains(&a.status);
+        !state.down.contains(name) && answers.next().is_some_and(good)
     }
 
     /// How many requests have come so far.

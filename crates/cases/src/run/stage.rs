@@ -16,6 +16,7 @@ use copal_semantics::Span;
 use copal_server::{AssembleError, InMemory, Surroundings};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +129,10 @@ impl<'a> Stage<'a> {
         self.witness.hooks()
     }
 
+    pub(super) fn faults(&self) -> BTreeSet<String> {
+        self.witness.faults()
+    }
+
     /// Plays the blocks until one does not hold.
     pub(super) async fn play(&mut self, steps: &[Step]) -> Vec<Failure> {
         let set_up = steps.iter().take_while(|step| matches!(step.what, What::Origin(_) | What::Backends(_))).count();
@@ -166,11 +171,11 @@ impl<'a> Stage<'a> {
         Vec::new()
     }
 
-    /// Origins that say nothing of their health are well from the start, and their probes need not be sent.
+    /// Origins are well from the start but those that say otherwise; as if they had been probed long before.
     fn start_probes(&mut self) {
         for origin in self.proxy.core().backends.origins() {
             if let Some(probe) = &origin.options().probe
-                && !self.origins.is_telling(origin.name(), asked_path(probe))
+                && self.origins.starts_well(origin.name(), asked_path(probe), &expected(probe))
             {
                 for _ in 0..probe.window {
                     let _healthy = origin.record_probe(Ok(()));
@@ -373,6 +378,14 @@ fn wrong_policy(line: usize, why: &AssembleError) -> Failure {
     match why {
         AssembleError::Policy(found) => Failure::plain(line, format!("the policy is wrong\n{found}")),
         other => Failure::plain(line, other.to_string()),
+    }
+}
+
+/// The statuses that a probe takes for good.
+fn expected(probe: &ProbeOptions) -> RangeInclusive<u16> {
+    match &probe.kind {
+        ProbeKind::Tcp => 0..=u16::MAX,
+        ProbeKind::Http(http) => http.expected_status.clone(),
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Told {
     pub(super) edges: Vec<(&'static str, &'static str)>,
     pub(super) hooks: Vec<&'static str>,
     pub(super) log: Vec<String>,
+    faults: Vec<String>,
     pub(super) record: Option<Record>,
     lines: Vec<(Span, String)>,
 }
@@ -64,6 +65,11 @@ impl Witness {
         requests.iter().flat_map(|told| told.hooks.iter().copied()).chain([Hook::Init.name()]).collect()
     }
 
+    /// How hooks failed.
+    pub(super) fn faults(&self) -> BTreeSet<String> {
+        open(&self.requests).iter().flat_map(|told| told.faults.iter().cloned()).collect()
+    }
+
     /// All of them, told for people.
     pub(super) fn story(&self) -> String {
         open(&self.requests).iter().map(Told::story).collect()
@@ -80,6 +86,7 @@ impl copal_pipeline::Witness for Witness {
             edges: Vec::new(),
             hooks: Vec::new(),
             log: Vec::new(),
+            faults: Vec::new(),
             record: None,
             lines: Vec::new(),
         });
@@ -109,7 +116,8 @@ impl Told {
                 path.push(to);
                 self.edges.push((from, to));
             }
-            Event::Hook { hook, logged, .. } => {
+            Event::Hook { hook, logged, fault, .. } => {
+                self.faults.extend(fault.clone());
                 self.hooks.push(hook);
                 self.log.extend(logged.iter().cloned());
             }

@@ -96,7 +96,7 @@ impl Decision {
         let (stored, reason, marker) = match self {
             Decision::Store { reason, .. } => (true, *reason, None),
             Decision::Pass { ttl, reason, .. } => {
-                (false, *reason, (cacheable && *reason != Reason::RequestNoStore).then_some(*ttl))
+                (false, *reason, (cacheable && *reason != Reason::RequestNoStore && *ttl > Span::ZERO).then_some(*ttl))
             }
         };
         Note::Storing(Storing { stored, reason, ttl, ttl_by_policy: ttl != fresh.ttl, marker })
@@ -121,7 +121,9 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
         return no(Reason::Pass);
     }
     if vars.uncacheable {
-        return no(Reason::Policy);
+        // As in VCL: a ttl that the policy sets is then how long this is remembered; none, and it is not.
+        let ttl = if vars.ttl == fresh.ttl { core.settings.hit_for_miss } else { vars.ttl };
+        return Decision::Pass { kind: Kind::HitForMiss, ttl, reason: Reason::Policy };
     }
     if scene.beresp.status == 206 && !job.plan.has_part() {
         // An answer to a range that nobody asked for, or one without a place: never kept as the whole (RFC 9111 §3.3).
@@ -376,6 +378,9 @@ fn pass_through(
 
 fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
     let scene = job.scene();
+    if ttl <= Span::ZERO {
+        return;
+    }
     if scene.req_vars.hash_always_miss && scene.beresp.status >= 500 {
         // Asked for although there may be an object: an error does not take its place.
         return;
