@@ -22,6 +22,7 @@ mod origins;
 mod partial;
 mod policies;
 mod policy;
+mod policy_faults;
 mod post;
 mod purge;
 mod reconnect;
