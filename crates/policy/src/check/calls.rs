@@ -12,7 +12,7 @@ impl Walker<'_> {
     pub(super) fn call(&mut self, call: &FnCallExpr, at: Position) -> Type {
         let args: Vec<Type> = call.args.iter().map(|a| self.expr(a, false)).collect();
         if call.is_qualified() {
-            return self.module_call(call, at);
+            return self.module_call(call, &args, at);
         }
         let name = call.name.as_str();
         if let ("!", [negated], [ty]) = (name, &*call.args, &*args) {
@@ -22,7 +22,7 @@ impl Walker<'_> {
             return self.operator(name, &args, at);
         }
         if let Some(f) = find(On::Free, name) {
-            return self.known(f, &call.args, at);
+            return self.known(f, &call.args, &args, at);
         }
         let own = self.own_functions();
         if let Some((_, params)) = own.iter().find(|(n, _)| n == name) {
@@ -67,7 +67,7 @@ impl Walker<'_> {
         self.report(at, message, help);
     }
 
-    fn module_call(&mut self, call: &FnCallExpr, at: Position) -> Type {
+    fn module_call(&mut self, call: &FnCallExpr, types: &[Type], at: Position) -> Type {
         let (root, name) = (call.namespace.root(), call.name.as_str());
         let root_at = call.namespace.position();
         if let Some(path) = self.parsed.imports.iter().find(|(alias, _)| alias == root).map(|(_, path)| path) {
@@ -95,7 +95,7 @@ impl Walker<'_> {
             return Type::Any;
         };
         match find(On::Module(module), name) {
-            Some(f) => self.known(f, &call.args, at),
+            Some(f) => self.known(f, &call.args, types, at),
             None => {
                 let names = FUNCTIONS.iter().filter(|f| f.on == On::Module(module)).map(|f| f.name);
                 self.report(at, format!("the module `{module}` has no function `{name}`"), did_you_mean(name, names));
@@ -105,8 +105,10 @@ impl Walker<'_> {
     }
 
     /// A call of something in the table.
-    pub(super) fn known(&mut self, f: &'static Function, args: &[Expr], at: Position) -> Type {
-        if !f.takes(args.len()) {
+    pub(super) fn known(&mut self, f: &'static Function, args: &[Expr], types: &[Type], at: Position) -> Type {
+        if f.takes(args.len()) {
+            self.arguments(f, args, types);
+        } else {
             let message = format!("`{}` does not take {} arguments", f.name, args.len());
             self.report(at, message, Some(format!("write `{}({})`", f.name, f.params.join(", "))));
         }

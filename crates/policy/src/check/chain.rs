@@ -123,9 +123,7 @@ impl Walker<'_> {
                 self.property(base, &p.2, *at, how)
             }
             Expr::MethodCall(call, at) => {
-                for a in call.args.iter() {
-                    self.expr(a, false);
-                }
+                let types: Vec<Type> = call.args.iter().map(|a| self.expr(a, false)).collect();
                 match (base, call.name.as_str()) {
                     (Type::Headers, "append" | "remove" | "remove_lines") => {
                         let name = call.args.first();
@@ -135,7 +133,7 @@ impl Walker<'_> {
                     (Type::Headers, "remove_matching" | "collect") => self.field_written(owner, None, *at),
                     _ => {}
                 }
-                self.method(base, &call.name, &call.args, *at)
+                self.method(base, &call.name, (&call.args, &types), *at)
             }
             other => self.expr(other, false),
         }
@@ -259,9 +257,9 @@ impl Walker<'_> {
         }
     }
 
-    fn method(&mut self, base: Type, name: &str, args: &[Expr], at: Position) -> Type {
+    fn method(&mut self, base: Type, name: &str, (args, types): (&[Expr], &[Type]), at: Position) -> Type {
         if let Some(f) = find(On::Type(base), name) {
-            return self.known(f, args, at);
+            return self.known(f, args, types, at);
         }
         let own = self.parsed.function(name).is_some();
         if own {
@@ -281,7 +279,7 @@ impl Walker<'_> {
         // Of a value whose type is not known, or of a plain one: any method of any type will do.
         match FUNCTIONS.iter().find(|f| f.name == name && matches!(f.on, On::Type(_))) {
             Some(f) => {
-                let ty = if f.on == On::Type(Type::Text) { self.known(f, args, at) } else { Type::Any };
+                let ty = if f.on == On::Type(Type::Text) { self.known(f, args, types, at) } else { Type::Any };
                 if base == Type::Any { Type::Any } else { ty }
             }
             None if RHAI.contains(&name) => rhai_type(base, name),

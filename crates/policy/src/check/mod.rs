@@ -2,6 +2,7 @@
 //! name. They walk the syntax tree with the tables of hooks, variables and functions; nothing is run.
 
 mod absent;
+mod arguments;
 mod calls;
 mod chain;
 mod conditions;

@@ -78,6 +78,19 @@ pub(super) fn lines() -> Vec<Line> {
             "return synth();",
             "2:12 `synth` does not take 0 arguments (write `synth(status: int, reason: string)`)",
         ),
+        (recv, "return synth(\"404\");", "2:18 `synth` takes int as `status`, not string (write `404` without quotes)"),
+        (
+            recv,
+            "return synth(req.http.x_status);",
+            "2:18 `synth` takes int as `status`, not string (write `std::integer(…, 0)`)",
+        ),
+        (
+            recv,
+            "req.url = query::keep(req.url, \"a\");",
+            "2:36 `query::keep` takes Array as `names`, not string (write `[\"a\"]`)",
+        ),
+        (recv, "req.cookie.remove(5);", "2:23 `remove` takes string as `name`, not int (write `\"5\"`)"),
+        (recv, "return fail(now);", "2:17 `fail` takes string as `reason`, not Time (write `` `${…}` ``)"),
         (recv, "if req.url.matches(\"(a\") { }", "2:24 not a valid regular expression: unclosed group"),
         (
             recv,
