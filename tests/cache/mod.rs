@@ -2,6 +2,7 @@
 //! commands, logs and signals around it.
 
 mod access_log;
+mod addresses;
 mod backend_health;
 mod backends;
 mod cache_status;

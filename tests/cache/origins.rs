@@ -1,7 +1,7 @@
 //! What stands behind a name or TLS: HTTP/2, files that are changed, names that move under load, and a thousand misses at once.
 
 use super::{COPAL, SOON};
-use copal_testkit::{Authority, Issued, NameServer, Proxy, Signal, Validity, get, wait};
+use copal_testkit::{Authority, Issued, NameServer, Proxy, Says, Signal, Validity, get, wait};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -166,7 +166,11 @@ impl Plain {
                 Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => continue,
                 Err(_) => return,
             }
-            if head.ends_with(b"\r\n\r\n") {
+            let whole = match head.starts_with(b"PUT") {
+                true => head.ends_with(b"content"),
+                false => head.ends_with(b"\r\n\r\n"),
+            };
+            if whole {
                 head.clear();
                 let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nCache-Control: no-store\r\n\r\n{own}");
                 if s.write_all(answer.as_bytes()).is_err() {
@@ -182,6 +186,9 @@ impl Drop for Plain {
         self.stop.store(true, Ordering::SeqCst);
     }
 }
+
+/// At the same time.
+const CLIENTS: usize = 16;
 
 #[test]
 fn a_name_that_moves_under_load_takes_every_request_with_it() {
@@ -204,11 +211,14 @@ fn a_name_that_moves_under_load_takes_every_request_with_it() {
     let (end, asked, bad) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let from = [AtomicUsize::new(0), AtomicUsize::new(0)];
     thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
+        for n in 0..CLIENTS {
+            let (end, asked, bad, from, proxy) = (&end, &asked, &bad, &from, &proxy);
+            scope.spawn(move || {
                 let mut client = proxy.client();
+                // Reads, and writes that may be repeated.
+                let (method, body) = if n % 4 == 3 { ("PUT", &b"content"[..]) } else { ("GET", &b""[..]) };
                 while !end.load(Ordering::SeqCst) {
-                    let response = client.get("/", &[]);
+                    let response = client.request(method, "/", &[], body);
                     asked.fetch_add(1, Ordering::SeqCst);
                     match (response.status, response.text().as_str()) {
                         (200, "1") => from[0].fetch_add(1, Ordering::SeqCst),
@@ -227,12 +237,17 @@ fn a_name_that_moves_under_load_takes_every_request_with_it() {
         let then = asked.load(Ordering::SeqCst);
         wait::until(SOON, "more requests", || asked.load(Ordering::SeqCst) > then + 200);
         // Nobody goes to the old one any more, but for who was on the way.
-        assert!(from[0].load(Ordering::SeqCst) <= before + 4);
-        // The name is lost altogether: what was known stays in use.
-        dns.say("app.example", copal_testkit::Says::NoSuchName);
+        assert!(from[0].load(Ordering::SeqCst) <= before + CLIENTS);
+        // The answer is empty, the name server broken, the name lost altogether: what was known stays in use.
+        for says in [Says::Nothing, Says::Failure, Says::NoSuchName] {
+            dns.say("app.example", says);
+            let questions = dns.asked();
+            wait::until(SOON, "it is asked again", || dns.asked() > questions + 1);
+            let then = asked.load(Ordering::SeqCst);
+            wait::until(SOON, "more requests", || asked.load(Ordering::SeqCst) > then + 200);
+        }
         proxy.wait_log("backend's name does not resolve; the last known addresses stay in use");
-        let then = asked.load(Ordering::SeqCst);
-        wait::until(SOON, "more requests", || asked.load(Ordering::SeqCst) > then + 200);
+        assert!(from[0].load(Ordering::SeqCst) <= before + CLIENTS, "all of them at the new one");
         end.store(true, Ordering::SeqCst);
     });
     assert_eq!(bad.load(Ordering::SeqCst), 0, "of {} requests", asked.load(Ordering::SeqCst));

@@ -206,6 +206,36 @@ pub(crate) fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn the_kernel_probes_a_silent_connection_as_the_owner_says() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let addr = listener.local_addr().expect("bound");
+        let of = |stream: &TcpStream| {
+            let socket = SockRef::from(stream);
+            let on = socket.keepalive().expect("an option");
+            let times = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval(), socket.tcp_keepalive_retries());
+            (on, times.0.expect("a time").as_secs(), times.1.expect("a time").as_secs(), times.2.expect("a number"))
+        };
+        let origin = |tcp_keepalive| {
+            let address = crate::Address::Tcp { host: addr.ip().to_string(), port: addr.port() };
+            Origin::new(crate::OriginOptions { tcp_keepalive, ..crate::OriginOptions::new("app", address) })
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for (seconds, interval) in [(120, 12), (5, 1)] {
+            let origin = origin(Some(Duration::from_secs(seconds)));
+            // Alone, and raced with another.
+            for many in [1, 2] {
+                let endpoints = vec![Endpoint::Inet(addr); many];
+                let Ok((Plain::Tcp(stream), _)) = reach(&origin, &endpoints, deadline).await else { panic!("TCP") };
+                assert_eq!(of(&stream), (true, seconds, interval, KEEPALIVE_PROBES), "{many}");
+            }
+        }
+        let Ok((Plain::Tcp(stream), _)) = reach(&origin(None), &[Endpoint::Inet(addr)], deadline).await else {
+            panic!("TCP")
+        };
+        assert!(!SockRef::from(&stream).keepalive().expect("an option"), "the owner has switched it off");
+    }
+
     #[test]
     fn families_take_turns() {
         let list = |texts: &[&str]| texts.iter().map(|t| t.parse().expect("valid")).collect::<Vec<SocketAddr>>();
