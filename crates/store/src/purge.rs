@@ -59,7 +59,10 @@ impl Store {
                         PurgeMode::Hard => self.shelf().remove_index(&index),
                         PurgeMode::Soft => index.variants(),
                     };
-                    self.purge_all(&all, mode, now)
+                    let count = self.purge_all(&all, mode, now);
+                    // Markers go in either mode, and an index of nothing with them.
+                    all.iter().filter(|o| !o.is_stored()).for_each(|gone| self.drop_index_after(hash, gone));
+                    count
                 }
                 Some(Found::Object(_) | Found::Index(_)) | None => 0,
             }

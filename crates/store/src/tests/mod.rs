@@ -3,6 +3,7 @@
 mod bans;
 mod bodies;
 mod ceiling;
+mod ledger;
 mod model;
 mod objects;
 mod overtaken;

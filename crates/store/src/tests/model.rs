@@ -1,8 +1,8 @@
-//! The store against a model: a plain map with times, tags and a note of every ban. Whatever the order of operations, no
+//! The store against a model: a plain map with times, tags, markers and a note of every ban. Whatever the order of operations, no
 //! lookup gives a purged, banned, expired or wrong object, and none misses one that should be there.
 
 use super::{NOW, asks, at, new};
-use crate::{NewObject, PurgeMode, PurgeWatch, StorageId, StorageOptions, Store, StoreOptions, Times};
+use crate::{Kind, NewObject, PurgeMode, PurgeWatch, StorageId, StorageOptions, Store, StoreOptions, Times};
 use bytes::Bytes;
 use copal_semantics::time::Span;
 use copal_semantics::{RequestHead, ResponseHead};
@@ -20,14 +20,22 @@ const TAGS: [&str; 4] = ["red", "green", "blue", "red-and-blue"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// Key, language if the key varies, ttl, grace, tags as bits, the value of its field `x-n`.
+    /// Key, language if the key varies, ttl, grace, time for errors, keep, tags as bits, the value of its field `x-n`.
     Put {
         key: u8,
         lang: usize,
         ttl: i64,
         grace: i64,
+        on_error: i64,
+        keep: i64,
         tags: u8,
         n: u8,
+    },
+    /// A marker: the response could not be stored.
+    Mark {
+        key: u8,
+        lang: usize,
+        ttl: i64,
     },
     Refresh {
         key: u8,
@@ -73,8 +81,11 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let (key, lang) = (0..KEYS, 0..LANGS.len());
     prop_oneof![
-        6 => (key.clone(), lang.clone(), 0..100i64, 0..100i64, 0..16u8, 0..4u8)
-            .prop_map(|(key, lang, ttl, grace, tags, n)| Op::Put { key, lang, ttl, grace, tags, n }),
+        6 => (key.clone(), lang.clone(), 0..100i64, (0..100i64, 0..100i64, 0..50i64), 0..16u8, 0..4u8)
+            .prop_map(|(key, lang, ttl, (grace, on_error, keep), tags, n)| {
+                Op::Put { key, lang, ttl, grace, on_error, keep, tags, n }
+            }),
+        1 => (key.clone(), lang.clone(), 0..100i64).prop_map(|(key, lang, ttl)| Op::Mark { key, lang, ttl }),
         2 => (key.clone(), lang.clone(), 0..100i64, prop::option::of(0..16u8))
             .prop_map(|(key, lang, ttl, tags)| Op::Refresh { key, lang, ttl, tags }),
         1 => (key.clone(), any::<bool>()).prop_map(|(key, soft)| Op::Purge { key, soft }),
@@ -96,13 +107,20 @@ struct Stored {
     version: usize,
     fresh_until: i64,
     grace: i64,
+    on_error: i64,
+    keep: i64,
     tags: u8,
-    n: u8,
+    /// `None`: it is a marker.
+    n: Option<u8>,
 }
 
 impl Stored {
+    fn new(version: usize, fresh_until: i64, tags: u8, n: u8) -> Stored {
+        Stored { version, fresh_until, grace: 20, on_error: 0, keep: 0, tags, n: Some(n) }
+    }
+
     fn lives(&self, now: i64) -> bool {
-        now < self.fresh_until + self.grace
+        now < self.fresh_until + self.grace.max(self.on_error) + self.keep
     }
 }
 
@@ -133,6 +151,8 @@ struct World {
     store: Arc<Store>,
     /// There is not room for everything: objects may be missing, but never be wrong.
     lossy: bool,
+    /// Something had no room from the beginning.
+    refused: bool,
     sent: Vec<Sent>,
     /// By key and language.
     model: HashMap<(u8, usize), Stored>,
@@ -142,8 +162,8 @@ struct World {
 impl World {
     /// Stores a response, under a watch if it was sent before; whether it is stored.
     fn put(&mut self, version: usize, (key, lang): (u8, usize), new_one: &Stored, watch: Option<&PurgeWatch>) -> bool {
-        let Stored { fresh_until, grace, tags, n, .. } = *new_one;
-        let head = ResponseHead::new(200, [("X-N", &*n.to_string())]).encode();
+        let Stored { fresh_until, grace, on_error, keep, tags, n, .. } = *new_one;
+        let head = n.map_or_else(Box::default, |n| ResponseHead::new(200, [("X-N", &*n.to_string())]).encode());
         let fields = [("lang", LANGS[lang])];
         let vary = asks(&fields);
         let vary_names = if key >= VARYING { vec![Box::from("lang")] } else { vec![] };
@@ -153,6 +173,8 @@ impl World {
             response_time: at(self.now),
             ttl: Span::from_secs(fresh_until - self.now),
             grace: Span::from_secs(grace),
+            stale_if_error: Span::from_secs(on_error),
+            keep: Span::from_secs(keep),
             ..Times::default()
         };
         let made = NewObject {
@@ -160,9 +182,15 @@ impl World {
             vary: &vary,
             head: &head,
             tags: &tag_list,
-            storage: if n % 2 == 0 { StorageId::MAIN } else { self.store.storage("second").expect("it is there") },
+            storage: match n {
+                Some(n) if n % 2 == 1 => self.store.storage("second").expect("it is there"),
+                Some(_) | None => StorageId::MAIN,
+            },
             ..new(&self.store, name.as_bytes(), times)
         };
+        if n.is_none() {
+            return self.store.insert_marker(made, Kind::HitForMiss).is_stored();
+        }
         let (object, mut writer) = match watch {
             None => self.store.insert_streaming(made),
             Some(watch) => self.store.insert_watched(made, watch),
@@ -222,7 +250,7 @@ fn play(ops: &[Op], lossy: bool) -> Result<(), TestCaseError> {
         eviction: crate::Eviction::TinyLfu,
     };
     let store = Store::new(StoreOptions { size, storages: vec![second], ..StoreOptions::default() });
-    let mut w = World { store, lossy, sent: Vec::new(), model: HashMap::new(), now: 0 };
+    let mut w = World { store, lossy, refused: false, sent: Vec::new(), model: HashMap::new(), now: 0 };
     for (version, op) in ops.iter().enumerate() {
         step(&mut w, version, op)?;
         prop_assert!(w.store.storages().iter().all(|s| s.used <= s.size), "{:?}", w.store.storages());
@@ -248,9 +276,20 @@ fn compare(w: &World, key: u8, lang: usize) -> Result<(), TestCaseError> {
     let found = w.find(key, lang);
     let stored = w.model.get(&World::place(key, lang)).filter(|s| s.lives(w.now));
     let Some(found) = found else {
-        prop_assert!(w.lossy || stored.is_none(), "key {} lang {} at {} is lost", key, lang, w.now);
+        let may_miss = w.lossy && (w.refused || w.store.stats().evictions > 0);
+        prop_assert!(may_miss || stored.is_none(), "key {} lang {} at {} is lost", key, lang, w.now);
         return Ok(());
     };
+    prop_assert_eq!(
+        found.kind() == Kind::HitForMiss,
+        stored.is_some_and(|s| s.n.is_none()),
+        "key {} lang {}",
+        key,
+        lang
+    );
+    if !found.kind().is_response() {
+        return Ok(());
+    }
     let wanted = stored.map(|s| (s.version.to_string(), s.fresh_until));
     let body = found.body().reader().and_then(|mut reader| reader.try_next()??.ok());
     let version = body.map(|b| String::from_utf8_lossy(&b[..10]).trim_end().to_owned());
@@ -262,10 +301,18 @@ fn compare(w: &World, key: u8, lang: usize) -> Result<(), TestCaseError> {
 fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
     let now = w.now;
     match *op {
-        Op::Put { key, lang, ttl, grace, tags, n } => {
-            let stored = Stored { version, fresh_until: now + ttl, grace, tags, n };
+        Op::Put { key, lang, ttl, grace, on_error, keep, tags, n } => {
+            let stored = Stored { grace, on_error, keep, ..Stored::new(version, now + ttl, tags, n) };
             let is_stored = w.put(version, (key, lang), &stored, None);
             prop_assert!(is_stored || w.lossy);
+            w.refused |= !is_stored;
+            w.model.insert(World::place(key, lang), stored);
+        }
+        Op::Mark { key, lang, ttl } => {
+            let stored = Stored { grace: 0, n: None, ..Stored::new(version, now + ttl, 0, 0) };
+            let is_stored = w.put(version, (key, lang), &stored, None);
+            prop_assert!(is_stored || w.lossy);
+            w.refused |= !is_stored;
             w.model.insert(World::place(key, lang), stored);
         }
         Op::Send { key } => {
@@ -275,7 +322,7 @@ fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
         Op::Answer { .. } if w.sent.is_empty() => {}
         Op::Answer { lang, ttl, tags, n } => {
             let Sent { key, watch, since } = w.sent.remove(0);
-            let mut stored = Stored { version, fresh_until: now + ttl, grace: 20, tags, n };
+            let mut stored = Stored::new(version, now + ttl, tags, n);
             let is_stored = w.put(version, (key, lang), &stored, Some(&watch));
             let (mut overtaken, mut banned) = (None, false);
             for gone in &since {
@@ -287,6 +334,7 @@ fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
                 }
             }
             prop_assert!(is_stored == (overtaken != Some(true)) || w.lossy && !is_stored);
+            w.refused |= !is_stored;
             if is_stored {
                 if overtaken.is_some() {
                     stored.fresh_until = stored.fresh_until.min(now);
@@ -299,7 +347,7 @@ fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
             }
         }
         Op::Refresh { key, lang, ttl, tags } => {
-            if let Some(old) = w.find(key, lang) {
+            if let Some(old) = w.find(key, lang).filter(|old| old.kind().is_response()) {
                 let times = Times {
                     response_time: at(now),
                     ttl: Span::from_secs(ttl),
@@ -315,7 +363,7 @@ fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
                     }
                 };
                 if let Some(stored) = w.model.get_mut(&World::place(key, lang)) {
-                    (stored.fresh_until, stored.grace) = (now + ttl, 7);
+                    (stored.fresh_until, stored.grace, stored.on_error, stored.keep) = (now + ttl, 7, 0, 0);
                     stored.tags = tags.unwrap_or(stored.tags);
                 }
             }
@@ -345,13 +393,13 @@ fn step(w: &mut World, version: usize, op: &Op) -> Result<(), TestCaseError> {
         Op::BanValue(n) => {
             let expression = format!("obj.http.x-n == {n}");
             prop_assert_eq!(w.store.ban(expression.parse().expect("valid"), at(now)), Ok(()));
-            w.model.retain(|_, s| s.n != n);
+            w.model.retain(|_, s| s.n != Some(n));
             w.note(&Gone::Banned(None, n, true));
         }
         Op::BanUrl { key, n } => {
             let expression = format!("req.url == {} && obj.http.x-n != {n}", key_of(key));
             prop_assert_eq!(w.store.ban(expression.parse().expect("valid"), at(now)), Ok(()));
-            w.model.retain(|(k, _), s| *k != key || s.n == n);
+            w.model.retain(|(k, _), s| *k != key || s.n == Some(n));
             w.note(&Gone::Banned(Some(key), n, false));
         }
         Op::Ask { key, lang } => compare(w, key, lang)?,
@@ -370,9 +418,11 @@ fn drop_from(w: &mut World, soft: bool, about: impl Fn(u8, &Stored) -> bool) -> 
         if !about(*key, stored) {
             return true;
         }
-        count += u64::from(stored.lives(now));
+        let is_response = stored.n.is_some();
+        count += u64::from(is_response && stored.lives(now));
         stored.fresh_until = stored.fresh_until.min(now);
-        soft
+        // Of a marker nothing stale is worth keeping.
+        soft && is_response
     });
     count
 }

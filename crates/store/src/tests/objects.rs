@@ -108,6 +108,34 @@ async fn objects_leave_when_ttl_grace_and_keep_are_over() {
 }
 
 #[tokio::test]
+async fn expiry_looks_at_what_dies_and_not_at_all_that_is_stored() {
+    const STORED: i64 = 20_000;
+    let store = store(256 << 20);
+    for n in 0..STORED {
+        put(&store, &format!("long {n}"), b"x", ttl(100_000 + n)).await;
+    }
+    for n in 0..10 {
+        put(&store, &format!("short {n}"), b"x", ttl(20)).await;
+    }
+    // What came up without dying goes back: it moves to a finer level of the wheel, once for each of them.
+    let (mut looks, mut most, mut secs) = (0, 0, 0);
+    while secs < 3600 {
+        secs += 1;
+        let due = store.shelf().books().wheel.due(at(secs));
+        (looks, most) = (looks + due.len(), most.max(due.len()));
+        for object in due {
+            assert!(secs >= 20 || object.times().dies_at() > at(secs), "nothing is late");
+            store.shelf().books().wheel.schedule(&object);
+        }
+        if secs == 30 {
+            assert!((10..=200).contains(&looks), "{looks} of 20,000 were looked at for ten that died");
+        }
+    }
+    assert!(looks < 3600 * 10 + 2 * 20_000, "{looks} looks in an hour, {most} at a time");
+    assert_eq!(store.stats().objects, STORED as u64 + 10);
+}
+
+#[tokio::test]
 async fn the_wheel_holds_one_entry_per_stored_object_whatever_happens() {
     let store = store(64 << 10);
     let mut object = put(&store, "a", b"x", ttl(1000)).await;
