@@ -151,6 +151,23 @@ fn an_origin_that_is_killed_costs_no_client_an_answer() {
 }
 
 #[test]
+fn an_origin_that_refuses_from_the_beginning_costs_no_client_an_answer() {
+    let mut site = site("");
+    let Site { origins, proxy } = &mut site;
+    origins[1].kill();
+    let load = Load::start(proxy);
+    load.go_on(ENOUGH);
+    wait::until(SOON, "it is found out", || ["sick", "ejected"].contains(&state(proxy, "b").as_str()));
+    origins[1].run();
+    let took = back_after(proxy, "b", Instant::now());
+    load.go_on(ENOUGH);
+    let wrong = load.end();
+    assert!(wrong.is_empty(), "{} wrong answers: {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(took <= 2 * INTERVAL, "it served after {took:?}");
+    retries_are_as_configured(proxy);
+}
+
+#[test]
 fn an_origin_that_is_stopped_costs_no_client_an_answer() {
     nobody_notices(|origin| origin.signal("STOP"), |origin| origin.signal("CONT"), &["sick", "ejected"]);
 }
@@ -175,8 +192,11 @@ fn bodies_that_break_off_are_seen_to_and_their_origin_is_left_out() {
     origins[1].mode(Mode::Cut);
     wait::until(SOON, "it is found out", || state(proxy, "b") == "ejected");
     origins[1].mode(Mode::Well);
+    let took = back_after(proxy, "b", Instant::now());
     load.go_on(ENOUGH);
     let wrong = load.end();
+    assert!(took <= 2 * INTERVAL, "it served again after {took:?}");
+    retries_are_as_configured(proxy);
     // Its head was good and had gone: no retry can help. Five faults in a row eject it; more may have been under way.
     assert!(!wrong.is_empty() && wrong.len() <= 5 + CLIENTS, "{wrong:?}");
     assert!(wrong.iter().all(|what| what.ends_with("cut off")), "never passed off as whole: {wrong:?}");
