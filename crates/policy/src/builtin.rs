@@ -93,10 +93,11 @@ pub fn backend_refresh(_: &Scene) -> Action {
     Action::Merge
 }
 
-/// Deliver: cacheability is in `beresp.ttl` and `beresp.uncacheable` before the hook runs.
+/// Nothing: cacheability is in `beresp.ttl` and `beresp.uncacheable` before the hook runs. To say deliver would be to store
+/// what does not let itself be stored.
 #[must_use]
 pub fn backend_response(_: &Scene) -> Action {
-    Action::Deliver
+    Action::Default
 }
 
 /// A plain page with Retry-After, unless the policy has made one. The status is the scene's, 503 by the pipeline.
