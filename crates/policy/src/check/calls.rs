@@ -1,5 +1,6 @@
 //! Calls: is there such a function, does it take these arguments, do its literals name something that exists?
 
+use super::kinds;
 use super::walk::Walker;
 use crate::diagnostic::did_you_mean;
 use crate::functions::{FUNCTIONS, Function, Literal, MODULES, On, RHAI, find};
@@ -11,6 +12,7 @@ impl Walker<'_> {
     /// A call that is not a method; its type.
     pub(super) fn call(&mut self, call: &FnCallExpr, at: Position) -> Type {
         let args: Vec<Type> = call.args.iter().map(|a| self.expr(a, false)).collect();
+        call.args.iter().for_each(|a| self.used(a));
         if call.is_qualified() {
             return self.module_call(call, &args, at);
         }
@@ -263,11 +265,7 @@ impl Walker<'_> {
             let message = format!("comparing {} with {} is always the same", a.name(), b.name());
             self.report(at, message, comparison_help(*a, *b));
         }
-        match (name, args) {
-            ("==" | "!=" | "<" | "<=" | ">" | ">=" | "!" | "contains", _) => Type::Bool,
-            ("+", [Type::Text, _] | [_, Type::Text]) => Type::Text,
-            _ => Type::Any,
-        }
+        kinds::of_operator(name, args)
     }
 }
 

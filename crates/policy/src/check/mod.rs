@@ -7,6 +7,7 @@ mod calls;
 mod chain;
 mod conditions;
 mod flow;
+mod kinds;
 mod names;
 mod returned;
 mod vcl;
@@ -229,6 +230,7 @@ impl Check<'_> {
             folder: self.folder,
             files: &mut self.files,
             called,
+            changing: kinds::changing(parsed, body),
         };
         walker.block(body, true);
         walker.never_delivers(body);

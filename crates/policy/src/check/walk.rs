@@ -27,6 +27,8 @@ pub(super) struct Walker<'a> {
     pub(super) files: &'a mut BTreeMap<String, String>,
     /// Functions of the script that something calls.
     pub(super) called: &'a mut BTreeSet<String>,
+    /// Variables whose type may not be that of their `let`.
+    pub(super) changing: BTreeSet<String>,
 }
 
 impl Walker<'_> {
@@ -88,9 +90,11 @@ impl Walker<'_> {
             }
             Stmt::Var(x, flags, _) => {
                 let ty = self.expr(&x.1, false);
+                self.used(&x.1);
                 let constant = flags.intersects(ASTFlags::CONSTANT);
                 // What may change its type later is not known; handles never do.
-                let ty = if constant || is_handle(ty) { ty } else { Type::Any };
+                let stays = constant || is_handle(ty) || !self.changing.contains(x.0.as_str());
+                let ty = if stays { ty } else { Type::Any };
                 self.scope.push((x.0.as_str().to_owned(), ty, constant));
             }
             Stmt::Assignment(x) => self.assignment(&x.0, &x.1.lhs, &x.1.rhs),
@@ -174,6 +178,7 @@ impl Walker<'_> {
 
     fn assignment(&mut self, op: &OpAssignment, lhs: &Expr, rhs: &Expr) {
         let value = self.expr(rhs, false);
+        self.used(rhs);
         match lhs {
             Expr::Variable(v, _, at) => self.assign_variable(&v.1, *at),
             Expr::Dot(..) | Expr::Index(..) => self.assign_chain(lhs, rhs, value, op.is_op_assignment()),

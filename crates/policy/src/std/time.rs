@@ -205,6 +205,10 @@ pub(crate) fn register(e: &mut Engine) {
     #[expect(clippy::cast_precision_loss, reason = "times of interest fit 53 bits")]
     e.register_fn("unix", |t: Time| t.as_micros() as f64 / 1e6);
     compare::<Time>(e);
+    refuse::<Span, i64>(e);
+    refuse::<Span, f64>(e);
+    refuse::<Time, i64>(e);
+    refuse::<Time, f64>(e);
 
     for name in ["to_string", "to_debug"] {
         e.register_fn(name, |a: Span| ImmutableString::from(a.to_string()));
@@ -217,6 +221,19 @@ fn compare<T: rhai::Variant + Clone + PartialOrd>(e: &mut Engine) {
     e.register_fn("==", |a: T, b: T| a == b).register_fn("!=", |a: T, b: T| a != b);
     e.register_fn("<", |a: T, b: T| a < b).register_fn("<=", |a: T, b: T| a <= b);
     e.register_fn(">", |a: T, b: T| a > b).register_fn(">=", |a: T, b: T| a >= b);
+}
+
+/// Rhai takes values of different types for different, whatever they are: `ttl > 10` would never hold, and nobody be told.
+fn refuse<T: rhai::Variant + Clone, N: rhai::Variant + Clone>(e: &mut Engine) {
+    fn never(operator: &str) -> Res<bool> {
+        let message =
+            format!("`{operator}` cannot compare a duration or a time with a number: write duration(\"60s\")");
+        Err(HostError::value(message).into())
+    }
+    for operator in ["==", "!=", "<", "<=", ">", ">="] {
+        e.register_fn(operator, move |_: T, _: N| never(operator));
+        e.register_fn(operator, move |_: N, _: T| never(operator));
+    }
 }
 
 #[cfg(test)]

@@ -228,6 +228,56 @@ pub(super) fn lines() -> Vec<Line> {
             "2:20 comparing int with string is always the same (write the number without quotes)",
         ),
         (
+            response,
+            "if beresp.ttl + beresp.grace > 10 { }",
+            "2:34 comparing Duration with int is always the same (write duration(\"60s\"))",
+        ),
+        (
+            response,
+            "if -(beresp.ttl * 2 - beresp.age) / 2 > 10 { }",
+            "2:43 comparing Duration with int is always the same (write duration(\"60s\"))",
+        ),
+        (
+            response,
+            "let since = now - beresp.time; if since <= 0 { }",
+            "2:45 comparing Duration with int is always the same (write duration(\"60s\"))",
+        ),
+        (
+            recv,
+            "let n = req.http.cookie; if n == 100 { }",
+            "2:35 comparing string with int is always the same (write the number in quotes, or use `parse_int`)",
+        ),
+        (
+            recv,
+            "req.url = req.url.replace(\"/\", \"/x\");",
+            "2:23 `replace` changes the text in place and gives nothing (`….replace_re(…)` gives a new text, and `….replace_all_re(…)` one with all replaced)",
+        ),
+        (
+            recv,
+            "let text = req.url.trim();",
+            "2:24 `trim` changes the text in place and gives nothing (let it stand alone: `let text = …; text.trim();`)",
+        ),
+        (
+            recv,
+            "std::log(req.url.make_upper());",
+            "2:22 `make_upper` changes the text in place and gives nothing (`….to_upper()` gives a new text)",
+        ),
+        (
+            recv,
+            "std::log(req.url.make_lower());",
+            "2:22 `make_lower` changes the text in place and gives nothing (`….to_lower()` gives a new text)",
+        ),
+        (
+            recv,
+            "let start = req.url.crop(1);",
+            "2:25 `crop` changes the text in place and gives nothing (`….sub_string(…)` gives a new text)",
+        ),
+        (
+            recv,
+            "let start = req.url.truncate(5);",
+            "2:25 `truncate` changes the text in place and gives nothing (`….sub_string(0, …)` gives a new text)",
+        ),
+        (
             deliver,
             "resp.body = \"x\";",
             "2:10 `resp.body` cannot be written in `deliver` (it can be written in `synth`)",

@@ -159,9 +159,18 @@ fn what_is_right_is_not_complained_about() {
         const TTL = duration("1h");
         fn is_admin(req, client) { req.url.starts_with("/admin") && client.ip.within("purgers") }
         fn strip(http) { http.remove("x-a"); http["x-b"] = 5; }
+        fn longer() { this = this.len(); }
         fn recv(req) {
             let h = req.http;
             strip(h);
+            let wait = duration("1s"); wait = 5; if wait == 5 { return lookup(); }
+            let text = req.url; text.longer(); if text == 5 { return lookup(); }
+            let short = req.url; short.trim(); short.replace("a", "b"); req.http.x_short = short;
+            let cookie = req.http.cookie; if cookie != () && cookie == "a" { return pass(); }
+            let end = now + req.grace - duration("1s") * 2; if end > now && (end - now) / duration("1s") > 1.5 { return pass(); }
+            for i in 0..2 { let step = i * 2; req.http["x-step"] = step; }
+            let grace = req.grace; if grace == () { grace = duration("1s"); } req.grace = grace;
+            if 7 % 2 + 1 == 2 && 1 / 2.0 < 1 && -(3) < 0 { return pass(); }
             if is_admin(req, client) { return pass(); }
             let lang = switch req.http.accept_language { "de" => "de", _ => "en" };
             let n2 = 0;

@@ -65,7 +65,7 @@ fn unknown_names_from_outside_are_faults_and_values_of_the_wrong_type_too() {
         ("let n = [1]; req.http.x = n;", FaultKind::Value),
         ("let n = 99; return synth(n);", FaultKind::Value),
         ("let n = 200; return redirect(n, \"/\");", FaultKind::Value),
-        ("let n = 5; req.grace = n;", FaultKind::Value),
+        ("let n = req.vars[\"n\"] ?? 5; req.grace = n;", FaultKind::Value),
     ] {
         assert_eq!(fault(body).kind, kind, "{body}");
     }
@@ -139,4 +139,25 @@ fn what_is_missing_is_named_as_the_script_names_it() {
     }
     let (scene, result) = recv("req.http.x_a = req.http.x_b.replace_re(\"a\", \"b\");", request("/", &[("x-a", "1")]));
     assert!(result.is_ok() && !scene.req.headers.contains("x-a"), "what is missing stays so: {result:?}");
+}
+
+#[test]
+fn a_duration_against_a_number_is_a_fault_where_the_check_cannot_see_it() {
+    for (values, operator) in [
+        ("duration(\"60s\"), 60", "=="),
+        ("60, duration(\"60s\")", "<"),
+        ("now, 0.5", ">="),
+        ("1.5, duration(\"1s\")", "!="),
+    ] {
+        let p = policy(&format!(
+            "fn held(a, b) {{ a {operator} b }}\nfn recv(req) {{ if held({values}) {{ return pass(); }} }}"
+        ));
+        let f = p.call(Hook::Recv, request("/", &[])).1.expect_err(values);
+        let said = format!("`{operator}` cannot compare a duration or a time with a number: write duration(\"60s\")");
+        assert_eq!((f.kind, f.line, f.message), (FaultKind::Value, 1, said));
+    }
+    let p = policy(
+        "fn same(a, b) { a == b }\nfn recv(req) { if !same(duration(\"1s\"), ()) && same(req.url, \"/\") { return pass(); } }",
+    );
+    assert_eq!(p.call(Hook::Recv, request("/", &[])).1, Ok(Action::Pass));
 }
