@@ -114,7 +114,7 @@ fn name(key: &mut KeyBuf, n: u64) {
 
 async fn fill(store: &Arc<Store>, key: &mut KeyBuf, head: &[u8], now: Time, n: u64, tagged: bool) -> u64 {
     let tags: Vec<Cow<'_, [u8]>> = if tagged {
-        let share = if n % 100 == 0 {
+        let share = if n.is_multiple_of(100) {
             HUNDREDTH
         } else if n % 10 == 5 {
             TENTH
