@@ -175,16 +175,17 @@ fn log_metrics_and_proxy_status_say_the_same_words() {
     let proxy = before(&[("app", &origin)], "first_byte_timeout = \"100ms\"", rest).start();
     let line = proxy.wait_log("/metrics");
     let at = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-    for (n, (path, phase, error)) in [
-        ("/gone", "head", "connection_terminated"),
-        ("/silent", "head", "http_response_timeout"),
-        ("/cut", "body", "http_response_incomplete"),
+    for (n, (method, path, phase, error, safe)) in [
+        ("GET", "/gone", "head", "connection_terminated", true),
+        ("POST", "/gone", "head", "connection_terminated", false),
+        ("GET", "/silent", "head", "http_response_timeout", true),
+        ("GET", "/cut", "body", "http_response_incomplete", false),
     ]
     .into_iter()
     .enumerate()
     {
         let mut client = proxy.client();
-        client.send("GET", path, &[], b"");
+        client.send(method, path, &[], b"");
         let head = client.read_head();
         let told = (path != "/cut").then(|| format!("copal; error={error}"));
         assert_eq!(head.header("Proxy-Status"), told.as_deref(), "once the head is out it is too late to say");
@@ -192,13 +193,15 @@ fn log_metrics_and_proxy_status_say_the_same_words() {
             let text = std::fs::read_to_string(proxy.dir().join("access.log")).unwrap_or_default();
             text.lines().nth(n).map(str::to_owned)
         });
-        let words = format!("\"fault\":{{\"phase\":\"{phase}\",\"error\":\"{error}\",\"by\":\"origin\"}}");
+        let words = format!(
+            "\"fault\":{{\"phase\":\"{phase}\",\"error\":\"{error}\",\"by\":\"origin\",\"retry_safe\":{safe}}}"
+        );
         assert!(access.as_ref().is_some_and(|line| line.contains(&words)), "{words}: {access:?}");
-        let log = proxy.wait_log(&format!("phase=\"{phase}\" error=\"{error}\" by=\"origin\""));
+        let log = proxy.wait_log(&format!("phase=\"{phase}\" error=\"{error}\" by=\"origin\" retry_safe={safe}"));
         assert!(log.contains(path), "{log}");
         let metrics = get(at, "/metrics", &[]).text();
         let series = format!(
-            "copal_backend_faults_total{{backend=\"app\",phase=\"{phase}\",error=\"{error}\",by=\"origin\"}} 1"
+            "copal_backend_faults_total{{backend=\"app\",phase=\"{phase}\",error=\"{error}\",by=\"origin\",retry_safe=\"{safe}\"}} 1"
         );
         assert!(metrics.contains(&series), "{series} in\n{metrics}");
     }

@@ -1,7 +1,7 @@
 //! RFC 9209 §2.3: what went wrong between Copal and an origin, whose fault it is, and whether a retry can help.
 //!
-//! One type for every failure. Its words are the same in the log (`phase`, `error`, `by`), in the metrics
-//! (`copal_backend_faults_total{phase,error,by}`) and, where the RFC has a place for them, in Proxy-Status (`error`).
+//! One type for every failure. Its words are the same in the log (`phase`, `error`, `by`, `retry_safe`), in the metrics
+//! (`copal_backend_faults_total{phase,error,by,retry_safe}`) and, where the RFC has a place for them, in Proxy-Status (`error`).
 
 use crate::body::BodyError;
 use crate::tls::TlsFault;

@@ -16,9 +16,14 @@ pub struct FaultCount {
     pub error: &'static str,
     /// Whose fault it was ([`crate::fault::Blame`]).
     pub by: &'static str,
+    /// Whether the request could be sent again ([`Fault::retry_safe`]).
+    pub retry_safe: bool,
     /// So often.
     pub count: u64,
 }
+
+/// Phase, error type and blame; whether a retry is safe.
+type FaultKey = ([&'static str; 3], bool);
 
 /// The counts of one origin. Every field only grows, but for the gauges.
 #[derive(Debug, Default)]
@@ -41,8 +46,8 @@ pub(crate) struct Tally {
     pub(crate) latency_count: AtomicU64,
     pub(crate) probes: AtomicU64,
     pub(crate) probes_failed: AtomicU64,
-    /// By phase, error type and blame: as many as there are such triples at most.
-    faults: Mutex<BTreeMap<[&'static str; 3], u64>>,
+    /// As many as there are such kinds at most.
+    faults: Mutex<BTreeMap<FaultKey, u64>>,
 }
 
 impl Tally {
@@ -52,13 +57,14 @@ impl Tally {
         self.latency_count.fetch_add(1, Relaxed);
     }
 
-    fn faults(&self) -> MutexGuard<'_, BTreeMap<[&'static str; 3], u64>> {
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<FaultKey, u64>> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a fault.
     pub(crate) fn failed(&self, fault: &Fault) {
-        *self.faults().entry([fault.phase.as_str(), fault.code(), fault.blame().as_str()]).or_default() += 1;
+        let words = [fault.phase.as_str(), fault.code(), fault.blame().as_str()];
+        *self.faults().entry((words, fault.retry_safe)).or_default() += 1;
     }
 
     /// Requests under way.
@@ -68,12 +74,19 @@ impl Tally {
 
     /// All failures but the client's, which are none of the origin.
     pub(crate) fn failures(&self) -> u64 {
-        self.faults().iter().filter(|([_, _, by], _)| *by != Blame::Client.as_str()).map(|(_, count)| count).sum()
+        self.faults().iter().filter(|(([_, _, by], _), _)| *by != Blame::Client.as_str()).map(|(_, count)| count).sum()
     }
 
     /// Every kind of fault that has happened.
     pub(crate) fn fault_counts(&self) -> Vec<FaultCount> {
         let faults = self.faults();
-        faults.iter().map(|(&[phase, error, by], &count)| FaultCount { phase, error, by, count }).collect()
+        let count = |(&([phase, error, by], retry_safe), &count): (&FaultKey, &u64)| FaultCount {
+            phase,
+            error,
+            by,
+            retry_safe,
+            count,
+        };
+        faults.iter().map(count).collect()
     }
 }

@@ -122,8 +122,7 @@ fn backends(rows: &[BackendRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value(row), None)?;
         }
     }
-    let help =
-        "Faults on the way to the backend: how far the fetch had come, the error type of RFC 9209, whose fault it was.";
+    let help = "Faults on the way to the backend: how far the fetch had come, the error type of RFC 9209, whose fault it was, whether a retry was safe.";
     let mut family = descriptor(encoder, "backend_faults", help, MetricType::Counter)?;
     for row in rows {
         for fault in &row.faults {
@@ -132,6 +131,7 @@ fn backends(rows: &[BackendRow], encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
                 ("phase", fault.phase.as_str()),
                 ("error", fault.error.as_str()),
                 ("by", fault.by.as_str()),
+                ("retry_safe", if fault.retry_safe { "true" } else { "false" }),
             ];
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&fault.count, None)?;
         }
@@ -236,8 +236,13 @@ mod tests {
         latencies.hit.record(Duration::from_micros(15));
         latencies.hit.record(Duration::from_secs(50));
         let (name, state) = ("a\"b".into(), "ejected".into());
-        let fault =
-            FaultRow { phase: "connect".into(), error: "connection_refused".into(), by: "origin".into(), count: 4 };
+        let fault = FaultRow {
+            phase: "connect".into(),
+            error: "connection_refused".into(),
+            by: "origin".into(),
+            retry_safe: true,
+            count: 4,
+        };
         let (connections_open, connections_in_use, connections_idle) = (5, 3, 2);
         let connections =
             BackendRow { connections_open, connections_in_use, connections_idle, ..BackendRow::default() };
@@ -264,7 +269,7 @@ mod tests {
             "copal_request_duration_seconds_count{outcome=\"hit\"} 2",
             "copal_request_duration_seconds_bucket{le=\"10.0\",outcome=\"hit\"} 1",
             "copal_request_duration_seconds_bucket{le=\"+Inf\",outcome=\"hit\"} 2",
-            "copal_backend_faults_total{backend=\"a\\\"b\",phase=\"connect\",error=\"connection_refused\",by=\"origin\"} 4",
+            "copal_backend_faults_total{backend=\"a\\\"b\",phase=\"connect\",error=\"connection_refused\",by=\"origin\",retry_safe=\"true\"} 4",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");

@@ -124,6 +124,8 @@ pub struct FaultWords {
     pub error: &'static str,
     /// Whose fault it is: `origin`, `client`, `owner`, `copal`.
     pub by: &'static str,
+    /// Whether the same request could be sent again without being done twice.
+    pub retry_safe: bool,
 }
 
 /// How records are written.

@@ -123,6 +123,8 @@ pub struct FaultRow {
     pub error: String,
     /// Whose fault it was.
     pub by: String,
+    /// Whether the request could be sent again without being done twice.
+    pub retry_safe: bool,
     /// So often.
     pub count: u64,
 }

@@ -22,6 +22,7 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
             phase = words.phase,
             error = words.error,
             by = words.by,
+            retry_safe = words.retry_safe,
             "{text}"
         );
     }

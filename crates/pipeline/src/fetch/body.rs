@@ -53,6 +53,7 @@ pub(super) async fn run(job: &mut Job, transfer: Transfer) -> Next {
                     phase = fault.phase.as_str(),
                     error = fault.code(),
                     by = fault.blame().as_str(),
+                    retry_safe = fault.retry_safe,
                     "{fault}"
                 );
                 to.abort(body_fault(&fault));

@@ -72,7 +72,9 @@ impl Failure {
             Failure::NoRetry(_) => ("policy", Blame::Origin),
             Failure::Policy { .. } | Failure::Script(_) => ("policy", Blame::Owner),
         };
-        FaultWords { phase, error: self.error().token(), by: by.as_str() }
+        // After an answer, or a word of the policy, nobody can tell what was done.
+        let retry_safe = matches!(self, Failure::Origin(fault) if fault.retry_safe);
+        FaultWords { phase, error: self.error().token(), by: by.as_str(), retry_safe }
     }
 
     /// The status that the origin did answer with.
@@ -127,9 +129,10 @@ pub(crate) fn words_of_body(fault: BodyFault) -> FaultWords {
         BodyFault::TimedOut => ProxyError::ConnectionReadTimeout,
         BodyFault::Broken => ProxyError::ConnectionTerminated,
         BodyFault::Stopped => {
-            let error = ProxyError::ProxyInternalError.token();
-            return FaultWords { phase: Phase::Body.as_str(), error, by: Blame::Copal.as_str() };
+            let (phase, error) = (Phase::Body.as_str(), ProxyError::ProxyInternalError.token());
+            return FaultWords { phase, error, by: Blame::Copal.as_str(), retry_safe: false };
         }
     };
-    FaultWords { phase: Phase::Body.as_str(), error: error.token(), by: Blame::Origin.as_str() }
+    // Some of it has gone to the client.
+    FaultWords { phase: Phase::Body.as_str(), error: error.token(), by: Blame::Origin.as_str(), retry_safe: false }
 }

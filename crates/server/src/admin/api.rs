@@ -277,8 +277,8 @@ fn respond(status: StatusCode, content_type: &'static str, text: String) -> Resp
 
 /// A kind of fault as stats show it.
 fn fault_row(fault: FaultCount) -> FaultRow {
-    let FaultCount { phase, error, by, count } = fault;
-    FaultRow { phase: phase.to_owned(), error: error.to_owned(), by: by.to_owned(), count }
+    let FaultCount { phase, error, by, retry_safe, count } = fault;
+    FaultRow { phase: phase.to_owned(), error: error.to_owned(), by: by.to_owned(), retry_safe, count }
 }
 
 /// A backend's row as stats show it.
