@@ -281,6 +281,30 @@ fn shuttle_a_window_waits_for_its_reader_and_ends_with_it() {
 }
 
 #[test]
+fn shuttle_single_bytes_that_are_joined_in_a_window_reach_both_readers_in_order() {
+    explore(|| {
+        let store = store(1 << 20);
+        // Blocks of four bytes, in a window that they do not all fit in.
+        let (first, mut writer) = store.transit_body(16);
+        let second = first.body().reader().expect("from the start");
+        let readers = [first, second].map(|reader| thread::spawn(move || read_all(reader)));
+        let filler = thread::spawn(move || {
+            block_on(async move {
+                for byte in b"twenty single bytes." {
+                    writer.push(Bytes::copy_from_slice(&[*byte])).await.expect("it is read");
+                }
+                writer.finish(None);
+            });
+        });
+        for reader in readers {
+            assert_eq!(reader.join().expect("no panic"), (b"twenty single bytes.".to_vec(), Ok(())));
+        }
+        filler.join().expect("no panic");
+        assert_eq!(store.ledger().used(), 0);
+    });
+}
+
+#[test]
 fn shuttle_the_last_reader_that_leaves_stops_the_writer() {
     explore(|| {
         let store = store(1 << 20);
