@@ -111,6 +111,42 @@ fn every_variable_has_the_type_that_the_table_declares() {
     }
 }
 
+/// Is it one call and nothing else?
+fn is_call(code: &str, name: &str) -> bool {
+    let Some(at) = code.find(&format!("{name}(")).filter(|at| !code[..*at].contains(['(', ' '])) else { return false };
+    let mut depth = 0;
+    let end = code[at..].find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0 && c == ')'
+    });
+    end.is_some_and(|end| at + end + 1 == code.len())
+}
+
+#[test]
+fn every_function_gives_the_type_that_the_table_declares() {
+    let folder = Folder::new("returns");
+    let mut compared = 0;
+    for (f, e) in FUNCTIONS.iter().filter_map(|f| copal_policy::examples::of(f).map(|e| (f, e))) {
+        let (before, last) = e.code.rsplit_once("; ").unwrap_or(("", e.code));
+        if e.gives.is_empty() || f.returns == vars::Type::Any || !is_call(last, f.name) {
+            continue;
+        }
+        let body = format!("{before};\nlet shown = {last};\nstd::log(type_of(shown));");
+        let (scene, _) = run(&folder, hook_of(e.code), body.trim_start_matches(';'));
+        let found = scene.log.last().map_or("", String::as_str);
+        let declared = match f.returns {
+            vars::Type::Int => "i64",
+            vars::Type::Float => "f64",
+            vars::Type::Array => "array",
+            other => other.name(),
+        };
+        // What may be missing is `()` instead.
+        assert!(found == declared || found == "()" && f.doc.contains("`()`"), "{}: {found}, not {declared}", e.of);
+        compared += 1;
+    }
+    assert!(compared > 50, "{compared}");
+}
+
 #[test]
 fn every_hook_decides_what_the_reference_says() {
     let folder = Folder::new("hooks");
