@@ -1,7 +1,7 @@
 //! Calls: is there such a function, does it take these arguments, do its literals name something that exists?
 
-use super::kinds;
 use super::walk::Walker;
+use super::{kinds, vmods};
 use crate::diagnostic::did_you_mean;
 use crate::functions::{FUNCTIONS, Function, Literal, MODULES, On, RHAI, find};
 use crate::library::{digest, geo, jwt, patterns, system, throttle, time};
@@ -30,7 +30,7 @@ impl Walker<'_> {
         if let Some((_, params)) = own.iter().find(|(n, _)| n == name) {
             self.called.insert(name.to_owned());
             if !own.iter().any(|(n, p)| n == name && *p == call.args.len()) {
-                self.report(at, format!("`{name}` takes {params} arguments, not {}", call.args.len()), None);
+                self.report(at, format!("`{name}` takes {}, not {}", arguments(*params), call.args.len()), None);
             }
             return Type::Any;
         }
@@ -84,7 +84,7 @@ impl Walker<'_> {
                         self.report(at, format!("the module `{root}` has no function `{name}`"), help);
                     }
                     Some(params) if params != call.args.len() => {
-                        let message = format!("`{root}::{name}` takes {params} arguments, not {}", call.args.len());
+                        let message = format!("`{root}::{name}` takes {}, not {}", arguments(params), call.args.len());
                         self.report(at, message, None);
                     }
                     Some(_) => {}
@@ -93,14 +93,18 @@ impl Walker<'_> {
             return Type::Any;
         }
         let Some(module) = MODULES.iter().copied().find(|m| *m == root) else {
-            self.unknown_module(root, root_at);
+            match vmods::instead(root, name) {
+                Some(help) => self.report(root_at, format!("there is no module `{root}`"), Some(help)),
+                None => self.unknown_module(root, root_at),
+            }
             return Type::Any;
         };
         match find(On::Module(module), name) {
             Some(f) => self.known(f, &call.args, types, at),
             None => {
                 let names = FUNCTIONS.iter().filter(|f| f.on == On::Module(module)).map(|f| f.name);
-                self.report(at, format!("the module `{module}` has no function `{name}`"), did_you_mean(name, names));
+                let help = vmods::instead(module, name).or_else(|| did_you_mean(name, names));
+                self.report(at, format!("the module `{module}` has no function `{name}`"), help);
                 Type::Any
             }
         }
@@ -111,7 +115,7 @@ impl Walker<'_> {
         if f.takes(args.len()) {
             self.arguments(f, args, types);
         } else {
-            let message = format!("`{}` does not take {} arguments", f.name, args.len());
+            let message = format!("`{}` does not take {}", f.name, arguments(args.len()));
             self.report(at, message, Some(format!("write `{}({})`", f.name, f.params.join(", "))));
         }
         let text = |i: usize| match args.get(i) {
@@ -189,7 +193,10 @@ impl Walker<'_> {
     fn pattern(&mut self, text: &str, at: Position) {
         match patterns::compile(text) {
             Ok(_) => drop(self.patterns.insert(text.to_owned())),
-            Err(reason) => self.report(at, format!("not a valid regular expression: {reason}"), None),
+            Err(reason) => {
+                let help = (reason.contains("look-around") || reason.contains("backreference")).then_some(DIALECT);
+                self.report(at, format!("not a valid regular expression: {reason}"), help.map(str::to_owned));
+            }
         }
     }
 
@@ -267,6 +274,15 @@ impl Walker<'_> {
         }
         kinds::of_operator(name, args)
     }
+}
+
+/// What people know from PCRE and is not in expressions that take linear time.
+const DIALECT: &str =
+    "there is no look-ahead, look-behind or backreference: two tests say it, as in `a.matches(x) && !a.matches(y)`";
+
+/// "1 argument", "2 arguments".
+fn arguments(count: usize) -> String {
+    if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") }
 }
 
 fn comparable(a: Type, b: Type) -> bool {

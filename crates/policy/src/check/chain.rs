@@ -218,6 +218,10 @@ impl Walker<'_> {
                 "cookie" | "cookies" => {
                     Some("a cookie is set by a line of its own: `.http.append(\"set-cookie\", …)`".to_owned())
                 }
+                "vars" => Some(
+                    "`req.vars` is there in the hooks of the client's side; a fetch takes along what is in a field of the request"
+                        .to_owned(),
+                ),
                 "path" if vars::find(object, "url").is_some() => {
                     Some("the target is `.url`; its path is `url::path(x.url)`".to_owned())
                 }
@@ -270,7 +274,9 @@ impl Walker<'_> {
         if closed && !matches!(name, "to_string" | "type_of") {
             let methods = FUNCTIONS.iter().filter(|f| f.on == On::Type(base)).map(|f| f.name);
             let mut help = did_you_mean(name, methods);
-            if help.is_none() && base == Type::Headers {
+            if let (Type::Headers | Type::Cookies, "unset" | "delete") = (base, name) {
+                help = Some("write `.remove(\"name\")`".to_owned());
+            } else if help.is_none() && base == Type::Headers {
                 help = Some("fields are read as `.http[\"name\"]` and set by assigning to it".to_owned());
             }
             self.report(at, format!("{} has no method `{name}`", base.name()), help);

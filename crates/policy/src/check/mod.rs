@@ -9,8 +9,10 @@ mod conditions;
 mod flow;
 mod kinds;
 mod names;
+mod parse;
 mod returned;
 mod vcl;
+mod vmods;
 mod walk;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -69,8 +71,8 @@ pub(crate) fn check(
         let patterns = check.patterns.into_iter().collect();
         return Ok((Sources { main: main.file, modules, patterns, files: check.files }, hooks, runs));
     }
-    // By file, the policy's own first, and by place in it.
-    check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line, d.column));
+    // By file, the policy's own first, and by place in it; what concerns all of it comes last.
+    check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line == 0, d.line, d.column));
     check.list.dedup();
     Err(Diagnostics { list: check.list })
 }
@@ -94,13 +96,9 @@ impl Check<'_> {
         let ast = match self.engine.compile(&file.text) {
             Ok(ast) => ast,
             Err(e) => {
-                self.report(&file, e.position(), parse_message(&e), None);
-                for (line, column, help) in vcl::found(&file.text) {
-                    let message = "this is VCL".to_owned();
-                    self.list.push(
-                        Diagnostic::at(&file.name, &file.text, line, column, message).help(Some(help.to_owned())),
-                    );
-                }
+                let (message, help) = (parse::message(&e), parse::help(&e, &file.text));
+                self.report(&file, e.position(), message, help);
+                self.still_vcl(&file);
                 return Parsed { file, ast: None, imports: Vec::new() };
             }
         };
@@ -109,6 +107,20 @@ impl Check<'_> {
             self.top_level(&file, statement, &mut imports);
         }
         Parsed { file, ast: Some(ast), imports }
+    }
+
+    /// What is VCL in a text that is no Rhai.
+    fn still_vcl(&mut self, file: &File) {
+        let (found, places) = vcl::summary(&file.text);
+        for one in &found {
+            let finding = Diagnostic::at(&file.name, &file.text, one.line, one.column, "this is VCL");
+            self.list.push(finding.help(Some(one.told())));
+        }
+        if places > found.len() {
+            let message = format!("{places} places in this text are VCL");
+            let help = "docs/guide/from-vcl.md has the tables of the language, the variables and the modules";
+            self.list.push(Diagnostic::of_file(&file.name, message).help(Some(help.to_owned())));
+        }
     }
 
     /// Outside of functions there may be imports and constants: anything else would run once per thread, not per request.
@@ -292,15 +304,4 @@ fn place_of(parsed: &Parsed, name: &str, params: usize) -> Position {
         }
     }
     found
-}
-
-fn parse_message(e: &rhai::ParseError) -> String {
-    match e.err_type() {
-        rhai::ParseErrorType::Reserved(word) => format!("`{word}` is a reserved word of Rhai"),
-        other => {
-            let text = other.to_string();
-            let mut chars = text.chars();
-            chars.next().map_or(String::new(), |c| c.to_lowercase().chain(chars).collect())
-        }
-    }
 }

@@ -67,6 +67,14 @@ impl Walker<'_> {
         if MODULES.contains(&name) {
             return (message, Some(format!("a module is followed by `::`, as in `{name}::{}`", first_of(name))));
         }
+        if self.env.serves(name) {
+            let kind = if self.env.directors.iter().any(|d| d == name) { "director" } else { "backend" };
+            return (message, Some(format!("a {kind} of the configuration is `{kind}(\"{name}\")`")));
+        }
+        if super::vmods::is_module(name) {
+            let help = "this is a module of VCL: docs/guide/from-vcl.md has each of its functions with what to write";
+            return (message, Some(help.to_owned()));
+        }
         if let Some(near) = nearest(name, MODULES.iter().copied()) {
             return (message, Some(format!("did you mean `{near}::`?")));
         }

@@ -1,6 +1,10 @@
 //! VCL in a policy: when a text is no Rhai, every line that is VCL is told, with what to write instead. Somebody who ports a
 //! policy so sees at once what is left to do; Rhai's parser alone would name one place after the other.
 
+use super::vmods;
+use crate::functions::MODULES;
+use std::borrow::Cow;
+
 /// How a line begins in VCL, and what to write.
 const BEGINNINGS: [(&str, &str); 13] = [
     ("vcl 4", "a policy has no version: leave the line out"),
@@ -19,7 +23,7 @@ const BEGINNINGS: [(&str, &str); 13] = [
 ];
 
 /// What is VCL in a line, wherever it stands.
-const WITHIN: [(&str, &str); 9] = [
+const WITHIN: [(&str, &str); 8] = [
     ("elsif", "`elsif` is `else if`"),
     ("elseif", "`elseif` is `else if`"),
     ("elif", "`elif` is `else if`"),
@@ -28,8 +32,9 @@ const WITHIN: [(&str, &str); 9] = [
     ("{\"", "a long text stands between backquotes"),
     ("regsub(", "`regsub(a, \"re\", \"x\")` is `a.replace_re(\"re\", \"x\")`"),
     ("regsuball(", "`regsuball(a, \"re\", \"x\")` is `a.replace_all_re(\"re\", \"x\")`"),
-    ("std.", "modules are written with `::`, as in `std::log(\"x\")`"),
 ];
+
+const ATTRIBUTE: &str = "what a backend or probe has is in copal.toml, with its value in quotes: `connect_timeout = \"1s\"`, `address = \"host:port\"`";
 
 /// Units of VCL's durations.
 const UNITS: [&str; 7] = ["ms", "s", "m", "h", "d", "w", "y"];
@@ -49,24 +54,73 @@ const FUNCTIONS: [(&str, &str); 9] = [
 
 /// What to write instead of that function of VCL.
 pub(super) fn function(name: &str) -> Option<&'static str> {
-    FUNCTIONS.iter().find(|(vcl, _)| *vcl == name).map(|(_, help)| *help)
+    FUNCTIONS.iter().find(|(vcl, _)| *vcl == name).map(|(_, help)| *help).or_else(|| vmods::other(name))
 }
 
+/// One help and where it is needed: the first line and column, and the other lines.
+pub(super) struct Found {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) help: Cow<'static, str>,
+    pub(super) more: Vec<usize>,
+}
+
+/// What is VCL in a text, each help once, and how many places there are.
+pub(super) fn summary(text: &str) -> (Vec<Found>, usize) {
+    let places = found(text);
+    let count = places.len();
+    let mut all: Vec<Found> = Vec::new();
+    for (line, column, help) in places {
+        match all.iter_mut().find(|f| f.help == help) {
+            Some(known) if known.line == line || known.more.last() == Some(&line) => {}
+            Some(known) => known.more.push(line),
+            None => all.push(Found { line, column, help, more: Vec::new() }),
+        }
+    }
+    (all, count)
+}
+
+impl Found {
+    /// What to write, and where else.
+    pub(super) fn told(&self) -> String {
+        let shown: Vec<String> = self.more.iter().take(LINES_SHOWN).map(usize::to_string).collect();
+        let rest = self.more.len().saturating_sub(LINES_SHOWN);
+        match (shown.is_empty(), rest) {
+            (true, _) => self.help.to_string(),
+            (false, 0) => format!("{}; also in line {}", self.help, shown.join(", ")),
+            (false, rest) => format!("{}; also in line {} and {rest} more", self.help, shown.join(", ")),
+        }
+    }
+}
+
+/// So many lines are told of one help.
+const LINES_SHOWN: usize = 20;
+
 /// The lines of the text that are VCL: line and column from 1, and what to write instead.
-pub(super) fn found(text: &str) -> Vec<(usize, usize, &'static str)> {
+fn found(text: &str) -> Vec<(usize, usize, Cow<'static, str>)> {
     let mut all = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let code = code_only(&line[indent..]);
         let begins = BEGINNINGS.iter().find(|(word, _)| code.starts_with(word)).map(|(_, help)| (indent, *help));
         let within = WITHIN.iter().filter_map(|(word, help)| Some((indent + place(&code, word)?, *help)));
-        let duration = duration(&code).map(|at| (indent + at, "a duration is `duration(\"1h\")`"));
-        let import = (code.starts_with("import ") && !code.contains('"'))
-            .then_some((indent, "modules such as `std` are there without an import"));
-        let dashed = dashed(&code).map(|at| {
+        let attribute = attribute(&code).then_some((indent, ATTRIBUTE));
+        let duration = duration(&code).filter(|_| attribute.is_none());
+        let duration = duration.map(|at| (indent + at, "a duration is `duration(\"1h\")`"));
+        let import = (code.starts_with("import ") && !code.contains('"')).then(|| (indent, import(&code)));
+        let asked = asked(&code).map(|at| {
+            (
+                indent + at,
+                "`if (req.http.X-A)` is `if req.http.has(\"x-a\")`: a text is no condition, and a field may be missing",
+            )
+        });
+        let dashed = dashed(&code).filter(|_| asked.is_none()).map(|at| {
             (indent + at, "a field with a dash is `req.http[\"x-name\"]`, or `req.http.x_name` with `_` for `-`")
         });
-        for (byte, help) in begins.into_iter().chain(import).chain(within).chain(duration).chain(dashed) {
+        let calls = vmods::called(&code).into_iter().map(|(at, help)| (indent + at, help));
+        let begins = begins.into_iter().chain(attribute).chain(import).chain(within);
+        let rest = duration.into_iter().chain(asked).chain(dashed).map(|(at, help)| (at, Cow::Borrowed(help)));
+        for (byte, help) in begins.map(|(at, help)| (at, Cow::Borrowed(help))).chain(calls).chain(rest) {
             let column = line[..byte].chars().count() + 1;
             // `!~` is found as `~`, too.
             if !all.iter().any(|(l, c, _)| *l == at + 1 && column.abs_diff(*c) <= 1) {
@@ -82,6 +136,41 @@ fn place(code: &str, word: &str) -> Option<usize> {
     let starts_a_word = |at: usize| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
     let named = word.starts_with(|c: char| c.is_alphabetic());
     code.match_indices(word).map(|(at, _)| at).find(|at| !named || starts_a_word(*at))
+}
+
+/// `.host = …;` of a backend or probe; `.replace(…)` on a line of its own is Rhai.
+fn attribute(code: &str) -> bool {
+    let name = code.strip_prefix('.').map(|rest| rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'));
+    name.is_some_and(|rest| rest.trim_start().starts_with('='))
+}
+
+/// What to say of `import name;`.
+fn import(code: &str) -> &'static str {
+    let name = code["import ".len()..].trim_end_matches([';', ' ']).trim();
+    if MODULES.contains(&name) || !vmods::is_module(name) {
+        "modules such as `std` are there without an import"
+    } else {
+        "nothing is imported: what this module's functions are here is told where they are called"
+    }
+}
+
+/// A field as a condition: `(req.http.X-A)`, `!req.http.X-A &&`.
+fn asked(code: &str) -> Option<usize> {
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    code.match_indices(".http.").find_map(|(at, found)| {
+        let start = code[..at].rfind(|c| !name(c)).map_or(0, |i| i + 1);
+        let after = code[at + found.len()..].trim_start_matches(name).trim_start();
+        let before = code[..start].trim_end_matches([' ', '!']);
+        // `(` of a condition, and not of a call.
+        let opens = before.strip_suffix('(').is_some_and(|b| {
+            let b = b.trim_end();
+            let word = b.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+            ["", "if", "elsif", "elseif", "elif"].contains(&word) && !b.ends_with(['_', '.'])
+        });
+        let begins = opens || before.ends_with("&&") || before.ends_with("||");
+        let ends = [")", "&&", "||"].iter().any(|e| after.starts_with(e));
+        (begins && ends && code.contains("if")).then_some(start)
+    })
 }
 
 /// A number with a unit behind it.

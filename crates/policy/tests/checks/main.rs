@@ -80,7 +80,7 @@ fn files() -> Vec<(&'static str, &'static str)> {
             "fn h() { client.ip }\nfn recv(req) { h(); pass() }",
             "1:10 there is no variable `client` here (a script's own functions see what is passed to them: add the parameter `client`)",
         ),
-        ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 arguments, not 2"),
+        ("fn h(a) { a }\nfn recv(req) { h(1, 2); pass() }", "2:16 `h` takes 1 argument, not 2"),
         (
             "fn guard(req) { if req.http.has(\"cookie\") { return synth(403); } }\nfn recv(req) { guard(req); req.http.x_a = \"1\"; }",
             "2:16 `guard` may return an action, which has no effect here (write `let action = guard(req); if action != () { return action; }`)",
@@ -101,7 +101,7 @@ const WITH_MODULES: &[(&str, &str)] = &[
         "import \"lib\" as l;\nfn recv(req) { l::gree(req); pass() }",
         "2:19 the module `l` has no function `gree` (did you mean `greet`?)",
     ),
-    ("import \"lib\" as l;\nfn recv(req) { l::greet(); pass() }", "2:19 `l::greet` takes 1 arguments, not 0"),
+    ("import \"lib\" as l;\nfn recv(req) { l::greet(); pass() }", "2:19 `l::greet` takes 1 argument, not 0"),
     (
         "import \"lib\" as l;\nfn recv(req) { l::guard(req.http); pass() }",
         "2:19 `l::guard` may return an action, which has no effect here (write `let action = l::guard(…); if action != () { return action; }`)",

@@ -140,3 +140,25 @@ fn a_subroutine_that_ends_the_request_is_written_as_the_guide_says() {
     assert_eq!(policy.call(Hook::Recv, scene()).1, Ok(Action::Pass));
     assert_eq!(policy.call(Hook::Recv, Box::default()).1, Ok(Action::Default));
 }
+
+#[test]
+fn the_check_says_of_every_function_of_the_vmods_what_the_guide_says() {
+    let mut told = 0;
+    for row in GUIDE[GUIDE.find("## Every function of the VMODs").expect("a section")..].lines() {
+        let Some((name, rest)) = row.strip_prefix("| `").and_then(|r| r.split_once('(')) else { continue };
+        let (Some((module, function)), Some(cells)) = (name.split_once('.'), rest.split_once(" | ")) else { continue };
+        let text = cells.1.rsplit_once(" | ").expect("three cells").0.replace("\\|", "|");
+        let source = format!("fn recv(req) {{ {module}::{function}(1); }}");
+        let Err(found) = Policy::compile("p", &source, Arc::default()) else { continue };
+        let Some(help) = found.list.iter().find_map(|d| {
+            d.help
+                .as_ref()
+                .filter(|_| d.message.contains("there is no module") || d.message.contains("has no function"))
+        }) else {
+            continue;
+        };
+        assert_eq!(*help, format!("for `{name}`: {text}"));
+        told += 1;
+    }
+    assert!(told > 80, "{told}");
+}
