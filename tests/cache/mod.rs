@@ -11,6 +11,7 @@ mod client_gone;
 mod coalescing;
 mod commands;
 mod completion;
+mod connections;
 mod directors;
 mod explain;
 mod grace;

@@ -374,7 +374,7 @@ impl Http1Body {
         if let Some((connection, _permit)) = self.link.take() {
             // Bytes after the message are an answer to nothing: the connection cannot be trusted with another request.
             if self.reusable && connection.buf.is_empty() && !connection.eof {
-                self.pool.keep(connection, self.origin.options().idle_timeout);
+                self.pool.keep(connection, &self.origin);
             }
         }
     }

@@ -67,6 +67,8 @@ pub struct OriginOptions {
     pub wait_timeout: Duration,
     /// How long an unused connection is kept. Should be less than the origin's own keep-alive time.
     pub idle_timeout: Duration,
+    /// Unused connections in HTTP/1.1 that are kept over all pools; as many as the pools take when none.
+    pub idle_connections: Option<u32>,
     /// Replaces the Host field of every request.
     pub host_header: Option<String>,
     /// How its health is found out; without a probe it counts as healthy.
@@ -100,6 +102,7 @@ impl OriginOptions {
             wait_limit: 0,
             wait_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
+            idle_connections: None,
             host_header: None,
             probe: None,
             slow_start: Duration::ZERO,

@@ -139,12 +139,18 @@ impl Pool {
         Ok(Connection::new(Box::new(dialled.socket), key(origin, &dialled.endpoint, ends), false))
     }
 
-    /// Keeps the connection for another request. The message on it must be over, in both directions.
-    pub(crate) fn keep(&self, connection: Connection, idle_timeout: Duration) {
+    /// Keeps the connection for another request, unless its origin has as many idle ones as it may. The message on it must be
+    /// over, in both directions.
+    pub(crate) fn keep(&self, connection: Connection, origin: &Origin) {
         if let Way::Sockets(sockets) = &self.0 {
             connection.set_idle(true);
+            let idle = origin.tally.connections_idle.load(Relaxed);
+            if origin.options().idle_connections.is_some_and(|most| idle > u64::from(most)) {
+                // Dropped, and so closed.
+                return;
+            }
             let (stream, key) = connection.into_stream();
-            sockets.kept.release_stream(stream, key, Some(idle_timeout));
+            sockets.kept.release_stream(stream, key, Some(origin.options().idle_timeout));
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Backend {
     pub tcp_keepalive: Option<Duration>,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
+    /// Most unused connections that are kept, where that is limited.
+    pub idle_connections: Option<u32>,
     /// Most requests at a time; others wait.
     pub max_connections: u32,
     /// Most that wait; 503 beyond.
@@ -190,6 +192,7 @@ impl Backend {
             first_byte_timeout: view.duration("first_byte_timeout"),
             between_bytes_timeout: view.duration("between_bytes_timeout"),
             idle_timeout: view.duration("idle_timeout"),
+            idle_connections: view.is_set("idle_connections").then(|| view.count("idle_connections")),
             max_connections: view.count("max_connections"),
             wait_limit: view.count("wait_limit"),
             wait_timeout: view.duration("wait_timeout"),

@@ -171,6 +171,8 @@ pub const KEYS: &[Key] = &[
         "All of one attempt: from the choice of the backend to the last byte of the response; 504 beyond, or a response that breaks off."),
     key("backend.*.idle_timeout", TIMEOUT, Is("60s"), "Varnish's backend_idle_timeout; shorter than the 75 s of nginx",
         "How long an unused connection is kept for the next request."),
+    key("backend.*.idle_connections", Kind::Count(0, 100_000), Unset("no limit but the 1024 that each worker thread keeps of all backends"), "what was needed once is soon needed again",
+        "Most unused connections that are kept (HTTP/1.1), over all worker threads; what is one too many is closed after its request. 0 keeps none."),
     key("backend.*.max_connections", Kind::Count(1, 100_000), Is("200"), "more than common application servers work on at a time",
         "Most requests at a time. Directors pass over a backend that is full while another has room; further requests wait, see `wait_limit`."),
     key("backend.*.wait_limit", Kind::Count(0, 1_000_000), Is("0"), "Varnish's backend_wait_limit: who waits for a backend that is full mostly waits in vain",

@@ -77,6 +77,7 @@ proxy_protocol = "v1"
 tcp_keepalive = "9s"
 tls = { sni = "s", ca_file = "layers.rs", verify = true, client_cert = "layers.rs", client_key = "messages.rs", min_version = "1.3" }
 idle_timeout = "4s"
+idle_connections = 7
 max_connections = 50
 wait_limit = 5
 wait_timeout = "6s"

@@ -67,6 +67,7 @@ fn origin(backend: &copal_config::Backend, resolver: &copal_config::Resolver) ->
         wait_limit: backend.wait_limit,
         wait_timeout: backend.wait_timeout,
         idle_timeout: backend.idle_timeout,
+        idle_connections: backend.idle_connections,
         host_header: backend.host_header.clone(),
         probe: backend.probe.as_ref().map(|p| probe(&backend.name, p)).transpose()?,
         slow_start: backend.slow_start,
