@@ -39,6 +39,7 @@ mod signals;
 mod slow_reader;
 mod snapshot;
 mod storages;
+mod tags;
 mod uncacheable;
 mod variants;
 mod warm;
