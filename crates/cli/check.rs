@@ -40,10 +40,10 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
             policy.push_str(&format!(" and {others} more by name or host"));
         }
         say!(
-            "ok: {} listeners, {} backends, {} directors, policy {policy}",
-            config.listen.len(),
-            config.backends.len(),
-            config.directors.len()
+            "ok: {}, {}, {}, policy {policy}",
+            counted(config.listen.len(), "listener"),
+            counted(config.backends.len(), "backend"),
+            counted(config.directors.len(), "director")
         );
         for route in &config.routes {
             let (host, path) = (route.host.as_deref().unwrap_or("*"), route.path.as_deref().unwrap_or("/"));
@@ -58,6 +58,11 @@ pub(crate) fn run(args: &Check) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// "1 backend", "2 backends".
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A hook, and the policy that it is of.

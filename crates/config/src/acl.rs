@@ -27,9 +27,11 @@ impl AclEntry {
         let net = match IpAddr::from_str(rest) {
             Ok(address) => IpNet::from(address),
             Err(_) => IpNet::from_str(rest).map_err(|_| {
-                Fault::new(format!("bad network `{rest}`")).help(Some(
-                    "write an address or a network, such as \"10.0.0.0/8\", \"::1\" or \"!10.0.0.66\"".into(),
-                ))
+                let help = match rest {
+                    "localhost" => "names are not looked up: write \"127.0.0.1\", \"::1\"",
+                    _ => "write an address or a network, such as \"10.0.0.0/8\", \"::1\" or \"!10.0.0.66\"",
+                };
+                Fault::new(format!("bad network `{rest}`")).help(Some(help.into()))
             })?,
         };
         if net.addr() != net.network() {

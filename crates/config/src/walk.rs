@@ -141,15 +141,28 @@ fn unknown(key: &str, value: &DeValue<'_>, pattern: &str) -> Fault {
     let here = if pattern.is_empty() { "at the top".to_owned() } else { format!("in `{}`", show(pattern)) };
     let what = if value.is_table() { "table" } else { "key" };
     let children = keys::children(pattern);
-    let help = match name::nearest(key, children.iter().copied()) {
+    let help = of_vcl(key, value, pattern).or_else(|| match name::nearest(key, children.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None => keys::KEYS
             .iter()
             .find(|known| keys::split(known.path).1 == key)
             .map(|known| format!("there is a `{}`", show(known.path)))
             .or_else(|| name::suggestion(key, &children)),
-    };
+    });
     Fault::new(format!("unknown {what} `{key}` {here}")).help(help)
+}
+
+/// What to write for an attribute that VCL has under another name.
+fn of_vcl(key: &str, value: &DeValue<'_>, pattern: &str) -> Option<String> {
+    Some(match (pattern, key) {
+        ("backend.*", "host") => {
+            format!("host and port are one: write `address = \"{}:80\"`", value.as_str().unwrap_or("HOST"))
+        }
+        ("backend.*", "port") => "host and port are one: write `address = \"HOST:PORT\"`".to_owned(),
+        ("backend.*.probe", "url") => format!("write `path = \"{}\"`", value.as_str().unwrap_or("/healthz")),
+        ("backend.*.probe", "expected_response") => "write `expected_status`".to_owned(),
+        _ => return None,
+    })
 }
 
 /// A path of the table of keys as people write it: `backend.NAME.address`, `listen.address`.
