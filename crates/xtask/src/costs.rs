@@ -19,9 +19,9 @@ type Gate = (&'static str, Option<&'static str>, u64, u64);
 /// undefined hook costs the test of a bit, and a policy whose hooks are elsewhere costs a hit nothing that can be told from
 /// noise.
 const GATES: &[Gate] = &[
-    ("undefined hook", Some("no hook"), 40, 100),
+    ("undefined hook", Some("no hook"), 20, 20),
     ("hook without statements", Some("no hook"), 80, 100),
-    ("empty hook", Some("no hook"), 300, 360),
+    ("empty hook", Some("no hook"), 300, 300),
     ("empty hook, interpreted", Some("no hook"), 3_000, 3_000),
     ("typical recv", Some("no hook"), 16_000, 16_000),
     ("typical recv, interpreted", Some("no hook"), 32_000, 32_000),

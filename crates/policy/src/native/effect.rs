@@ -109,6 +109,7 @@ pub(super) fn status_of(status: i64, at: At) -> Run<u16> {
 }
 
 impl Decision {
+    #[inline(never)]
     fn make(&self, f: &mut Frame<'_>) -> Run<Action> {
         let reason = |text: &Option<Text>, what: &str, at: At, f: &Frame<'_>| -> Run<String> {
             let Some(text) = text else { return Ok(String::new()) };
@@ -146,6 +147,8 @@ impl Statement {
     fn run(&self, f: &mut Frame<'_>) -> Run<Flow> {
         match self {
             Statement::If(cond, yes, no) => return if cond.eval(f)? { yes } else { no }.run(f),
+            // Most decisions carry nothing; the others are made out of line.
+            Statement::Return(Decision::Plain(action)) => return Ok(Flow::Done(action.clone())),
             Statement::Return(decision) => return decision.make(f).map(Flow::Done),
             Statement::Stop => return Ok(Flow::Done(Action::Default)),
             Statement::SetField(side, name, value, at) => set_field(f, *side, name, value, *at)?,

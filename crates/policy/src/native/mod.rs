@@ -158,17 +158,23 @@ impl Native {
     pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Fault> {
         let locals = (0..self.locals).map(|_| OnceCell::new()).collect();
         let mut frame = Frame { scene, env, writable: env.limits.written_bytes, locals };
-        let fault = |kind, message, at: At, calls: Vec<(Box<str>, At)>| {
-            let trace = calls.iter().map(|(name, at)| format!("in `{name}` called at {}", at.shown(file))).collect();
-            let (line, column, file) = (at.line(), at.column(), file.to_owned());
-            Fault { kind, message, file, line, column, hook: self.hook, trace }
-        };
         match catch_unwind(AssertUnwindSafe(|| self.block.run(&mut frame))) {
             Ok(Ok(flow)) => Ok(flow.into_action()),
-            Ok(Err(stop)) => Err(fault(stop.error.kind, stop.error.message, stop.at, stop.calls)),
+            Ok(Err(stop)) => Err(self.fault(file, *stop)),
             Err(_) => {
-                Err(fault(FaultKind::Panic, "Copal panicked; this is a bug".to_owned(), At::default(), Vec::new()))
+                let error = HostError::new(FaultKind::Panic, "Copal panicked; this is a bug");
+                Err(self.fault(file, Stop { error, at: At::default(), calls: Vec::new() }))
             }
         }
+    }
+
+    /// Out of the way of hooks that work.
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, file: &str, stop: Stop) -> Fault {
+        let Stop { error, at, calls } = stop;
+        let trace = calls.iter().map(|(name, at)| format!("in `{name}` called at {}", at.shown(file))).collect();
+        let (line, column, file) = (at.line(), at.column(), file.to_owned());
+        Fault { kind: error.kind, message: error.message, file, line, column, hook: self.hook, trace }
     }
 }
