@@ -21,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 const SIZE_MIB: u64 = 256;
-/// What the process may need beside its store, as `soak` states it, and for each connection.
-const OVERHEAD_MIB: u64 = 64;
+/// What the process may need beside its store, as in `soak`, and for each connection.
+const OVERHEAD_MIB: u64 = 96;
 const CONNECTION_KIB: u64 = 64;
 const CLIENTS: u64 = 64;
 /// Different pages: some 2 GB in all, so that most must go.

@@ -34,7 +34,7 @@ fn everything() -> Origin {
 
 fn proxied(origin: &Origin) -> Proxy {
     let policy = "fn recv(req) { if req.url == \"/synth\" { return synth(418, \"Tea\"); }\n\
-                  if req.url == \"/moved\" { return redirect(301, \"/page\"); } if req.url == \"/oops\" { return 1 / 0; } }";
+                  if req.url == \"/moved\" { return redirect(301, \"/page\"); } if req.url == \"/oops\" { throw \"oops\"; } }";
     builder(origin, "[acl]\nlocal = [\"127.0.0.1\"]\n[purge]\nacl = \"local\"").policy(policy).start()
 }
 

@@ -8,6 +8,7 @@ use copal_policy::functions::FUNCTIONS;
 use copal_policy::vars::{self, VARS, Var};
 use copal_policy::{Action, Environment, Geo, HOOKS, Hook, Policy, Scene};
 use stage::{Folder, env, hook_of, scene};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 fn run(folder: &Folder, hook: Hook, body: &str) -> (Box<Scene>, Action) {
@@ -231,6 +232,19 @@ fn line(folder: &Folder, name: &str, hook: Hook, body: &str) {
     counted(folder, hook, "let shown = 0;", false);
     let native = counted(folder, hook, body, false);
     println!("{name}\t{ROUNDS}\t{native}");
+}
+
+#[test]
+fn the_page_of_costs_has_every_variable_and_function() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/policy-costs.md"));
+    let page = page.expect("the page");
+    let rows: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let variables = VARS.iter().map(|v| format!("{}.{}", v.object, v.name));
+    let wanted: BTreeSet<String> = variables.chain(EXAMPLES.iter().map(|e| format!("{}()", e.of))).collect();
+    let missing: Vec<&String> = wanted.iter().filter(|name| !rows.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "cargo run -p copal-xtask -- costs --table; not on the page: {missing:?}");
+    let gone: Vec<&&str> = rows.iter().filter(|row| !wanted.contains(**row)).collect();
+    assert!(gone.is_empty(), "cargo run -p copal-xtask -- costs --table; no such thing any more: {gone:?}");
 }
 
 #[test]

@@ -96,8 +96,8 @@ fn page(said: &str, counts: &[u64]) -> Result<String, String> {
     let mut out = String::from(
         "# What variables and functions cost\n\nMade by `cargo run -p copal-xtask -- costs --table`; do not edit. Instructions \
          that reading the variable, or the example of the function in the policy reference, adds to a hook, counted by \
-         callgrind in the build of the tests: a release needs fewer, and the proportions are the same. A thousand are about \
-         70 ns. `–` stands for what stays with the interpreter, as `copal check` tells of each hook.\n\n\
+         callgrind in the build of the tests: a release needs fewer. A thousand are about 70 ns; \
+         differences of a few hundred say nothing. `–` stands for what stays with the interpreter, as `copal check` tells of each hook.\n\n\
          | | native | interpreted |\n|---|---:|---:|\n",
     );
     let mut lines = 0;
