@@ -13,6 +13,7 @@ mod device_variants;
 mod django_admin;
 mod drupal;
 mod error_page;
+mod fastly_purge;
 mod foshttpcache;
 mod grace_and_probes;
 mod graphql_get;
