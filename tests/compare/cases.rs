@@ -122,7 +122,7 @@ pub(super) const CASES: &[Case] = &[
     case("`Vary: Accept-Encoding`, the same codings in another order", &[get(&[("Accept-Encoding", "gzip, br")]), get(&[("Accept-Encoding", "br,GZIP")])], &[ok(&[MA, ("Vary", "Accept-Encoding")])], "RFC 9111 §4.1", Same),
     // Wishes of the client.
     case("the second request says `no-cache`", &[get(&[]), get(&[("Cache-Control", "no-cache")])], &[ok(&[MA])], "RFC 9111 §5.2.1.4", Same),
-    case("the first request says `only-if-cached`", &[get(&[("Cache-Control", "only-if-cached")])], &[ok(&[MA])], "RFC 9111 §5.2.1.7", Same),
+    case("the first request says `only-if-cached`", &[get(&[("Cache-Control", "only-if-cached")])], &[ok(&[MA])], "RFC 9111 §5.2.1.7", Right::Copal("\"the cache SHOULD either respond using a stored response … or respond with a 504\"")),
     // Stale responses.
     case("stale, nothing allows it to be served", &[get(&[]), later(&[])], &[ok(&[("Cache-Control", "max-age=1")])], "RFC 9111 §4.2.4", Right::Copal("MUST NOT unless disconnected or allowed; Varnish's grace of 10 s is allowed by its owner at most (`grace` in `[cache]`)")),
     case("stale, `must-revalidate`", &[get(&[]), later(&[])], &[ok(&[("Cache-Control", "max-age=1, must-revalidate")])], "RFC 9111 §5.2.2.2", Right::Copal("MUST NOT be reused until validated; Varnish's grace does not look at it")),
