@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const SIZE_MIB: u64 = 256;
 /// What the process may need beside its store, as in `soak`, and for each connection.
-const OVERHEAD_MIB: u64 = 96;
+const OVERHEAD_MIB: u64 = 64;
 const CONNECTION_KIB: u64 = 64;
 const CLIENTS: u64 = 64;
 /// Different pages: some 2 GB in all, so that most must go.

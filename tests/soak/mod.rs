@@ -27,7 +27,7 @@ use std::time::Duration;
 const SIZE_MIB: u64 = 8;
 /// What Copal may need beside its store, stated: the process itself, what the allocator holds free or in pages that are
 /// partly used, and bodies that clients still read after their eviction.
-const OVERHEAD_MIB: u64 = 96;
+const OVERHEAD_MIB: u64 = 64;
 /// And for each connection: its buffers, its tasks, a connection to the origin, and bodies on their way.
 const CONNECTION_KIB: u64 = 64;
 

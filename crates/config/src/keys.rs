@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
         "Log lines that wait for the writer; those beyond are dropped and counted."),
 
     key("cache.size", Kind::Size(MIB, 1024 * TIB), Is("256MiB"), "fits the smallest machine, and holds a site's pages",
-        "The whole of the cache: bodies, heads, indexes, fetches in flight."),
+        "The whole of the cache: bodies, heads, indexes, fetches in flight. From 64 MiB on a sixteenth of it is left to the allocator, for what it rounds up."),
     key("cache.object_size", Kind::Size(KIB, 1024 * TIB), Unset("a quarter of `cache.size`"), "one object must not push out all others",
         "Largest object that is stored, at most half of `cache.size`; larger ones stream through without being stored."),
     key("cache.ttl", LIFETIME, Is("0s"), "RFC 9111: without a word from the origin nothing is fresh; \"120s\" is what users of Varnish know",

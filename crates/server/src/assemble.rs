@@ -75,7 +75,7 @@ pub(crate) fn core(config: &Config, preamble: Option<Preamble>) -> Result<Arc<Co
 pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
     let backends = backends(config)?;
     let options = StoreOptions {
-        size: config.cache.size,
+        size: without_allocators_share(config.cache.size),
         object_size_max: config.cache.object_size,
         variants_max: config.limits.variants,
         waiters_max: u32::try_from(config.limits.waiters).unwrap_or(u32::MAX),
@@ -122,7 +122,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         settings: Settings {
             name: Arc::from(config.name.as_str()),
             via: format!("1.1 {}", config.name).into(),
-            size: config.cache.size + config.storages.iter().map(|storage| storage.size).sum::<u64>(),
+            size: sizes(config),
             max_restarts: config.policy.max_restarts,
             max_retries: config.policy.max_retries,
             retry: Retrying {
@@ -167,10 +167,25 @@ fn eviction(configured: copal_config::Eviction) -> Eviction {
     }
 }
 
+/// From here on the allocator's own share, what it rounds up and the pages that are partly used, is taken off a storage. Below,
+/// the constant that the process may have beside its store has room for it.
+const SHARED_FROM: u64 = 64 << 20;
+
+/// How much of a storage's size is for what is asked of the allocator: all but a sixteenth (`make churn`, docs/performance.md).
+fn without_allocators_share(size: u64) -> u64 {
+    if size < SHARED_FROM { size } else { size - size / 16 }
+}
+
+/// All storages together.
+fn sizes(config: &Config) -> u64 {
+    let named = config.storages.iter().map(|storage| without_allocators_share(storage.size));
+    without_allocators_share(config.cache.size) + named.sum::<u64>()
+}
+
 fn storage(storage: &copal_config::Storage) -> StorageOptions {
     StorageOptions {
         name: storage.name.clone(),
-        size: storage.size,
+        size: without_allocators_share(storage.size),
         object_size_max: storage.object_size,
         eviction: eviction(storage.eviction),
     }
