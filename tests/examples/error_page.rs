@@ -74,7 +74,7 @@ fn the_policys_own_answers_have_our_page() {
 }
 
 #[test]
-fn a_fault_shows_the_older_copy_and_what_the_policy_calls_an_error_is_one() {
+fn a_fault_shows_the_older_copy_whether_the_application_is_gone_or_answers_500() {
     let phase = Arc::new(AtomicUsize::new(0));
     let now = Arc::clone(&phase);
     let origin = Origin::start(move |_| match now.load(Ordering::SeqCst) {
@@ -88,5 +88,7 @@ fn a_fault_shows_the_older_copy_and_what_the_policy_calls_an_error_is_one() {
     let covered = client::get(proxy.addr(), "/", &[]);
     assert_eq!((covered.status, covered.text().as_str()), (200, "older copy"));
     phase.store(2, Ordering::SeqCst);
-    assert_our_page(&client::get(proxy.addr(), "/", &[]), 500, "Back soon");
+    let covered = client::get(proxy.addr(), "/", &[]);
+    assert_eq!((covered.status, covered.text().as_str()), (200, "older copy"));
+    assert_our_page(&client::get(proxy.addr(), "/never-seen", &[]), 500, "Back soon");
 }

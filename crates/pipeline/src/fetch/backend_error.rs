@@ -1,5 +1,16 @@
-//! backend_error: there is no response. First a stale object, then the policy's page, then a plain one.
+//! backend_error: there is no response.
+//!
+//! ```text
+//! hook ─┬─ retry ───▶ once more
+//!       ├─ abandon ─▶ no answer
+//!       └─ deliver, nothing ─┬─ a stale object may be served ─▶ that
+//!                            └─ none ─▶ the page: the policy's, or a plain one ─┬─ given a ttl ─▶ stored
+//!                                                                              └─ none ─▶ for this client
+//! ```
+//!
+//! A stale object goes before every page: a policy that always makes one still survives its application going down.
 
+use super::backend_response::storage;
 use super::{Event, Failure, Fetched, FetchedBody, From, Job, Next, Transfer};
 use bytes::Bytes;
 use copal_backend::{FaultKind, Phase};
@@ -7,8 +18,11 @@ use copal_observe::access_log::Outcome;
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event as Note;
 use copal_policy::{Action, Hook, builtin};
-use copal_semantics::Headers;
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
+use copal_semantics::{Headers, Span};
+use copal_store::{BodyWriter, Kind, Object, Times};
+use std::sync::Arc;
 
 pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
     let text = failure.to_string();
@@ -27,26 +41,40 @@ pub(super) fn run(job: &mut Job, failure: Failure) -> Next {
         );
     }
     job.trace.note(|| Note::Failed { error: failure.error().token(), text: text.clone() });
-    let stale = if failure.stale_covers() { job.usable_stale() } else { None };
-    let Some((stale, why)) = stale else { return page(job, &failure, text) };
+    if let Failure::Status(_) = failure
+        && let Some((stale, why)) = job.usable_stale()
+    {
+        // An answer, which nobody needs now. It would not have come here without the stale object, so the hook is not asked.
+        return serve_stale(job, stale, why, &failure, text);
+    }
+    dress(job, &failure);
+    let valid = match job.hook(Hook::BackendError) {
+        Ok(Action::Retry) if !job.retries_over => return Next::Retry,
+        Ok(Action::Abandon) => return job.abandon("backend_error"),
+        Ok(Action::Default | Action::Deliver | Action::Retry) => true,
+        Ok(_) | Err(_) => false,
+    };
+    if valid
+        && failure.stale_covers()
+        && let Some((stale, why)) = job.usable_stale()
+    {
+        return serve_stale(job, stale, why, &failure, text);
+    }
+    if !valid {
+        let scene = job.scene_mut();
+        scene.beresp.status = 503;
+        scene.beresp.reason = "Policy fault".to_owned();
+        scene.beresp_vars = copal_policy::BackendResponseVars::default();
+    }
+    page(job, &failure, text)
+}
+
+fn serve_stale(job: &mut Job, stale: Arc<Object>, why: Reason, failure: &Failure, text: String) -> Next {
     if let Some(guard) = job.guard.take() {
         guard.publish_stale(&stale);
     }
-    let event = Event::Response(Box::new(Fetched {
-        body: FetchedBody::Object(stale, None),
-        stored: false,
-        outcome: Some(Outcome::HitStaleError),
-        reason: Some(why),
-        fwd_status: failure.answered(),
-        backend: job.origin.clone(),
-        error: Some(text),
-        withheld: Headers::new(),
-        fault: None,
-        words: Some(words),
-        retries: job.retries(),
-        details: None,
-    }));
-    job.tell(event);
+    let made = Made { body: FetchedBody::Object(stale, None), stored: false, withheld: Headers::new() };
+    tell(job, made, (Outcome::HitStaleError, why), failure, None, text);
     Next::Done
 }
 
@@ -56,7 +84,8 @@ fn is_told_by_the_backend(job: &Job, failure: &Failure) -> bool {
     full && job.scene().bereq_vars.is_bgfetch
 }
 
-fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
+/// The head of the page, as `backend_error` finds it.
+fn dress(job: &mut Job, failure: &Failure) {
     let now = job.worker.core.clock.now();
     let scene = job.scene_mut();
     scene.beresp.clear();
@@ -68,44 +97,100 @@ fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
     if scene.beresp.status == 503 {
         let _valid = scene.beresp.headers.set("Retry-After", "5");
     }
-    match job.hook(Hook::BackendError) {
-        Ok(Action::Retry) if !job.retries_over => return Next::Retry,
-        Ok(Action::Abandon) => return job.abandon("backend_error"),
-        Ok(Action::Default | Action::Deliver | Action::Retry) => {}
-        Ok(_) | Err(_) => {
-            let scene = job.scene_mut();
-            scene.beresp.status = 503;
-            scene.beresp.reason = "Policy fault".to_owned();
-            scene.beresp_vars.body = None;
-        }
+}
+
+/// There is nothing else to serve: the policy's page, or a plain one.
+fn page(job: &mut Job, failure: &Failure, text: String) -> Next {
+    let scene = job.scene_mut();
+    // Says nothing but deliver; what it does is the plain page, where the policy has made none.
+    let _deliver = builtin::backend_error(scene);
+    let body = Bytes::from(scene.beresp_vars.body.take().unwrap_or_default());
+    let (fault, verdict) = (Some(failure.error()), (Outcome::Error, Reason::FetchFailed));
+    if let Some(((object, to), withheld)) = keep(job, body.len() as u64) {
+        let reader = object.body().reader();
+        let of_store = FetchedBody::Object(Arc::clone(&object), reader);
+        let made = Made { body: of_store, stored: object.is_stored(), withheld };
+        tell(job, made, verdict, failure, fault, text);
+        return Next::Body(Box::new(Transfer { from: From::Page(body), to, object: Some(object) }));
     }
     if let Some(guard) = job.guard.take() {
         guard.fail();
     }
-    job.error = Some(text);
-    let scene = job.scene_mut();
-    // Says nothing but deliver; what it does is the plain page, where the policy has made none.
-    let _deliver = builtin::backend_error(scene);
-    let body = scene.beresp_vars.body.take().unwrap_or_default();
-    let (head, length) = (scene.beresp.clone(), body.len() as u64);
+    let head = Box::new(job.scene().beresp.clone());
     let core = &job.worker.core;
-    let (reader, writer) = core.store.transit_body(core.settings.transit_window as u64);
+    let (reader, to) = core.store.transit_body(core.settings.transit_window as u64);
+    let in_transit = FetchedBody::Transit { head, reader, length: Some(body.len() as u64) };
+    let made = Made { body: in_transit, stored: false, withheld: Headers::new() };
+    tell(job, made, verdict, failure, fault, text);
+    Next::Body(Box::new(Transfer { from: From::Page(body), to, object: None }))
+}
+
+/// A page that the policy has given a lifetime is stored like a response, as in VCL: an origin that is down is then not
+/// asked again by every request. With `uncacheable`, that it is not stored is what is remembered.
+fn keep(job: &mut Job, length: u64) -> Option<((Arc<Object>, BodyWriter), Headers)> {
+    let vars = &job.scene().beresp_vars;
+    let lives = vars.ttl + vars.grace.max(vars.stale_if_error).non_negative();
+    // Asked for although there may be an object: an error does not take its place.
+    if !job.cacheable || lives <= Span::ZERO || job.scene().req_vars.hash_always_miss {
+        return None;
+    }
+    if vars.uncacheable {
+        super::backend_response::leave_marker(job, Kind::HitForMiss, vars.ttl);
+        if let Some(guard) = job.guard.take() {
+            guard.uncacheable();
+        }
+        return None;
+    }
+    if length > job.worker.core.store.object_size_max(storage(job)) {
+        job.count(Counter::StoreRefused);
+        return None;
+    }
+    let times = Times {
+        grace: vars.grace.non_negative(),
+        stale_if_error: vars.stale_if_error.non_negative(),
+        keep: vars.keep.non_negative(),
+        ..Times::fresh(job.worker.core.clock.now(), vars.ttl.non_negative())
+    };
+    let ((object, writer), withheld) = super::backend_response::store(job, times, Some(length));
+    if object.is_stored() {
+        job.count(Counter::Stores);
+    }
+    if let Some(guard) = job.guard.take() {
+        guard.publish(&object);
+    }
+    Some(((object, writer), withheld))
+}
+
+/// What is served instead of a response.
+struct Made {
+    body: FetchedBody,
+    stored: bool,
+    withheld: Headers,
+}
+
+fn tell(
+    job: &mut Job,
+    made: Made,
+    (outcome, why): (Outcome, Reason),
+    failure: &Failure,
+    fault: Option<ProxyError>,
+    text: String,
+) {
     let event = Event::Response(Box::new(Fetched {
-        body: FetchedBody::Transit { head: Box::new(head), reader, length: Some(length) },
-        stored: false,
-        outcome: Some(Outcome::Error),
-        reason: Some(Reason::FetchFailed),
+        body: made.body,
+        stored: made.stored,
+        outcome: Some(outcome),
+        reason: Some(why),
         fwd_status: failure.answered(),
         backend: job.origin.clone(),
-        error: job.error.take(),
-        withheld: Headers::new(),
-        fault: Some(failure.error()),
+        error: Some(text),
+        withheld: made.withheld,
+        fault,
         words: Some(failure.words()),
         retries: job.retries(),
-        details: job.details(),
+        details: fault.and_then(|_| job.details()),
     }));
     job.tell(event);
-    Next::Body(Box::new(Transfer { from: From::Page(Bytes::from(body)), to: writer, object: None }))
 }
 
 fn count(job: &Job, failure: &Failure) {

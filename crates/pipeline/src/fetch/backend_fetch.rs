@@ -14,7 +14,9 @@ pub(super) fn run(job: &mut Job) -> Next {
     match job.hook(Hook::BackendFetch) {
         Ok(Action::Default | Action::Fetch) => Next::Response,
         Ok(Action::Abandon) => job.abandon("backend_fetch"),
-        Ok(Action::Error { status, reason }) => Next::BackendError(Failure::Policy { status, reason }),
+        Ok(Action::Error { status, reason }) => {
+            Next::BackendError(Failure::Policy { status, reason, instead_of_fault: false })
+        }
         Ok(other) => Next::BackendError(Failure::from_action(Hook::BackendFetch, &other)),
         Err(failure) => Next::BackendError(failure),
     }

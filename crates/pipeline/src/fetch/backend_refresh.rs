@@ -46,7 +46,9 @@ pub(super) fn run(job: &mut Job, mut answer: Answer) -> Next {
         Action::UseNew => use_new(&stored, fresh),
         Action::Retry => return Next::Retry,
         Action::Abandon => return job.abandon("backend_refresh"),
-        Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
+        Action::Error { status, reason } => {
+            return Next::BackendError(Failure::Policy { status, reason, instead_of_fault: false });
+        }
         other => return Next::BackendError(Failure::from_action(Hook::BackendRefresh, &other)),
     };
     let scene = job.scene_mut();

@@ -60,7 +60,10 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
         },
         Action::Retry => return Next::Retry,
         Action::Abandon => return job.abandon("backend_response"),
-        Action::Error { status, reason } => return Next::BackendError(Failure::Policy { status, reason }),
+        Action::Error { status, reason } => {
+            let instead_of_fault = is_fault(job.scene().beresp.status);
+            return Next::BackendError(Failure::Policy { status, reason, instead_of_fault });
+        }
         other => return Next::BackendError(Failure::from_action(Hook::BackendResponse, &other)),
     };
     // Not sent again: its body is not needed any more, by which the client's side learns that no more of it is wanted.
@@ -106,10 +109,14 @@ impl Decision {
 /// RFC 5861 §4: an answer of 500, 502, 503 or 504 counts as an error that a stale object covers.
 fn error_that_stale_covers(job: &Job) -> Option<Failure> {
     let status = job.scene().beresp.status;
-    if !matches!(status, 500 | 502 | 503 | 504) {
+    if !is_fault(status) {
         return None;
     }
     job.usable_stale().map(|_| Failure::Status(status))
+}
+
+fn is_fault(status: u16) -> bool {
+    matches!(status, 500 | 502 | 503 | 504)
 }
 
 /// `explicit`: the policy said deliver, so the built-in caution does not apply, as in VCL.
@@ -266,7 +273,8 @@ pub(super) fn storage(job: &Job) -> StorageId {
     name.and_then(|name| job.worker.core.store.storage(name)).unwrap_or(StorageId::MAIN)
 }
 
-fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> ((Arc<Object>, BodyWriter), Headers) {
+/// Begins to store the response whose head stands in the scene; with it, what the stored copy does not have.
+pub(super) fn store(job: &Job, times: copal_store::Times, length: Option<u64>) -> ((Arc<Object>, BodyWriter), Headers) {
     let head = &job.scene().beresp;
     let store = &job.worker.core.store;
     place(job, head, times, length, |new| match &job.watch {
@@ -376,7 +384,7 @@ fn pass_through(
     Next::Body(Box::new(Transfer { from: From::Origin(exchange), to: writer, object: None }))
 }
 
-fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
+pub(super) fn leave_marker(job: &Job, kind: Kind, ttl: Span) {
     let scene = job.scene();
     if ttl <= Span::ZERO {
         return;

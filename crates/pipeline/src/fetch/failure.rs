@@ -18,8 +18,8 @@ pub(crate) enum Failure {
     Status(u16),
     /// It failed before, and may not be tried again.
     NoRetry(&'static str),
-    /// The policy said error(status, reason).
-    Policy { status: u16, reason: String },
+    /// The policy said error(status, reason); `instead_of_fault`: of an answer that is an error itself (RFC 5861 §4).
+    Policy { status: u16, reason: String, instead_of_fault: bool },
     /// The policy's own fault, or fail().
     Script(String),
 }
@@ -89,11 +89,13 @@ impl Failure {
         }
     }
 
-    /// May a stale object be served instead? For faults of the origin; what the policy wants, it gets.
+    /// May a stale object be served instead? For faults of the origin, in whatever words the policy puts them; an error that
+    /// is the policy's alone is what it wants, and gets.
     pub(super) fn stale_covers(&self) -> bool {
         match self {
             Failure::Origin(_) | Failure::BadAnswer(_) | Failure::Status(_) | Failure::NoRetry(_) => true,
-            Failure::Policy { .. } | Failure::Script(_) => false,
+            Failure::Policy { instead_of_fault, .. } => *instead_of_fault,
+            Failure::Script(_) => false,
         }
     }
 }
@@ -104,7 +106,7 @@ impl fmt::Display for Failure {
             Failure::Origin(fault) => fault.fmt(f),
             Failure::BadAnswer(text) | Failure::NoRetry(text) => f.write_str(text),
             Failure::Status(status) => write!(f, "the origin answered {status}"),
-            Failure::Policy { status, reason } => write!(f, "the policy said error({status}, {reason:?})"),
+            Failure::Policy { status, reason, .. } => write!(f, "the policy said error({status}, {reason:?})"),
             Failure::Script(text) => f.write_str(text),
         }
     }
