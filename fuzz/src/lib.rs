@@ -20,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     ("request_head", wire::request_head),
     ("response_head", wire::response_head),
     ("chunked", wire::chunked),
+    ("proxy_header", wire::proxy_header),
     ("cache_control", semantics::cache_control),
     ("date", semantics::date),
     ("etag", semantics::etag),

@@ -1,9 +1,9 @@
-//! HTTP/1 on the wire: heads and chunks, whole and in pieces, and what no accepted message may hold.
+//! HTTP/1 on the wire: heads, chunks and PROXY headers, whole and in pieces, and what no accepted message may hold.
 
 use bytes::BytesMut;
 use copal_semantics::{Headers, RequestHead, ResponseHead};
 use copal_wire::{
-    BodyFraming, Chunked, HeadScan, Piece, WireError, WireLimits, encode, parse_request, parse_response,
+    BodyFraming, Chunked, HeadScan, Piece, WireError, WireLimits, encode, parse_request, parse_response, proxy_header,
     request_framing, response_framing,
 };
 use http::{Method, Version};
@@ -202,4 +202,25 @@ pub(crate) fn chunked(data: &[u8]) {
     }
     encode::chunk_end(&trailers, &mut out);
     assert_eq!(decode(&out, out.len()), Ok(Some((body, trailers, Vec::new()))));
+}
+
+pub(crate) fn proxy_header(data: &[u8]) {
+    let whole = proxy_header::parse(data);
+    for end in 0..data.len() {
+        match proxy_header::parse(&data[..end]) {
+            Ok(None) => {}
+            sure => assert_eq!(sure, whole, "the first {end} bytes say what all of them do not"),
+        }
+    }
+    let Ok(Some((header, len))) = whole else { return };
+    assert!(proxy_header::is_proxy_header(data) && len <= data.len() && len <= proxy_header::V2_BYTES_MAX);
+    assert_eq!(proxy_header::parse(&data[..len]), whole, "what follows a header changes it");
+    if let Some((client, server)) = header.ends {
+        for end in [client, server] {
+            assert_eq!(end.ip(), end.ip().to_canonical(), "an address in a form that an access list does not know");
+        }
+    }
+    let ssl = header.told.ssl.unwrap_or_default();
+    let told = [header.told.alpn, header.told.authority, ssl.version, ssl.cn, ssl.cipher, ssl.sig_alg, ssl.key_alg];
+    assert!(told.into_iter().flatten().map(<[u8]>::len).sum::<usize>() <= len, "bytes were made up");
 }

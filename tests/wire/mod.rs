@@ -12,6 +12,7 @@ mod methods;
 mod origin_faults;
 mod origin_framing;
 mod pipe;
+mod proxy_protocol;
 mod proxy_status;
 mod slow_clients;
 mod smuggling;

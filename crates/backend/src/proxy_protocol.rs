@@ -104,4 +104,24 @@ mod tests {
         assert_eq!((head.len(), &head[12..16]), (16 + 36, &[0x21, 0x21, 0, 36][..]));
         assert_eq!(ProxyProtocol::V2.head(None)[12..], [0x20, 0, 0, 0]);
     }
+
+    #[test]
+    fn what_is_sent_here_is_what_listeners_take() {
+        for (client, server) in [
+            ("192.0.2.1:4711", "192.0.2.9:80"),
+            ("[2001:db8::1]:1", "[::1]:65535"),
+            ("192.0.2.1:0", "[2001:db8::9]:80"),
+            ("[2001:db8::1]:1", "192.0.2.9:80"),
+        ] {
+            for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
+                let said = ends(client, server);
+                let head = version.head(said);
+                let (taken, len) = copal_wire::proxy_header::parse(&head).expect("valid").expect("whole");
+                assert_eq!((taken.ends, len), (said.map(|ends| (ends.client, ends.server)), head.len()));
+                let nobody = version.head(None);
+                let (taken, len) = copal_wire::proxy_header::parse(&nobody).expect("valid").expect("whole");
+                assert_eq!((taken.ends, len), (None, nobody.len()));
+            }
+        }
+    }
 }

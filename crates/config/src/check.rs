@@ -10,7 +10,7 @@ use crate::kind::Kind;
 use crate::name;
 use crate::place::{Fault, Place};
 use crate::value::Value;
-use crate::values::{Table, Values, default_value};
+use crate::values::{Entry, Table, Values, default_value};
 
 /// Everything that is wrong with the values as a whole; `unread` when something in the file was wrong already.
 pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> {
@@ -23,6 +23,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     crate::check_directors::all(values, &mut errors);
     crate::route::check(values, &mut errors);
     purge(values, &mut errors);
+    proxies(values, &mut errors);
     storages(values, &mut errors);
     files(values, &mut errors);
     admin(values, &mut errors);
@@ -115,16 +116,40 @@ fn take<'a>(found: Option<(&Value, &'a Place)>, taken: &mut Vec<(Address, &'a Pl
 }
 
 fn purge(values: &Values, errors: &mut Vec<Diagnostic>) {
-    let Some(entry) = values.entry("purge.acl") else { return };
-    let Value::Text(wanted) = &entry.value else { return };
+    errors.extend(values.entry("purge.acl").and_then(|entry| unknown_acl(values, entry)));
+}
+
+/// What is wrong with the name of an access list, if anything.
+fn unknown_acl(values: &Values, entry: &Entry) -> Option<Diagnostic> {
+    let Value::Text(wanted) = &entry.value else { return None };
     let path = format!("acl.{wanted}");
     if values.entry(&path).is_some() || values.broken.contains(&path) {
-        return;
+        return None;
     }
     let known: Vec<&str> = values.of("acl.*").filter_map(|acl| acl.path.strip_prefix("acl.")).collect();
     let help = name::suggestion(wanted, &known);
     let help = help.or(Some(format!("declare it: [acl] {wanted} = [\"127.0.0.0/8\", \"::1\"]")));
-    errors.push(entry.place.error(Fault::new(format!("unknown acl `{wanted}`")).help(help)));
+    Some(entry.place.error(Fault::new(format!("unknown acl `{wanted}`")).help(help)))
+}
+
+/// Whose PROXY header is believed.
+fn proxies(values: &Values, errors: &mut Vec<Diagnostic>) {
+    for table in values.tables("listen[]") {
+        let entry = |leaf: &str| values.entry(&format!("{}.{leaf}", table.path));
+        let Some(list) = entry("proxy_acl") else { continue };
+        errors.extend(unknown_acl(values, list));
+        let expected = entry("proxy_protocol").is_some_and(|entry| matches!(entry.value, Value::Bool(true)));
+        if !expected && !values.broken.contains(&format!("{}.proxy_protocol", table.path)) {
+            let fault = Fault::new("`proxy_acl` without `proxy_protocol = true`");
+            let help = "no header is expected here, so nobody's is believed: set `proxy_protocol = true`, or remove it";
+            errors.push(list.place.error(fault.help(Some(help.to_owned()))));
+        }
+        if let Some(Value::Address(Address::Unix(_))) = entry("address").map(|entry| &entry.value) {
+            let fault = Fault::new("`proxy_acl` on a Unix socket, whose peers have no address");
+            let help = "remove it: the permissions of the socket's folder say who may connect";
+            errors.push(list.place.error(fault.help(Some(help.to_owned()))));
+        }
+    }
 }
 
 fn files(values: &Values, errors: &mut Vec<Diagnostic>) {

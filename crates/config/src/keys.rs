@@ -79,6 +79,10 @@ pub const KEYS: &[Key] = &[
         "Whether a client that closes its side while it waits has given up. Otherwise only a reset says so, because a close cannot be told from a half-close (`nc -N`)."),
     key("listen[].request_directives", Kind::Word(REQUEST_DIRECTIVES, &[]), Is("sparing"), "what is left out lets anyone force requests to the origin",
         "Which directives of a request's own `Cache-Control` count (RFC 9111 section 5.2.1): `sparing`: those that can only spare the origin work (`only-if-cached`, `max-stale`, `stale-if-error`); `all`: also `no-cache`, `max-age`, `min-fresh` and `Pragma`; `none`. `no-store` always keeps the response from being stored."),
+    key("listen[].proxy_protocol", Kind::Bool, Is("false"), "who is not behind a proxy that sends it could say that he is anybody",
+        "Whether each connection begins with a header of the PROXY protocol, version 1 or 2, in which a proxy in front tells where the client is. `client.ip`, access lists, the log and `X-Forwarded-For` go by it. A connection without a valid one is closed."),
+    key("listen[].proxy_acl", Kind::Name, Unset("whoever can connect"), "as in HAProxy and Varnish: such a listener is not put where others reach it",
+        "The access list of the proxies whose header is believed; a connection from another address is closed. Needs `proxy_protocol = true`."),
 
     key("limits.head_size", Kind::Size(KIB, MIB), Is("32KiB"), "Varnish's http_req_size; browsers' cookies stay below 16 KiB",
         "Largest head of a request, request line included; 431 beyond."),

@@ -27,6 +27,10 @@ pub struct Listen {
     pub abort_on_close: bool,
     /// Which cache directives of requests count (RFC 9111 section 5.2.1).
     pub request_directives: Obeyed,
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// The access list of those whose PROXY header is believed; none: of all who can connect. It exists.
+    pub proxy_acl: Option<String>,
 }
 
 impl Listen {
@@ -43,6 +47,8 @@ impl Listen {
                 "all" => Obeyed::All,
                 _ => Obeyed::Sparing,
             },
+            proxy_protocol: view.boolean("proxy_protocol"),
+            proxy_acl: view.text("proxy_acl"),
         }
     }
 }

@@ -23,6 +23,8 @@ body_timeout = "9s"
 send_timeout = "10s"
 abort_on_close = true
 request_directives = "all"
+proxy_protocol = true
+proxy_acl = "purgers"
 [[listen]]
 address = "unix:/run/copal.sock"
 
@@ -215,6 +217,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.listen[0].address, tcp("0.0.0.0:6081"));
     assert_eq!(config.listen[0].idle_timeout, Duration::from_secs(7));
     assert_eq!(config.listen.iter().map(|l| l.request_directives).collect::<Vec<_>>(), [Obeyed::All, Obeyed::Sparing]);
+    let proxies: Vec<_> = config.listen.iter().map(|l| (l.proxy_protocol, l.proxy_acl.as_deref())).collect();
+    assert_eq!(proxies, [(true, Some("purgers")), (false, None)]);
     assert!(config.listen[0].abort_on_close && !config.listen[1].abort_on_close);
     assert_eq!(config.listen[1].address, Address::Unix("/run/copal.sock".into()));
     assert_eq!(config.listen[1].idle_timeout, Duration::from_secs(5));

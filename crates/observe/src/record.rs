@@ -72,7 +72,7 @@ impl Outcome {
 pub struct Record {
     /// When its head had been received.
     pub time: Time,
-    /// The peer; `None` on a Unix socket.
+    /// The client, after the PROXY protocol; `None` on a Unix socket.
     pub client: Option<SocketAddr>,
     /// The method.
     pub method: Method,

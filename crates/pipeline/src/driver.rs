@@ -101,10 +101,10 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
     }
     let text = |name: &str, txn: &Txn| txn.req().headers.get_str(name).map(std::borrow::Cow::into_owned);
     let log_lines = std::mem::take(&mut txn.scene_mut().log);
-    let remote = &txn.scene().remote;
+    let client = &txn.scene().client;
     let record = Record {
         time: txn.now,
-        client: (remote.port != 0).then(|| (remote.ip, remote.port).into()),
+        client: (!client.ip.is_unspecified()).then(|| (client.ip, client.port).into()),
         method: txn.method.clone(),
         url: txn.url.clone(),
         host: text("host", txn).unwrap_or_default(),

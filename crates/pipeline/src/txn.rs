@@ -6,7 +6,9 @@ use crate::tracer::{Tracer, called};
 use copal_observe::access_log::{FaultWords, Outcome};
 use copal_observe::counters::Counter;
 use copal_observe::request_id;
-use copal_policy::{Action, Fault, FaultKind, Hook, Policies, Policy, RequestBody, RequestVars, ResponseVars, Scene};
+use copal_policy::{
+    Action, Connection, Fault, FaultKind, Hook, Policies, Policy, RequestBody, RequestVars, ResponseVars, Scene,
+};
 use copal_semantics::cache_control::Obeyed;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::proxy_status::ProxyError;
@@ -165,6 +167,14 @@ impl Txn {
             withheld: Headers::new(),
             purge_mode: PurgeMode::Hard,
         }
+    }
+
+    /// The connection stands for that of a client, as a PROXY header has said; and what else is known of it.
+    pub fn stands_for(&mut self, client: SocketAddr, server: SocketAddr, connection: Option<Arc<Connection>>) {
+        let scene = self.scene_mut();
+        (scene.client.ip, scene.client.port) = (client.ip(), client.port());
+        (scene.server.ip, scene.server.port) = (server.ip(), server.port());
+        scene.connection = connection;
     }
 
     /// The request head, for the front to parse the next request into.

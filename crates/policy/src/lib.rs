@@ -13,6 +13,7 @@ pub mod acl;
 pub mod action;
 pub mod builtin;
 mod check;
+pub mod connection;
 pub mod coverage;
 mod current;
 pub mod diagnostic;
@@ -43,6 +44,7 @@ mod watch;
 
 pub use acl::{Acl, AclError};
 pub use action::{Action, ActionKind};
+pub use connection::{ClientSsl, Connection, Proxied, UnixPeer};
 pub use coverage::Coverage;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use docs::{definitions, reference_markdown};

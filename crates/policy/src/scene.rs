@@ -2,6 +2,7 @@
 //!
 //! The pipeline keeps one per transaction, moves it into [`crate::Policy::call`] and gets it back.
 
+use crate::connection::Connection;
 use bytes::Bytes;
 use copal_semantics::{RequestHead, ResponseHead, Span, Time};
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct Scene {
     pub local: Peer,
     /// Their end of the connection.
     pub remote: Peer,
+    /// What else is known of the connection; most have nothing of it.
+    pub connection: Option<Arc<Connection>>,
     /// The name of this machine, `server.hostname`.
     pub hostname: Arc<str>,
     /// The time, the same throughout one hook.
@@ -282,6 +285,7 @@ impl Scene {
         self.server = Peer::default();
         self.local = Peer::default();
         self.remote = Peer::default();
+        self.connection = None;
         self.key.clear();
         self.purge_count = 0;
         self.ban_error.clear();

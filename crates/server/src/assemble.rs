@@ -1,6 +1,7 @@
 //! From the configuration to what runs: store, backends, rules, policy, one core for all workers.
 
 use crate::front::h1::FrontLimits;
+use crate::front::h1::introduction::{Notices, Proxies};
 use crate::origins::backends;
 use arc_swap::ArcSwap;
 use copal_backend::{Backends, BackendsError};
@@ -431,8 +432,13 @@ pub fn check_policy(config: &Config) -> Result<Option<Arc<Policies>>, AssembleEr
 }
 
 /// The limits of one listener.
-pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Arc<FrontLimits> {
-    Arc::new(FrontLimits {
+pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Result<Arc<FrontLimits>, AssembleError> {
+    let proxies = match (listen.proxy_protocol, &listen.proxy_acl) {
+        (false, _) => None,
+        (true, None) => Some(Proxies::All),
+        (true, Some(name)) => Some(Proxies::On(name.clone(), acl(config, name)?)),
+    };
+    Ok(Arc::new(FrontLimits {
         wire: WireLimits {
             head_bytes: config.limits.head_size,
             url_bytes: config.limits.url_size,
@@ -446,7 +452,9 @@ pub(crate) fn front_limits(config: &Config, listen: &copal_config::Listen) -> Ar
         abort_on_close: listen.abort_on_close,
         connections: config.limits.connections,
         obeyed: listen.request_directives,
-    })
+        proxies,
+        notices: Notices::of(&listen.address),
+    }))
 }
 
 /// How long the access log may take to write what it holds when the process ends.

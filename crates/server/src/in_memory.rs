@@ -65,7 +65,7 @@ impl InMemory {
             // A listener is never one of the others.
             _ => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
-        let limits = assemble::front_limits(&config, listen);
+        let limits = assemble::front_limits(&config, listen)?;
         Ok(InMemory { worker, limits, server, hostname: Arc::from("localhost") })
     }
 
@@ -82,7 +82,7 @@ impl InMemory {
         let (reader, writer) = tokio::io::split(ours);
         let cut = Arc::new(AtomicBool::new(false));
         let writer = MemoryHalf { writer, cut: Arc::clone(&cut) };
-        let ends = Ends { client, server: self.server, hostname: Arc::clone(&self.hostname) };
+        let ends = Ends::new(client, self.server, Arc::clone(&self.hostname));
         let worker = Arc::clone(&self.worker);
         worker.core.counters.inc(Counter::ClientConnections);
         let open = worker.core.counters.hold(Counter::ClientConnectionsOpen);

@@ -2,6 +2,7 @@
 //!
 //! pingora-core is the chassis here and nowhere above: the pipeline knows the seam in `copal_pipeline::io` only.
 
+mod accounts;
 mod admin;
 mod assemble;
 mod drain;

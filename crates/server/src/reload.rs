@@ -1,8 +1,9 @@
 //! Reload: the policy is read, checked and compiled anew, and put in force only when it is right; so are the files of TLS to
-//! origins. Objects, connections and counters stay.
+//! origins, and the names of users. Objects, connections and counters stay.
 
+use crate::accounts::Accounts;
 use crate::assemble;
-use copal_config::Config;
+use copal_config::{Address, Config};
 use copal_observe::counters::Counter;
 use copal_pipeline::Core;
 use copal_policy::Policies;
@@ -17,6 +18,7 @@ struct Inner {
     core: Arc<Core>,
     config: Arc<Config>,
     config_file: Option<PathBuf>,
+    accounts: Accounts,
     running: Mutex<()>,
 }
 
@@ -26,8 +28,8 @@ fn names(policies: &Policies) -> String {
 }
 
 impl Reloader {
-    pub(crate) fn new(core: Arc<Core>, config: Arc<Config>, config_file: Option<PathBuf>) -> Self {
-        Reloader(Arc::new(Inner { core, config, config_file, running: Mutex::new(()) }))
+    pub(crate) fn new(core: Arc<Core>, config: Arc<Config>, config_file: Option<PathBuf>, accounts: Accounts) -> Self {
+        Reloader(Arc::new(Inner { core, config, config_file, accounts, running: Mutex::new(()) }))
     }
 
     /// Reloads now. What went wrong is returned, counted and logged, and the old policy stays.
@@ -38,6 +40,9 @@ impl Reloader {
             log.reopen();
         }
         let tls = self.reload_tls();
+        if inner.config.listen.iter().any(|listen| matches!(listen.address, Address::Unix(_))) {
+            inner.accounts.read();
+        }
         let running = (&inner.core.backends, &inner.core.store);
         match assemble::policies(&inner.config, running, Some(&inner.core.policies.load())) {
             Ok(policies) => {

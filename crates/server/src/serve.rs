@@ -3,9 +3,11 @@
 //! pingora's `Server` is the chassis: it runs our one service and its runtime, and ends when our signal watch says so.
 //! The workers are threads of our own (see [`crate::worker`] for why).
 
+use crate::accounts::Accounts;
 use crate::admin::{self, House, Listener};
 use crate::assemble::{self, AssembleError, LOG_FLUSH};
 use crate::drain::Drain;
+use crate::front::h1::FrontLimits;
 use crate::listen::{self, Bound, ListenError};
 use crate::reload::Reloader;
 use crate::signals::{Heard, Signals};
@@ -69,23 +71,27 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     let drain = Drain::default();
     let mut bound = Vec::new();
     for entry in &config.listen {
-        bound.push((listen::bind(&entry.address, config.threads)?, assemble::front_limits(&config, entry)));
+        bound.push((listen::bind(&entry.address, config.threads)?, assemble::front_limits(&config, entry)?));
     }
     let controls = admin::bind(&config)?;
+    let accounts = Accounts::default();
+    if bound.iter().any(|(bound, _)| matches!(bound, Bound::Unix(..))) {
+        accounts.read();
+    }
     let mut unlink = Vec::new();
     let mut listeners = Vec::new();
     let mut doors: Vec<Vec<Door>> = (0..config.threads).map(|_| Vec::new()).collect();
     for (bound, limits) in bound {
         match bound {
             Bound::Tcp(sockets, local) => {
-                say(&format!("copal: listening on http://{local}"));
+                say(&format!("copal: listening on http://{local}{}", behind(&limits)));
                 listeners.push(Listener { name: local.to_string(), local, limits: Arc::clone(&limits) });
                 for (doors, socket) in doors.iter_mut().zip(sockets) {
                     doors.push(Door { socket: Socket::Tcp(socket), limits: Arc::clone(&limits), local });
                 }
             }
             Bound::Unix(sockets, path) => {
-                say(&format!("copal: listening on unix:{}", path.display()));
+                say(&format!("copal: listening on unix:{}{}", path.display(), behind(&limits)));
                 let local = worker::NOBODY;
                 listeners.push(Listener {
                     name: format!("unix:{}", path.display()),
@@ -93,7 +99,11 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
                     limits: Arc::clone(&limits),
                 });
                 for (doors, socket) in doors.iter_mut().zip(sockets) {
-                    doors.push(Door { socket: Socket::Unix(socket), limits: Arc::clone(&limits), local });
+                    doors.push(Door {
+                        socket: Socket::Unix(socket, accounts.clone()),
+                        limits: Arc::clone(&limits),
+                        local,
+                    });
                 }
                 unlink.push(path);
             }
@@ -110,7 +120,7 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
     let workers = start_workers(&core, doors, &hostname, &drain)?;
     let signals = Signals::new(
         heard,
-        Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file),
+        Reloader::new(Arc::clone(&core), Arc::clone(&config), config_file, accounts),
         drain,
         workers,
         config.drain_timeout,
@@ -136,6 +146,11 @@ pub fn serve(config: Config, config_file: Option<PathBuf>, say: &mut dyn FnMut(&
         log.flush_and_close(LOG_FLUSH);
     }
     Ok(())
+}
+
+/// What is to be known of a listener beside its address.
+fn behind(limits: &FrontLimits) -> &'static str {
+    if limits.proxies.is_some() { " behind a proxy (PROXY protocol)" } else { "" }
 }
 
 /// pingora's own settings: no daemon, no files; draining is ours, so it need not wait.

@@ -2,10 +2,12 @@
 //!
 //! A connection lives and dies on the thread that accepted it, so no request wakes another thread.
 
+use crate::accounts::Accounts;
 use crate::drain::Drain;
 use crate::front::h1::{self, Ends, FrontLimits};
 use copal_observe::counters::Counter;
 use copal_pipeline::Worker;
+use copal_policy::Connection;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,7 @@ pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPE
 /// The sockets that one worker accepts from.
 pub(crate) enum Socket {
     Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener),
+    Unix(std::os::unix::net::UnixListener, Accounts),
 }
 
 /// A listener's share of one worker.
@@ -63,13 +65,16 @@ async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drai
                 let _unsupported = stream.set_nodelay(true);
                 let server = stream.local_addr().unwrap_or(local);
                 let (reader, writer) = stream.into_split();
-                let ends = Ends { client, server, hostname };
+                let ends = Ends::new(client, server, hostname);
                 let (limits, drain) = (Arc::clone(&limits), drain.clone());
                 spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), limits, drain));
             }
-            Stream::Unix(stream) => {
+            Stream::Unix(stream, accounts) => {
+                // What the system noted when the peer connected; without it the peer is nobody.
+                let peer = stream.peer_cred().ok().map(|peer| accounts.peer(peer.uid(), peer.gid()));
+                let connection = peer.map(|peer| Arc::new(Connection { peer: Some(peer), ..Connection::default() }));
                 let (reader, writer) = stream.into_split();
-                let ends = Ends { client, server: NOBODY, hostname };
+                let ends = Ends { connection, ..Ends::new(client, NOBODY, hostname) };
                 let (limits, drain) = (Arc::clone(&limits), drain.clone());
                 spawn(&worker, h1::connection(reader, writer, ends, Arc::clone(&worker), limits, drain));
             }
@@ -79,30 +84,30 @@ async fn accept(worker: Arc<Worker>, door: Door, hostname: Arc<str>, drain: Drai
 
 enum Listener {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener),
+    Unix(tokio::net::UnixListener, Accounts),
 }
 
-enum Stream {
+enum Stream<'l> {
     Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+    Unix(tokio::net::UnixStream, &'l Accounts),
 }
 
 impl Listener {
     fn of(socket: Socket) -> std::io::Result<Listener> {
         Ok(match socket {
             Socket::Tcp(socket) => Listener::Tcp(tokio::net::TcpListener::from_std(socket)?),
-            Socket::Unix(socket) => Listener::Unix(tokio::net::UnixListener::from_std(socket)?),
+            Socket::Unix(socket, accounts) => Listener::Unix(tokio::net::UnixListener::from_std(socket)?, accounts),
         })
     }
 
     /// The next connection, and who is at its other end.
-    async fn accept(&self) -> std::io::Result<(Stream, SocketAddr)> {
+    async fn accept(&self) -> std::io::Result<(Stream<'_>, SocketAddr)> {
         Ok(match self {
             Listener::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
                 (Stream::Tcp(stream), client)
             }
-            Listener::Unix(listener) => (Stream::Unix(listener.accept().await?.0), NOBODY),
+            Listener::Unix(listener, accounts) => (Stream::Unix(listener.accept().await?.0, accounts), NOBODY),
         })
     }
 }

@@ -8,7 +8,9 @@ pub mod chunked;
 pub mod encode;
 pub mod framing;
 pub mod head;
+pub mod proxy_header;
 
 pub use chunked::{Chunked, Piece};
 pub use framing::{BodyFraming, request_framing, response_framing};
 pub use head::{HeadScan, WireError, WireLimits, parse_request, parse_response};
+pub use proxy_header::{ProxyHeader, ProxyHeaderError};

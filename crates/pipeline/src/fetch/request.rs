@@ -15,6 +15,7 @@ pub(crate) fn backend_scene(from: &Scene, cacheable: bool, via: &str) -> Box<Sce
         server: from.server.clone(),
         local: from.local.clone(),
         remote: from.remote.clone(),
+        connection: from.connection.clone(),
         hostname: from.hostname.clone(),
         now: from.now,
         ..Scene::default()

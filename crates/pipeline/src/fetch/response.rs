@@ -241,9 +241,10 @@ pub(crate) fn timeouts(vars: &BackendRequestVars, origin: &Origin) -> Timeouts {
     }
 }
 
-/// The client's connection, for origins that are told of it: nobody's where no client has caused the fetch.
+/// The client's connection, for origins that are told of it: the one that a PROXY header has named, where there was one; nobody's
+/// where no client has caused the fetch.
 pub(crate) fn ends(scene: &Scene) -> Option<Ends> {
-    let (client, server) = (&scene.remote, &scene.local);
+    let (client, server) = (&scene.client, &scene.server);
     (!client.ip.is_unspecified()).then(|| Ends {
         client: SocketAddr::new(client.ip, client.port),
         server: SocketAddr::new(server.ip, server.port),

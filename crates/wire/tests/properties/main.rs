@@ -4,6 +4,7 @@
 
 #[path = "../../../../fuzz/src/wire.rs"]
 mod checks;
+mod proxy_header;
 
 use bytes::BytesMut;
 use copal_semantics::{Headers, RequestHead, ResponseHead};

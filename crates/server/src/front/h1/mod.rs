@@ -1,13 +1,14 @@
 //! The HTTP/1 front: one task per connection, requests one after the other.
 //!
 //! ```text
-//! wait for a head ─▶ parse (strict) ─▶ pipeline::serve ─▶ body drained? ─▶ next | linger and close
+//! (PROXY header) ─▶ wait for a head ─▶ parse (strict) ─▶ pipeline::serve ─▶ body drained? ─▶ next | linger and close
 //! ```
 //!
 //! Invariants: a connection whose framing is in doubt carries no further request; a head has a deadline as a whole, not
 //! per read; what one client can make us hold is bounded by the limits.
 
 mod half;
+pub(crate) mod introduction;
 mod reject;
 mod sink;
 mod source;
@@ -16,11 +17,13 @@ use crate::drain::Drain;
 use bytes::{Buf, BytesMut};
 use copal_observe::counters::Counter;
 use copal_pipeline::{Txn, Worker};
+use copal_policy::Connection;
 use copal_semantics::RequestHead;
 use copal_semantics::cache_control::Obeyed;
 use copal_wire::{BodyFraming, HeadScan, WireError, WireLimits, framing};
 pub(crate) use half::Half;
 use http::Version;
+use introduction::{Notices, Proxies};
 use sink::Sink;
 use source::Source;
 use std::net::SocketAddr;
@@ -40,7 +43,7 @@ const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The limits of a listener.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct FrontLimits {
     pub(crate) wire: WireLimits,
     /// Bytes of a request body; `None`: any number.
@@ -59,21 +62,38 @@ pub(crate) struct FrontLimits {
     pub(crate) connections: usize,
     /// Which of a request's own cache directives count here.
     pub(crate) obeyed: Obeyed,
+    /// Who has to begin with a PROXY header, and is believed; `None`: nobody.
+    pub(crate) proxies: Option<Proxies>,
+    /// For what begins otherwise.
+    pub(crate) notices: Notices,
 }
 
 /// Who is at the two ends.
 #[derive(Clone)]
 pub(crate) struct Ends {
+    /// The client, and where it connected: the connection's own ends unless a PROXY header tells others.
     pub(crate) client: SocketAddr,
     pub(crate) server: SocketAddr,
+    /// The connection's own ends.
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: SocketAddr,
     pub(crate) hostname: Arc<str>,
+    /// What else is known of it.
+    pub(crate) connection: Option<Arc<Connection>>,
+}
+
+impl Ends {
+    /// Of a connection of which nothing else is known yet.
+    pub(crate) fn new(remote: SocketAddr, local: SocketAddr, hostname: Arc<str>) -> Self {
+        Ends { client: remote, server: local, remote, local, hostname, connection: None }
+    }
 }
 
 /// Serves a connection until it ends.
 pub(crate) async fn connection<R, W>(
     mut reader: R,
     writer: W,
-    ends: Ends,
+    mut ends: Ends,
     worker: Arc<Worker>,
     limits: Arc<FrontLimits>,
     drain: Drain,
@@ -81,9 +101,17 @@ pub(crate) async fn connection<R, W>(
     R: AsyncRead + Unpin + Send,
     W: Half,
 {
-    let mut txn = Txn::new(&worker.core, ends.client, ends.server, Arc::clone(&ends.hostname));
-    txn.obeyed = limits.obeyed;
     let mut buf = BytesMut::with_capacity(READ_BYTES);
+    if let Some(proxies) = &limits.proxies {
+        let said = (&limits.notices, Instant::now() + limits.head_timeout);
+        // Boxed: connections without it, and this one after it, need no room for it.
+        if !Box::pin(introduction::introduce(&mut reader, &mut buf, &mut ends, proxies, &worker, said)).await {
+            return;
+        }
+    }
+    let mut txn = Txn::new(&worker.core, ends.remote, ends.local, Arc::clone(&ends.hostname));
+    txn.stands_for(ends.client, ends.server, ends.connection.clone());
+    txn.obeyed = limits.obeyed;
     let mut sink = Sink::new(writer, limits.send_timeout);
     let mut first = true;
     let mut timer = std::pin::pin!(sleep_until(Instant::now() + limits.head_timeout));
@@ -97,12 +125,16 @@ pub(crate) async fn connection<R, W>(
                 break;
             }
             Head::Bad(error) => {
+                introduction::unexpected(&limits, &ends, &buf);
                 reject::bad_request(&worker, &ends, &mut sink, error).await;
                 break;
             }
         };
         first = false;
         let parsed = copal_wire::parse_request(&buf[..end], &limits.wire, txn.request_mut());
+        if parsed.is_err() {
+            introduction::unexpected(&limits, &ends, &buf[..end]);
+        }
         worker.core.counters.add(Counter::BytesReceived, end as u64);
         buf.advance(end);
         let framing = match parsed.and_then(|()| framing::request_framing(txn.req())) {

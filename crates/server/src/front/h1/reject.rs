@@ -60,7 +60,7 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
     if log.is_some() || witness.is_some() {
         let record = Record {
             time: now,
-            client: (ends.client.port() != 0).then_some(ends.client),
+            client: (!ends.client.ip().is_unspecified()).then_some(ends.client),
             method: http::Method::GET,
             url: "-".to_owned(),
             protocol: "HTTP/1.1",
@@ -73,7 +73,7 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
             ..Record::default()
         };
         if let Some(witness) = witness {
-            witness.begin(ends.client).note(|| Event::finished(&record));
+            witness.begin(ends.remote).note(|| Event::finished(&record));
         }
         if let Some(log) = log {
             log.log(record);
