@@ -91,6 +91,9 @@ pub(crate) struct Test {
     /// Files with cases, or folders: every .md below them that holds cases.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Only the cases with this text in `FILE:LINE: NAME`, as reports write it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
     /// Say which lines and hooks of the policies ran, and which did not.
     #[arg(long)]
     pub(crate) coverage: bool,

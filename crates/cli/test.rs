@@ -4,59 +4,86 @@ use crate::Failed;
 use crate::args::Test;
 use copal_cases::run::Wanted;
 use copal_cases::{File, Suite, report, run};
-use std::collections::BTreeMap;
+use copal_policy::Diagnostic;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// How often `--watch` looks at the files.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The files that matter and when each was written, and its length.
+type Times = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
+
 pub(crate) fn run(args: &Test) -> Result<(), Failed> {
-    if !args.watch {
-        return once(args, &mut Vec::new());
-    }
+    let mut known: BTreeSet<PathBuf> = BTreeSet::new();
     loop {
-        let mut watched = Vec::new();
-        match once(args, &mut watched) {
-            Ok(()) => {}
-            Err(why) => eprintln!("{}", why.text.trim_end()),
+        // Before the run: what is written while it lasts is a change.
+        let mut before = times(args, &known);
+        let done = once(args, &mut before);
+        if !args.watch {
+            return done;
         }
-        // What is named is looked at as a whole, so that new files count too.
-        watched.extend(args.paths.iter().flat_map(|path| below(path)));
-        let before = times(&watched);
+        if let Err(why) = done {
+            eprintln!("{}", why.text.trim_end());
+        }
+        known.extend(before.keys().cloned());
         eprintln!("copal: waiting for a change; Ctrl-C ends");
-        loop {
+        while times(args, &known) == before {
             std::thread::sleep(LOOK);
-            let mut now = watched.clone();
-            now.extend(args.paths.iter().flat_map(|path| below(path)));
-            if times(&now) != before {
-                break;
-            }
         }
     }
 }
 
-fn once(args: &Test, depends: &mut Vec<PathBuf>) -> Result<(), Failed> {
-    let files = match copal_cases::find(&args.paths) {
+fn once(args: &Test, watched: &mut Times) -> Result<(), Failed> {
+    let found = copal_cases::find(&args.paths).and_then(|files| match &args.filter {
+        Some(text) => chosen(files, text),
+        None => Ok(files),
+    });
+    let files = match found {
         Ok(files) => files,
-        Err(wrong) if args.json => {
-            say!("{}", serde_json::json!({ "findings": wrong }));
-            return Err(Failed::input(""));
-        }
         Err(wrong) => {
+            write_junit(args, || report::junit_of_findings(&wrong))?;
+            if args.json {
+                say!("{}", serde_json::json!({ "findings": wrong }));
+                return Err(Failed::input(""));
+            }
             let texts: Vec<String> = wrong.iter().map(ToString::to_string).collect();
             return Err(Failed::input(texts.join("\n\n")));
         }
     };
-    let suite = run::run(&files, Wanted { coverage: args.coverage, trace: args.trace });
-    depends.extend(files.into_iter().map(|File { path, .. }| path));
-    depends.extend(suite.outcomes.iter().flat_map(|outcome| outcome.depends.iter().cloned()));
-    if let Some(path) = &args.junit {
-        std::fs::write(path, report::junit(&suite))
-            .map_err(|why| Failed::state(format!("cannot write {}: {why}", path.display())))?;
+    if args.watch {
+        for file in files.iter().flat_map(run::depends) {
+            let time = written(&file);
+            watched.entry(file).or_insert(time);
+        }
     }
+    let suite = run::run(&files, Wanted { coverage: args.coverage, trace: args.trace });
+    write_junit(args, || report::junit(&suite))?;
     tell(args, &suite);
     if suite.holds() { Ok(()) } else { Err(Failed::input("")) }
+}
+
+/// The cases whose place and name, as a report writes them, have that text.
+fn chosen(mut files: Vec<File>, text: &str) -> Result<Vec<File>, Vec<Diagnostic>> {
+    let names: Vec<String> = files.iter().flat_map(|file| file.cases.iter().map(|case| case.name.clone())).collect();
+    for file in &mut files {
+        let name = file.name.clone();
+        file.cases.retain(|case| format!("{name}:{}: {}", case.line, case.name).contains(text));
+    }
+    files.retain(|file| !file.cases.is_empty());
+    if !files.is_empty() {
+        return Ok(files);
+    }
+    let near = copal_policy::diagnostic::nearest(text, names.iter().map(String::as_str));
+    let help = near.map(|meant| format!("did you mean `{meant}`?"));
+    let message = format!("no case has `{text}` in its file, line and name");
+    Err(vec![Diagnostic::of_file("--filter", message).help(help)])
+}
+
+fn write_junit(args: &Test, text: impl FnOnce() -> String) -> Result<(), Failed> {
+    let Some(path) = &args.junit else { return Ok(()) };
+    std::fs::write(path, text()).map_err(|why| Failed::state(format!("cannot write {}: {why}", path.display())))
 }
 
 fn tell(args: &Test, suite: &Suite) {
@@ -86,7 +113,25 @@ fn below(path: &Path) -> Vec<PathBuf> {
     }
 }
 
-fn times(files: &[PathBuf]) -> BTreeMap<PathBuf, Option<SystemTime>> {
-    let changed = |file: &PathBuf| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-    files.iter().map(|file| (file.clone(), changed(file))).collect()
+/// Those of all files that are known to matter. What is named is looked at as a whole, so that new files count too.
+fn times(args: &Test, known: &BTreeSet<PathBuf>) -> Times {
+    if !args.watch {
+        return Times::new();
+    }
+    let named = args.paths.iter().flat_map(|path| below(path));
+    let files = named.chain(known.iter().cloned()).filter(|file| !is_report(args, file));
+    files.map(|file| (file.clone(), written(&file))).collect()
+}
+
+fn written(file: &Path) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(file).ok()?;
+    meta.modified().ok().map(|time| (time, meta.len()))
+}
+
+/// Does the run itself write it? Then it is no change.
+fn is_report(args: &Test, file: &Path) -> bool {
+    let Some(report) = args.junit.as_ref().filter(|report| report.file_name() == file.file_name()) else {
+        return false;
+    };
+    std::fs::canonicalize(file).ok() == std::fs::canonicalize(report).ok()
 }

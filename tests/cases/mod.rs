@@ -77,11 +77,18 @@ fn results_come_as_json_and_as_junit() {
     assert_eq!((failure["line"].as_u64(), failure["got"].as_str()), (Some(6), Some("501")));
     assert_eq!(json["cases"][1]["virtual_s"].as_f64(), Some(21_600.0));
     assert_eq!(json["coverage"][0]["missed"], serde_json::json!([3]));
+    assert_eq!(json["coverage"][0]["partly"], serde_json::json!([]));
     let xml = std::fs::read_to_string(dir.path().join("out.xml")).unwrap();
-    assert!(xml.contains("<testsuites tests=\"2\" failures=\"1\" errors=\"0\""), "{xml}");
-    assert!(xml.contains("<testcase name=\"It does &lt;not&gt; hold\"") && xml.contains("<failure message="), "{xml}");
+    assert!(xml.contains("<testsuites name=\"copal test\" tests=\"2\" failures=\"1\" errors=\"0\""), "{xml}");
+    assert!(
+        xml.contains("<testcase name=\"It does &lt;not&gt; hold\"")
+            && xml.contains("<failure type=\"expectation\" message="),
+        "{xml}"
+    );
     dir.write("wrong.md", "# W\n```expect\nstatus x\n```\n");
-    let wrong = run(&dir, &["wrong.md", "--json"]);
+    let wrong = run(&dir, &["wrong.md", "--json", "--junit", "out.xml"]);
+    let xml = std::fs::read_to_string(dir.path().join("out.xml")).unwrap();
+    assert!(xml.contains("errors=\"1\"") && xml.contains("<testcase name=\"wrong.md:3\""), "not that of before: {xml}");
     let json: Value = serde_json::from_slice(&wrong.stdout).unwrap();
     assert_eq!((wrong.status.code(), json["findings"][0]["line"].as_u64()), (Some(1), Some(3)));
 }
@@ -92,15 +99,34 @@ fn coverage_and_trace_are_told_when_asked_for() {
     dir.write("good.md", HOLDS);
     dir.write(
         "policy.rhai",
-        "fn recv(req) {\n    if req.url == \"/never\" {\n        return pass();\n    }\n}\n\
-                              fn synth(req, resp) {\n    resp.status = 200;\n}\n",
+        "fn recv(req) {\n    if req.url == \"/never\" {\n        return pass();\n    }\n    \
+                              if req.url == \"/nor\" { return pass(); }\n}\nfn synth(req, resp) {\n    resp.status = 200;\n}\n",
     );
     let plain = stdout(&run(&dir, &["good.md"]));
     assert!(!plain.contains("lines ran") && !plain.contains("recv -> hash"), "{plain}");
     let told = stdout(&run(&dir, &["good.md", "--coverage", "--trace"]));
-    assert!(told.contains("policy.rhai: 1 of 3 lines ran, 1 of 2 hooks"), "{told}");
-    assert!(told.contains("lines that did not run: 3, 7") && told.contains("hooks that did not run: synth"), "{told}");
+    assert!(told.contains("policy.rhai: 2 of 4 lines ran, 1 of 2 hooks"), "{told}");
+    let partly = told.contains("lines that ran in part: 5\n");
+    assert!(
+        partly && told.contains("lines that did not run: 3, 8") && told.contains("hooks that did not run: synth"),
+        "{told}"
+    );
     assert!(told.contains("21600.000s  client  lookup -> hit"), "{told}");
+}
+
+#[test]
+fn cases_are_chosen_by_what_reports_call_them() {
+    let dir = TempDir::new();
+    dir.write("good.md", HOLDS);
+    dir.write("bad.md", HOLDS_NOT);
+    for (filter, told) in [("It holds", "1 case ok"), ("good.md:1: It", "1 case ok"), ("It", "1 of 2 cases failed")] {
+        let out = stdout(&run(&dir, &[".", "--filter", filter]));
+        assert!(out.contains(told), "{filter}: {out}");
+    }
+    let none = run(&dir, &[".", "--filter", "It hodls"]);
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert_eq!((none.status.code(), none.stdout.is_empty()), (Some(1), true));
+    assert!(said.contains("no case has `It hodls`") && said.contains("did you mean `It holds`?"), "{said}");
 }
 
 /// A child that is ended with the test, and what it has said.
@@ -161,4 +187,38 @@ fn watching_runs_them_again_when_a_page_or_a_policy_changes() {
         dir.write("good.md", format!("{}<!-- {n} -->\n", HOLDS.replace("outcome hit\nage: 21600", "outcome pass")));
         watching.said.lock().unwrap().matches("1 case ok").count() >= 2
     });
+}
+
+#[test]
+fn watching_sees_what_mends_a_broken_policy_its_imports_and_its_configuration() {
+    let dir = TempDir::new();
+    let policy = "import \"lib/u\" as u;\nfn recv(req) { u::look(req); }\n";
+    dir.write("good.md", HOLDS);
+    std::fs::create_dir(dir.join("lib")).unwrap();
+    dir.write("lib/u.rhai", "fn look(req) { }\n");
+    dir.write("policy.rhai", "fn recv(req) { oops(");
+    let watching = Watching::start(dir.path());
+    watching.wait("1 of 1 case failed", 1);
+    let (mut ok, mut failed) = (0, 1);
+    // As editors do it: a new file in the place of the old one. Lengths differ, so that a change within one tick of the file
+    // system's clock is seen too.
+    let replace = |name: &str, text: &str| {
+        let new = dir.write("new.tmp", text);
+        std::fs::rename(new, dir.join(name)).unwrap();
+    };
+    let mut breaks = |name: &str, broken: &str, mended: &str| {
+        if !broken.is_empty() {
+            replace(name, broken);
+            failed += 1;
+            watching.wait("1 of 1 case failed", failed);
+        }
+        replace(name, mended);
+        ok += 1;
+        watching.wait("1 case ok", ok);
+    };
+    breaks("policy.rhai", "", policy);
+    breaks("policy.rhai", "fn recv(req) { oops(1", policy);
+    breaks("lib/u.rhai", "fn look(", "fn look(req) { } // mended\n");
+    let config = "[backend.app]\naddress = \"127.0.0.1:8000\"\n";
+    breaks("copal.toml", "[bakcend]\n", config);
 }

@@ -1,35 +1,41 @@
 //! Which lines of a policy have run: asked for by `copal test --coverage`, and otherwise not there.
 //!
-//! The text is compiled with a call before each statement that notes its line. The call stands on the statement's own line,
-//! so lines in messages stay true; columns behind it do not.
+//! The text is compiled with a call before each statement, and before the value of each arm of a `switch`, that notes its line.
+//! The call stands on the statement's own line, so lines in messages stay true; columns behind it do not.
 
 use crate::engine::parser;
 use crate::environment::Environment;
 use crate::sources::{File, Sources};
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The function that notes a line. The checks run before the text is changed, so no script can name it.
 const NOTE: &str = "copal_line_ran";
 
-/// How often each line ran that has a statement, by file. Clones share it; policies loaded again add to it.
+/// The lines of a file that have statements, and how often each of these ran, from left to right.
+pub type Lines = BTreeMap<usize, Vec<u64>>;
+
+/// How often each statement ran, by file and line. Clones share it; policies loaded again add to it.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(Arc<Mutex<BTreeMap<String, BTreeMap<usize, u64>>>>);
+pub struct Coverage(Arc<Mutex<BTreeMap<String, Lines>>>);
 
 impl Coverage {
-    fn files(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<usize, u64>>> {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Lines>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every file with its lines and how often each ran.
+    /// Every file with its lines.
     #[must_use]
-    pub fn lines(&self) -> BTreeMap<String, BTreeMap<usize, u64>> {
+    pub fn lines(&self) -> BTreeMap<String, Lines> {
         self.files().clone()
     }
 
-    fn ran(&self, file: &str, line: usize) {
-        if let Some(times) = self.files().get_mut(file).and_then(|lines| lines.get_mut(&line)) {
+    fn ran(&self, file: &str, line: usize, nth: usize) {
+        let mut files = self.files();
+        let line = files.get_mut(file).and_then(|lines| lines.get_mut(&line));
+        if let Some(times) = line.and_then(|times| times.get_mut(nth)) {
             *times += 1;
         }
     }
@@ -39,10 +45,10 @@ impl Coverage {
 pub(crate) fn register(e: &mut Engine, env: &Environment, sources: &Arc<Sources>) {
     let Some(coverage) = env.coverage.clone() else { return };
     let names: Vec<String> = files(sources).map(|file| file.name.clone()).collect();
-    e.register_fn(NOTE, move |file: i64, line: i64| {
+    e.register_fn(NOTE, move |file: i64, line: i64, nth: i64| {
         let name = usize::try_from(file).ok().and_then(|at| names.get(at));
-        if let (Some(name), Ok(line)) = (name, usize::try_from(line)) {
-            coverage.ran(name, line);
+        if let (Some(name), Ok(line), Ok(nth)) = (name, usize::try_from(line), usize::try_from(nth)) {
+            coverage.ran(name, line, nth);
         }
     });
 }
@@ -62,15 +68,19 @@ pub(crate) fn with_calls(mut sources: Sources, env: &Environment) -> Sources {
             file.text = text;
             let mut known = coverage.files();
             let known = known.entry(file.name.clone()).or_default();
-            for line in lines {
-                known.entry(line).or_default();
+            for (line, statements) in lines {
+                let times = known.entry(line).or_default();
+                times.resize(times.len().max(statements), 0);
             }
         }
     }
     sources
 }
 
-fn changed(engine: &Engine, text: &str, number: usize) -> Option<(String, BTreeSet<usize>)> {
+/// A text with calls in it, and how many statements each of its lines has.
+type Changed = (String, BTreeMap<usize, usize>);
+
+fn changed(engine: &Engine, text: &str, number: usize) -> Option<Changed> {
     let ast = engine.compile(text).ok()?;
     let code = code_only(text);
     let starts = starts(text);
@@ -84,19 +94,105 @@ fn changed(engine: &Engine, text: &str, number: usize) -> Option<(String, BTreeS
         // A statement stands after the beginning of a block or after another statement; what follows `else` or `=>` is
         // no place for a second one.
         if code.as_bytes()[byte] != b' ' && matches!(before, Some(b'{' | b'}' | b';')) {
-            places.insert(byte, line);
+            places.insert(byte, None);
         }
     }
-    let mut out = String::with_capacity(text.len() + places.len() * 24);
+    let plain = places.clone();
+    places.extend(arms(&code).into_iter().map(|arm| (arm.start, Some(arm.end))));
+    // What a value after `=>` is, is read off the text: where that should go wrong, arms go without.
+    [places, plain]
+        .iter()
+        .map(|places| written(text, &starts, places, number))
+        .find(|(out, _)| engine.compile(out).is_ok())
+}
+
+/// The text with a call at each place. A value that ends at the byte beside its place becomes a block.
+fn written(text: &str, starts: &[usize], places: &BTreeMap<usize, Option<usize>>, number: usize) -> Changed {
+    let mut lines: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut pieces: Vec<(usize, String)> = places.values().flatten().map(|end| (*end, "}".to_owned())).collect();
+    for (byte, end) in places {
+        let line = starts.partition_point(|start| start <= byte);
+        let nth = lines.entry(line).or_default();
+        let open = if end.is_some() { "{" } else { "" };
+        pieces.push((*byte, format!("{open}{NOTE}({number},{line},{nth});")));
+        *nth += 1;
+    }
+    pieces.sort_by_key(|(byte, _)| *byte);
+    let mut out = String::with_capacity(text.len() + places.len() * 28);
     let mut done = 0;
-    for (byte, line) in &places {
-        out.push_str(&text[done..*byte]);
-        out.push_str(&format!("{NOTE}({number},{line});"));
-        done = *byte;
+    for (byte, piece) in pieces {
+        out.push_str(&text[done..byte]);
+        out.push_str(&piece);
+        done = byte;
     }
     out.push_str(&text[done..]);
-    engine.compile(&out).ok()?;
-    Some((out, places.into_values().collect()))
+    (out, lines)
+}
+
+/// Where the arms of `switch`es within functions have values that are no blocks.
+fn arms(code: &str) -> Vec<Range<usize>> {
+    let inside = functions(code);
+    let arrows = code.match_indices("=>").map(|(at, _)| at + 2);
+    let values = arrows.filter(|at| inside.iter().any(|range| range.contains(at))).filter_map(|at| {
+        let start = at + code[at..].find(|c: char| !c.is_whitespace())?;
+        let length = arm_length(&code[start..])?;
+        let value = code[start..start + length].trim_end();
+        // A block has statements of its own. An arrow: the arm has ended without a comma.
+        (!value.is_empty() && !value.starts_with('{') && !arrow_outside(value)).then(|| start..start + value.len())
+    });
+    values.collect()
+}
+
+/// The bytes before the comma or the brace that ends an arm.
+fn arm_length(code: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in code.bytes().enumerate() {
+        match byte {
+            b',' | b'}' if depth == 0 => return Some(at),
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn arrow_outside(value: &str) -> bool {
+    let mut depth = 0_usize;
+    value.as_bytes().windows(2).any(|pair| {
+        match pair[0] {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && pair == b"=>"
+    })
+}
+
+/// The bodies of functions.
+fn functions(code: &str) -> Vec<Range<usize>> {
+    let (mut list, mut depth, mut begun, mut open) = (Vec::new(), 0_usize, 0, 0);
+    for (at, byte) in code.bytes().enumerate() {
+        match byte {
+            b'{' => {
+                if depth == 0 {
+                    open = at;
+                }
+                depth += 1;
+            }
+            b'}' if depth == 1 => {
+                let words: Vec<&str> = code[begun..open].split_whitespace().take(2).collect();
+                if matches!(words.as_slice(), ["fn", ..] | ["private", "fn"]) {
+                    list.push(open..at);
+                }
+                (depth, begun) = (0, at + 1);
+            }
+            b'}' => depth = depth.saturating_sub(1),
+            b';' if depth == 0 => begun = at + 1,
+            _ => {}
+        }
+    }
+    list
 }
 
 /// Where each statement within a function begins.
@@ -236,8 +332,56 @@ fn helper(x) {
         let (scene, action) = policy.call(Hook::Recv, scene);
         assert_eq!((action, scene.req.url.as_str()), (Ok(crate::Action::Lookup), "/b"));
         let lines = coverage.lines().remove("site.rhai").expect("the file is known");
-        let told: Vec<(usize, u64)> = lines.into_iter().collect();
-        assert_eq!(told, [(3, 2), (4, 1), (5, 1), (7, 0), (8, 0), (9, 1), (10, 1), (13, 0)]);
+        let told: Vec<(usize, Vec<u64>)> = lines.into_iter().collect();
+        let wanted: [(usize, &[u64]); 8] =
+            [(3, &[1, 1]), (4, &[1]), (5, &[1]), (7, &[0]), (8, &[0]), (9, &[1]), (10, &[1, 1, 0]), (13, &[0])];
+        assert_eq!(told, wanted.map(|(line, times)| (line, times.to_vec())));
+    }
+
+    const ARMS: &str = r#"// The first line.
+const PAGE = switch 1 { 1 => 2, _ => 3 };
+private fn kind(n, name) {
+    switch n {
+        1 => "one, {",
+        2 if name == "b" => [1, 2],
+        2 => { "block" }
+        3 => #{ a: 1, b: 2 },
+        4 => if name == "c" { "c" } else { "d" },
+        5 => switch name { "e" => "in", _ => "out" },
+        _ => () // the last, no comma
+    }
+}
+fn recv(req) {
+    for n in [1, 3, 5] { kind(n, "e"); }
+    let v = if req.url == "/x" { "x" } else { "y" };
+    if req.url == "/x" { return pass(); }
+    lookup()
+}
+"#;
+
+    #[test]
+    fn arms_of_a_switch_and_the_insides_of_a_line_are_told_one_by_one() {
+        let coverage = Coverage::default();
+        let env = Environment { coverage: Some(coverage.clone()), ..Environment::default() };
+        let policy = Policy::compile("site.rhai", ARMS, Arc::new(env)).expect("valid");
+        assert_eq!(policy.call(Hook::Recv, Box::default()).1, Ok(crate::Action::Lookup));
+        let told: Vec<(usize, Vec<u64>)> =
+            coverage.lines().remove("site.rhai").expect("the file is known").into_iter().collect();
+        let wanted: [(usize, &[u64]); 12] = [
+            (4, &[3]),
+            (5, &[1]),
+            (6, &[0]),
+            (7, &[0]),
+            (8, &[1]),
+            (9, &[0, 0, 0]),
+            (10, &[1, 1, 0]),
+            (11, &[0]),
+            (15, &[1, 3]),
+            (16, &[1, 0, 1]),
+            (17, &[1, 0]),
+            (18, &[1]),
+        ];
+        assert_eq!(told, wanted.map(|(line, times)| (line, times.to_vec())));
     }
 
     #[test]

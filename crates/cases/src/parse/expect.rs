@@ -150,7 +150,7 @@ fn subject(source: &mut Source<'_>, text: &str, at: At) -> Option<Subject> {
         }
         "fetches" => {
             let (origin, rest, at) = origin(rest, rest_at, |first| first.parse::<f64>().is_ok());
-            Subject::Fetches(origin, numeric(source, rest, at)?)
+            Subject::Fetches(origin, count(source, rest, at)?)
         }
         "asked" => {
             let own = |first: &str| first.starts_with('/') || first.bytes().all(|b| b.is_ascii_uppercase());
@@ -180,9 +180,9 @@ fn subject(source: &mut Source<'_>, text: &str, at: At) -> Option<Subject> {
                 source.wrong(rest_at, format!("there is no counter `{name}`"), Some(help));
                 return None;
             };
-            Subject::Counter(counter, numeric(source, rest, after)?)
+            Subject::Counter(counter, count(source, rest, after)?)
         }
-        "purged" => Subject::Purged(numeric(source, rest, rest_at)?),
+        "purged" => Subject::Purged(count(source, rest, rest_at)?),
         "healthy" | "sick" => {
             if rest.is_empty() || rest.contains(char::is_whitespace) {
                 source.wrong(rest_at, "the name of one backend or director is wanted", None);
@@ -309,6 +309,23 @@ fn numeric(source: &mut Source<'_>, rest: &str, at: At) -> Option<Test> {
         source.wrong(at, format!("`{text}` is not a number"), None);
     }
     number.map(|number| Test::Compares(how, number))
+}
+
+/// A number that is always there and never below zero: a line that holds of every such number could not fail.
+fn count(source: &mut Source<'_>, rest: &str, at: At) -> Option<Test> {
+    let test = numeric(source, rest, at)?;
+    let always = match &test {
+        Test::Compares(Comparison::AtLeast, number) => *number <= 0.0,
+        Test::Compares(Comparison::More | Comparison::Differs, number) => *number < 0.0,
+        Test::Present | Test::Absent => true,
+        _ => false,
+    };
+    if always {
+        let message = "there is always a number, of at least 0, so this says nothing";
+        source.wrong(at, message, Some("write the number, `0` or `> 0`".to_owned()));
+        return None;
+    }
+    Some(test)
 }
 
 fn one_of(source: &mut Source<'_>, rest: &str, at: At, what: &str, right: &[&str]) -> Option<Test> {

@@ -46,6 +46,8 @@ struct Section {
     set_up: usize,
     happens: bool,
     expects: bool,
+    /// What happens, and where, after the last `expect`.
+    unseen: Option<(&'static str, At)>,
 }
 
 /// Reads a file of cases.
@@ -83,6 +85,11 @@ fn finish(source: &mut Source<'_>, open: &[Section], cases: &mut Vec<Case>) {
     }
     if !last.expects {
         source.wrong(At { line: last.line, column: 1 }, "this case expects nothing, so it cannot fail", None);
+        return;
+    }
+    if let Some((what, at)) = last.unseen {
+        let help = "put an `expect` below it, or leave it out";
+        source.wrong(at, format!("nothing is expected after this `{what}`"), Some(help.to_owned()));
         return;
     }
     let inherited = outer.iter().flat_map(|section| &section.steps[..section.set_up]);
@@ -145,6 +152,13 @@ fn take(source: &mut Source<'_>, section: &mut Section, block: &Block) {
             section.config = Some(text());
             None
         }
+    };
+    section.unseen = match kind.text.as_str() {
+        "client" => Some(("client", kind.at)),
+        "advance" => Some(("advance", kind.at)),
+        "policy" if section.happens => Some(("policy", kind.at)),
+        "expect" => None,
+        _ => section.unseen,
     };
     section.happens |= matches!(kind.text.as_str(), "client" | "expect" | "advance");
     section.expects |= kind.text == "expect";

@@ -1,6 +1,7 @@
 //! Which lines and hooks of the policies ran, and which did not.
 
 use crate::run::Suite;
+use copal_policy::coverage::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -13,6 +14,8 @@ pub struct Covered {
     pub lines: usize,
     /// Those that did not run.
     pub missed: Vec<usize>,
+    /// Those of which some statements ran and some did not: `if c { return pass(); }` whose condition never held.
+    pub partly: Vec<usize>,
     /// How many hooks it defines.
     pub hooks: usize,
     /// Those that did not run.
@@ -40,12 +43,19 @@ pub fn covered(suite: &Suite) -> Vec<Covered> {
             Covered {
                 file: file.to_owned(),
                 lines: lines.len(),
-                missed: lines.iter().filter(|(_, times)| **times == 0).map(|(line, _)| *line).collect(),
+                missed: those(lines, |ran, _| ran == 0),
+                partly: those(lines, |ran, all| ran > 0 && ran < all),
                 hooks: own.map_or(0, BTreeMap::len),
                 hooks_missed: own.into_iter().flatten().filter(|(_, ran)| !**ran).map(|(hook, _)| *hook).collect(),
             }
         })
         .collect()
+}
+
+/// The lines of which so many statements ran, of so many.
+fn those(lines: &Lines, which: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let ran = |times: &[u64]| times.iter().filter(|times| **times > 0).count();
+    lines.iter().filter(|(_, times)| which(ran(times), times.len())).map(|(line, _)| *line).collect()
 }
 
 /// For people.
@@ -59,6 +69,9 @@ pub fn text(suite: &Suite) -> String {
             writeln!(out, "{}: {ran} of {} lines ran, {hooks} of {} hooks", policy.file, policy.lines, policy.hooks);
         if !policy.missed.is_empty() {
             let _infallible = writeln!(out, "  lines that did not run: {}", ranges(&policy.missed));
+        }
+        if !policy.partly.is_empty() {
+            let _infallible = writeln!(out, "  lines that ran in part: {}", ranges(&policy.partly));
         }
         if !policy.hooks_missed.is_empty() {
             let _infallible = writeln!(out, "  hooks that did not run: {}", policy.hooks_missed.join(", "));

@@ -22,6 +22,7 @@ pub fn json(suite: &Suite) -> Value {
                     "lines": policy.lines,
                     "lines_ran": policy.lines - policy.missed.len(),
                     "missed": policy.missed,
+                    "partly": policy.partly,
                     "hooks": policy.hooks,
                     "hooks_missed": policy.hooks_missed,
                 })

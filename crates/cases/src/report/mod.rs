@@ -5,7 +5,7 @@ mod json;
 mod junit;
 
 pub use json::json;
-pub use junit::junit;
+pub use junit::{junit, junit_of_findings};
 
 use crate::run::{Outcome, Suite};
 use copal_semantics::Span;

@@ -38,30 +38,32 @@ pub(super) fn judge(expectation: &Expectation, facts: &Facts<'_>) -> Option<Fail
 /// Expected and got, where they differ.
 fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)> {
     let head = facts.response.and_then(|response| response.head.as_ref());
+    let whole_response = facts.response.filter(|response| response.head.is_some());
     let record = facts.told.and_then(|told| told.record.as_ref());
-    let of_record =
-        |value: fn(&Record) -> String| record.map(value).filter(|text| !text.is_empty()).into_iter().collect();
+    let of_record = |test: &Test, value: fn(&Record) -> String| {
+        let values = record.map(|record| Some(value(record)).filter(|text| !text.is_empty()).into_iter().collect());
+        of(test, values, NO_REQUEST)
+    };
     match subject {
-        Subject::Status(test) => text(test, head.map(|head| head.status.to_string()).into_iter().collect()),
-        Subject::Reason(test) => text(test, head.map(|head| head.reason_phrase().to_owned()).into_iter().collect()),
-        Subject::Header(name, test) => text(test, head.map(|head| values(&head.headers, name)).unwrap_or_default()),
-        Subject::Body(test) => text(test, facts.response.map(|r| lossy(&r.body)).into_iter().collect()),
-        Subject::BodyBytes(test) => text(test, facts.response.map(|r| r.body.len().to_string()).into_iter().collect()),
+        Subject::Status(test) => of_response(test, head.map(|head| vec![head.status.to_string()])),
+        Subject::Reason(test) => of_response(test, head.map(|head| vec![head.reason_phrase().to_owned()])),
+        Subject::Header(name, test) => of_response(test, head.map(|head| values(&head.headers, name))),
+        Subject::Body(test) => of_response(test, whole_response.map(|r| vec![lossy(&r.body)])),
+        Subject::BodyBytes(test) => of_response(test, whole_response.map(|r| vec![r.body.len().to_string()])),
         Subject::Interim(test) => {
-            text(test, facts.response.iter().flat_map(|r| &r.interim).map(ToString::to_string).collect())
+            let all = |r: &Response| r.interim.iter().map(ToString::to_string).collect();
+            of_response(test, facts.response.filter(|r| r.head.is_some() || !r.interim.is_empty()).map(all))
         }
         Subject::Ending(wanted) => {
             let got = facts.response.map_or(Ending::None, |response| response.ending);
             (got != *wanted).then(|| (ending(*wanted).to_owned(), ending(got).to_owned()))
         }
-        Subject::Took(test) => {
-            text(test, facts.took.map(|took| format!("{}s", took.as_secs_f64())).into_iter().collect())
-        }
-        Subject::Outcome(test) => text(test, of_record(|record| record.outcome.as_str().to_owned())),
-        Subject::Why(test) => text(test, of_record(|record| record.reason.to_owned())),
-        Subject::Backend(test) => text(test, of_record(|record| record.backend.clone().unwrap_or_default())),
-        Subject::Error(test) => text(test, of_record(|record| record.error.clone().unwrap_or_default())),
-        Subject::Log(test) => text(test, facts.told.map(|told| told.log.clone()).unwrap_or_default()),
+        Subject::Took(test) => of(test, facts.took.map(|took| vec![format!("{}s", took.as_secs_f64())]), NO_REQUEST),
+        Subject::Outcome(test) => of_record(test, |record| record.outcome.as_str().to_owned()),
+        Subject::Why(test) => of_record(test, |record| record.reason.to_owned()),
+        Subject::Backend(test) => of_record(test, |record| record.backend.clone().unwrap_or_default()),
+        Subject::Error(test) => of_record(test, |record| record.error.clone().unwrap_or_default()),
+        Subject::Log(test) => of(test, facts.told.map(|told| told.log.clone()), NO_REQUEST),
         Subject::Steps(wanted) => {
             let got = facts.told.map(|told| told.steps.as_slice()).unwrap_or_default();
             differ(whole(wanted, ClientStep::Done, ClientStep::name), got)
@@ -69,6 +71,9 @@ fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)
         Subject::FetchSteps(wanted) => {
             let got = facts.told.map(|told| told.fetch.as_slice()).unwrap_or_default();
             differ(whole(wanted, FetchStep::Done, FetchStep::name), got)
+        }
+        Subject::Edge(..) | Subject::Hook(..) if facts.title.is_none() => {
+            Some(("a request that did or did not".to_owned(), NO_REQUEST.to_owned()))
         }
         Subject::Edge(from, to, wanted) => {
             let taken = facts.told.is_some_and(|told| told.edges.contains(&(*from, *to)));
@@ -81,7 +86,7 @@ fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)
             (ran != *wanted).then(|| (word(*wanted).to_owned(), word(ran).to_owned()))
         }
         Subject::Fetches(origin, test) => {
-            let all: Vec<String> = of(facts, origin.as_deref())
+            let all: Vec<String> = asked(facts, origin.as_deref())
                 .map(|seen| format!("{} {} at {}", seen.head.method, seen.head.url, seen.origin))
                 .collect();
             let (expected, mut got) = text(test, vec![all.len().to_string()])?;
@@ -92,20 +97,20 @@ fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)
         }
         Subject::Asked(origin, test) => {
             let with_method = matches!(test, Test::Is(wanted) | Test::IsNot(wanted) if wanted.contains(' '));
-            let asked = of(facts, origin.as_deref()).last().map(|seen| {
+            let target = |seen: &Seen| {
                 if with_method { format!("{} {}", seen.head.method, seen.head.url) } else { seen.head.url.clone() }
-            });
-            text(test, asked.into_iter().collect())
+            };
+            let last = asked(facts, origin.as_deref()).last().map(|seen| vec![target(seen)]);
+            // Nothing was asked: that is what `absent` says here.
+            if matches!(test, Test::Absent) { text(test, last.unwrap_or_default()) } else { of(test, last, NOT_ASKED) }
         }
         Subject::AskedHeader(origin, name, test) => {
-            let last = of(facts, origin.as_deref()).last();
-            if last.is_none() {
-                return Some((described(test), "no request reached an origin".to_owned()));
-            }
-            text(test, last.map(|seen| values(&seen.head.headers, name)).unwrap_or_default())
+            let last = asked(facts, origin.as_deref()).last();
+            of(test, last.map(|seen| values(&seen.head.headers, name)), NOT_ASKED)
         }
         Subject::AskedBody(origin, test) => {
-            text(test, of(facts, origin.as_deref()).last().map(|seen| lossy(&seen.body)).into_iter().collect())
+            let last = asked(facts, origin.as_deref()).last();
+            of(test, last.map(|seen| vec![lossy(&seen.body)]), NOT_ASKED)
         }
         Subject::Counter(counter, test) => text(test, vec![(facts.counter)(*counter).to_string()]),
         Subject::Purged(test) => text(test, vec![(facts.counter)(Counter::PurgedObjects).to_string()]),
@@ -120,7 +125,7 @@ fn held_against(subject: &Subject, facts: &Facts<'_>) -> Option<(String, String)
     }
 }
 
-fn of<'a>(facts: &'a Facts<'_>, origin: Option<&'a str>) -> impl DoubleEndedIterator<Item = &'a Seen> {
+fn asked<'a>(facts: &'a Facts<'_>, origin: Option<&'a str>) -> impl DoubleEndedIterator<Item = &'a Seen> {
     facts.seen.iter().filter(move |seen| origin.is_none_or(|name| seen.origin == name))
 }
 
@@ -154,12 +159,32 @@ fn or_none(text: String) -> String {
     if text.is_empty() { "none".to_owned() } else { text }
 }
 
+/// There is nothing of which an expectation could speak.
+const NO_RESPONSE: &str = "no response";
+const NO_REQUEST: &str = "no request";
+const NOT_ASKED: &str = "no request reached an origin";
+
+/// Holds what may have no place to be in against a test. A line about what must not be would hold of a response that never
+/// came, and so could not fail: it does not hold.
+fn of(test: &Test, got: Option<Vec<String>>, missing: &str) -> Option<(String, String)> {
+    match got {
+        Some(got) => text(test, got),
+        None => Some((described(test), missing.to_owned())),
+    }
+}
+
+fn of_response(test: &Test, got: Option<Vec<String>>) -> Option<(String, String)> {
+    of(test, got, NO_RESPONSE)
+}
+
 /// Holds values against a test. Of several, one that fits is enough; what must not be, must not be in any.
 fn text(test: &Test, got: Vec<String>) -> Option<(String, String)> {
     let holds = match test {
         Test::Absent => got.is_empty(),
         Test::Present => !got.is_empty(),
-        Test::IsNot(_) | Test::FitsNot(_) | Test::Lacks(_) => got.iter().all(|value| fits(test, value)),
+        Test::IsNot(_) | Test::FitsNot(_) | Test::Lacks(_) | Test::Compares(Comparison::Differs, _) => {
+            got.iter().all(|value| fits(test, value))
+        }
         Test::Is(_) | Test::Fits(_) | Test::Contains(_) | Test::Compares(..) => {
             got.iter().any(|value| fits(test, value))
         }

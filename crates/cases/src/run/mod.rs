@@ -54,8 +54,6 @@ pub struct Outcome {
     pub virtual_time: Span,
     /// How long it took.
     pub took: Duration,
-    /// Files on which it depends, beside its own.
-    pub depends: Vec<PathBuf>,
     /// The policy by its name.
     pub policy: String,
     /// The hooks that the policy defines.
@@ -109,6 +107,13 @@ pub fn run(files: &[File], wanted: Wanted) -> Suite {
     Suite { outcomes, coverage }
 }
 
+/// The files that the cases of this one are made of beside it; with those that it would read if they were there, and scripts
+/// that a policy could import.
+#[must_use]
+pub fn depends(file: &File) -> BTreeSet<PathBuf> {
+    file.cases.iter().flat_map(|case| setup::depends(file, case)).collect()
+}
+
 /// Runs one case; and once more where its story is to be told line by line, because it does not hold or because that is asked
 /// for. The verdict is that of the first time, in which hooks run as they do in production.
 #[must_use]
@@ -138,7 +143,6 @@ fn play(file: &File, case: &Case, coverage: Option<Coverage>, lines: bool) -> Ou
         story: String::new(),
         virtual_time: Span::ZERO,
         took: Duration::ZERO,
-        depends: Vec::new(),
         policy: String::new(),
         hooks: Vec::new(),
         ran: BTreeSet::new(),
@@ -153,7 +157,6 @@ fn play(file: &File, case: &Case, coverage: Option<Coverage>, lines: bool) -> Ou
                     outcome.failures = stage.play(&case.steps).await;
                     outcome.story = stage.story();
                     outcome.virtual_time = stage.passed();
-                    outcome.depends = stage.depends();
                     (outcome.policy, outcome.hooks) = stage.policy();
                     outcome.ran = stage.hooks_that_ran();
                     outcome.faults = stage.faults();

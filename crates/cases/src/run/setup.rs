@@ -10,8 +10,48 @@ pub(super) struct SetUp {
     pub(super) config: Config,
     /// Name and text of a policy that stands in the file of cases.
     pub(super) policy: Option<(String, String)>,
-    /// Files that were read.
-    pub(super) depends: Vec<PathBuf>,
+}
+
+/// How deep folders below a policy's are looked into: as for pages.
+const DEPTH_MAX: usize = 16;
+
+/// The files that a case may be made of beside its page, whether they are there or not: the configuration, the policies, and
+/// every script that these could import.
+pub(super) fn depends(file: &File, case: &Case) -> Vec<PathBuf> {
+    let folder = file.path.parent().unwrap_or(Path::new(""));
+    let mut list = beside(folder).to_vec();
+    let mut folders = vec![folder.to_owned()];
+    if let Ok(SetUp { config, .. }) = set_up(file, case) {
+        let policies = config.policy.named.values().chain(config.policy.hosts.values()).chain(&config.policy.file);
+        for policy in policies {
+            list.push(policy.clone());
+            folders.extend(policy.parent().map(Path::to_owned));
+        }
+    }
+    folders.dedup();
+    folders.iter().for_each(|folder| scripts(folder, &mut list, DEPTH_MAX));
+    list
+}
+
+/// The files beside a page that are read when they are there.
+fn beside(folder: &Path) -> [PathBuf; 2] {
+    [folder.join("copal.toml"), folder.join("policy.rhai")]
+}
+
+fn scripts(folder: &Path, list: &mut Vec<PathBuf>, depth: usize) {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") || name == "target" {
+            continue;
+        }
+        if path.extension().is_some_and(|end| end == "rhai") {
+            list.push(path);
+        } else if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            scripts(&path, list, depth - 1);
+        }
+    }
 }
 
 /// Environment variables do not count: a case is the same everywhere.
@@ -21,27 +61,20 @@ fn no_environment(_: &str) -> Option<String> {
 
 pub(super) fn set_up(file: &File, case: &Case) -> Result<SetUp, Failure> {
     let folder = file.path.parent().unwrap_or(Path::new(""));
-    let beside = folder.join("copal.toml");
-    let mut depends = Vec::new();
+    let [toml, script] = beside(folder);
     let loaded = match &case.config {
         Some(text) => Config::from_str(&file.name, &in_place(text)),
-        None if beside.is_file() => {
-            depends.push(beside.clone());
-            Config::load(Some(&beside), &no_environment, &Overrides::default())
-        }
+        None if toml.is_file() => Config::load(Some(&toml), &no_environment, &Overrides::default()),
         None => Config::from_str("(no configuration)", &made_up(case)),
     };
     let line = case.config.as_ref().map_or(case.line, |text| text.line);
     let mut config = loaded.map_err(|wrong| Failure::plain(line, format!("the configuration is wrong\n{wrong}")))?;
     let policy = case.policy.as_ref().map(|text| in_file(file, text));
-    let beside = folder.join("policy.rhai");
-    if policy.is_none() && config.policy.file.is_none() && beside.is_file() {
-        config.policy.file = Some(beside);
+    if policy.is_none() && config.policy.file.is_none() && script.is_file() {
+        config.policy.file = Some(script);
     }
-    depends.extend(config.policy.file.clone().filter(|_| policy.is_none()));
-    depends.extend(config.policy.named.values().chain(config.policy.hosts.values()).cloned());
     check_names(case, &config)?;
-    Ok(SetUp { config, policy, depends })
+    Ok(SetUp { config, policy })
 }
 
 /// A policy of the file of cases as the host takes it.

@@ -17,7 +17,6 @@ use copal_server::{AssembleError, InMemory, Surroundings};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -109,13 +108,6 @@ impl<'a> Stage<'a> {
 
     pub(super) fn passed(&self) -> Span {
         self.time.passed()
-    }
-
-    pub(super) fn depends(&self) -> Vec<PathBuf> {
-        let policies = self.proxy.core().policies.load();
-        let own =
-            policies.all().flat_map(|policy| policy.files()).filter(|name| *name != self.file.name).map(PathBuf::from);
-        self.set_up.depends.iter().cloned().chain(own).collect()
     }
 
     /// The policy in force and the hooks that it defines.
