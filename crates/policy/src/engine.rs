@@ -27,6 +27,8 @@ use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Module, ModuleResolver,
     OptimizationLevel, Position, Scope, Stmt, def_package,
 };
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,7 +62,11 @@ fn configure(e: &mut Engine, env: &Environment) {
 }
 
 /// Gives scripts the modules of a policy, from memory: nothing is read from disk once it is loaded.
-struct FromSources(Arc<Sources>);
+struct FromSources {
+    sources: Arc<Sources>,
+    /// Those that have been evaluated: several may import one.
+    known: RefCell<BTreeMap<String, Rc<Module>>>,
+}
 
 impl ModuleResolver for FromSources {
     fn resolve(
@@ -70,11 +76,16 @@ impl ModuleResolver for FromSources {
         path: &str,
         at: Position,
     ) -> Result<Rc<Module>, Box<EvalAltResult>> {
-        let file = self.0.modules.get(path).ok_or_else(|| EvalAltResult::ErrorModuleNotFound(path.into(), at))?;
+        if let Some(known) = self.known.borrow().get(path) {
+            return Ok(Rc::clone(known));
+        }
+        let file = self.sources.modules.get(path).ok_or_else(|| EvalAltResult::ErrorModuleNotFound(path.into(), at))?;
         let mut ast =
             engine.compile(&file.text).map_err(|e| EvalAltResult::ErrorInModule(path.into(), e.into(), at))?;
         ast.set_source(file.name.as_str());
-        Module::eval_ast_as_new(Scope::new(), &ast, engine).map(Into::into)
+        let module: Rc<Module> = Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into();
+        self.known.borrow_mut().insert(path.to_owned(), Rc::clone(&module));
+        Ok(module)
     }
 }
 
@@ -134,7 +145,8 @@ impl Instance {
         library::invalidation::register(&mut e, env);
         host::register(&mut e, env, &patterns);
         crate::coverage::register(&mut e, env, sources);
-        e.set_module_resolver(FromSources(Arc::clone(sources)));
+        let known = RefCell::default();
+        e.set_module_resolver(FromSources { sources: Arc::clone(sources), known });
         let watch = Watch::start(&mut e, env);
 
         let mut ast = e.compile(&sources.main.text)?;

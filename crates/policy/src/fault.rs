@@ -152,10 +152,12 @@ impl From<HostError> for Box<EvalAltResult> {
 /// The fault that an error of the interpreter is.
 pub(crate) fn from_rhai(hook: Hook, file: &str, error: EvalAltResult) -> Fault {
     let (mut error, mut file, mut trace) = (error, file.to_owned(), Vec::new());
+    let mut called = Position::NONE;
     let error = loop {
         error = match error {
             EvalAltResult::ErrorInFunctionCall(name, source, inner, at) => {
-                trace.push(format!("in `{name}` called at {}", place(&file, at)));
+                trace.push(format!("in {} called at {}", named(&name), place(&file, at)));
+                called = at;
                 if !source.is_empty() {
                     file = source;
                 }
@@ -169,7 +171,8 @@ pub(crate) fn from_rhai(hook: Hook, file: &str, error: EvalAltResult) -> Fault {
         };
     };
     trace.reverse();
-    let at = error.position();
+    // Some errors of Rhai's own functions have none: then it is that of the call.
+    let at = if error.position().is_none() { called } else { error.position() };
     let (kind, message) = describe(&error);
     Fault { kind, message, file, line: at.line().unwrap_or(0), column: at.position().unwrap_or(0), hook, trace }
 }
@@ -184,6 +187,34 @@ fn place(file: &str, at: Position) -> String {
 /// What is said of the limits that `watch` looks at, too.
 pub(crate) const OPERATIONS: &str = "too many operations: a loop that does not end?";
 pub(crate) const CALL_DEPTH: &str = "calls are nested too deep: a recursion?";
+
+/// What a script throws goes into the log: the beginning of it.
+fn shortened(mut text: String) -> String {
+    if text.len() > MESSAGE_BYTES {
+        text.truncate(text.floor_char_boundary(MESSAGE_BYTES));
+        text.push('…');
+    }
+    text
+}
+
+/// Longer messages are cut.
+const MESSAGE_BYTES: usize = 1_024;
+
+/// The name of a type as scripts know it; Rhai has some of Rust's.
+fn plain(ty: &str) -> &str {
+    match ty {
+        "i64" => "int",
+        "f64" => "float",
+        "core::ops::range::Range<i64>" => "range",
+        "core::ops::range::RangeInclusive<i64>" => "range=",
+        other => other,
+    }
+}
+
+/// The function of the script; closures have names that nobody gave them.
+fn named(function: &str) -> String {
+    if function.starts_with("anon$") { "a closure".to_owned() } else { format!("`{function}`") }
+}
 
 fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     let limit = |l: Limit, m: &str| (FaultKind::Limit(l), m.to_owned());
@@ -201,20 +232,25 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
             match value.read_lock::<HostError>() {
                 Some(e) => (e.kind, e.message.clone()),
                 None if value.is_unit() => (FaultKind::Script, "error raised by the script".to_owned()),
-                None => (FaultKind::Script, value.to_string()),
+                None => (FaultKind::Script, shortened(value.to_string())),
             }
+        }
+        // Rhai says so of elements that `sort` cannot compare.
+        EvalAltResult::ErrorFunctionNotFound(text, _) if text.contains("cannot be sorted") => {
+            (FaultKind::Script, text.clone())
         }
         EvalAltResult::ErrorFunctionNotFound(signature, _) => {
             (FaultKind::Script, format!("there is no function `{signature}`"))
         }
         EvalAltResult::ErrorVariableNotFound(name, _) => (FaultKind::Script, format!("there is no variable `{name}`")),
         EvalAltResult::ErrorMismatchDataType(want, got, _) => {
+            let (want, got) = (plain(want), plain(got));
             (FaultKind::Script, format!("a value of type {want} is needed here, not {got}"))
         }
         other => {
             let text = other.to_string();
             let end = text.rfind(" (line ").unwrap_or(text.len());
-            (FaultKind::Script, text[..end].to_owned())
+            (FaultKind::Script, shortened(text[..end].to_owned()))
         }
     }
 }

@@ -13,6 +13,7 @@
 use crate::environment::{Environment, Stopwatch};
 use crate::fault::{CALL_DEPTH, FaultKind, HostError, OPERATIONS};
 use crate::hooks::Hook;
+use crate::library::patterns;
 use crate::limits::{Limit, Limits};
 use copal_semantics::Span;
 use rhai::{AST, ASTNode, Array, Dynamic, Engine, EvalAltResult, EvalContext, Map, Position, Stmt};
@@ -168,7 +169,7 @@ impl Weight {
     }
 }
 
-const TIME: &str = "the hook took too much time: is much done again and again?";
+pub(crate) const TIME: &str = "the hook took too much time: is much done again and again?";
 
 /// The limit on time. The clock on the wall is cheap to read, and goes on while others have the processor; once it shows half of
 /// what is allowed, the time that this thread has spent decides about the other half.
@@ -195,7 +196,7 @@ impl Time {
 
     /// When it is over, the next use of a variable ends the hook, which tells the calls. Where none is used, this does, later.
     fn look(&self, operations: u64) -> Option<Dynamic> {
-        if !operations.is_multiple_of(CLOCK) {
+        if !operations.is_multiple_of(CLOCK) && !patterns::took_long() {
             return None;
         }
         let now = self.stopwatch.wall();

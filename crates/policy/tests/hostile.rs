@@ -179,6 +179,91 @@ fn a_limit_that_is_hit_in_a_module_names_its_file() {
     std::fs::remove_dir_all(&dir).expect("removed");
 }
 
+#[test]
+fn faults_of_functions_in_modules_have_their_place() {
+    for (line, column) in [
+        ("let z = 0; let b = std::bucket(\"a\", z);", 25),
+        ("let s = []; s.pad(2, \"a\"); let b = std::accept(\"a\", []);", 41),
+        ("for i in range(0, 5, 0) { req.http.x = i; }", 10),
+        ("let s = \"[\"; s.pad(9001, \"1,\"); s += \"1]\"; let j = json::parse(s);", 58),
+    ] {
+        let f = fault(&format!("fn recv(req) {{\n{line}\n}}"));
+        assert_eq!((f.line, f.column), (2, column), "{line}: {f}");
+    }
+}
+
+#[test]
+fn what_a_fault_says_is_short_and_plain() {
+    let f = fault("fn recv(req) { let s = \"\"; s.pad(30000, \"é\"); throw s; }");
+    assert!(f.message.len() < 1_100 && f.message.ends_with('…'), "{}", f.message.len());
+    let f = fault("fn recv(req) { let a = [1, \"a\"]; a.sort(); }");
+    assert_eq!(f.message, "elements of different types cannot be sorted");
+    let f = fault("fn recv(req) { let a = [1, 2]; let b = a[0..1]; }");
+    assert_eq!(f.message, "a value of type int is needed here, not range");
+    let f = fault("fn recv(req) { let f = |x| x + (); f.call(1); }");
+    assert!(f.trace.first().is_some_and(|t| t.starts_with("in a closure called at ")), "{f}");
+}
+
+#[test]
+fn a_hook_without_the_interpreter_has_a_limit_on_time_too() {
+    let env = |stopwatch| Environment { stopwatch, ..Environment::default() };
+    // 100 rounds took five seconds for a field of 7,000 bytes.
+    let regex = "fn recv(req) {\n  for i in 0..100 {\n    if req.http.x_long.matches(\"a[ab]{90}c\") { return pass(); }\n  }\n}";
+    let long = "fn recv(req) {\n  for i in 0..100 {\n    req.http.x = i;\n    req.http.y = i;\n  }\n}";
+    for (text, wall, spent, ends) in [
+        (regex, 1_000_000, 1_000_000, Some(3)),
+        (regex, 1_000_000, 10, None),
+        (regex, 10, 1_000_000, None),
+        (long, 10_000_000, 10_000_000, Some(3)),
+    ] {
+        let p =
+            Policy::compile("site.rhai", text, Arc::new(env(Steps::of(wall, spent)))).unwrap_or_else(|e| panic!("{e}"));
+        assert!(p.native().has(Hook::Recv), "{text}");
+        let mut scene = request();
+        scene.req.headers.set("x-long", "ab".repeat(500)).expect("a value");
+        let (_, result) = p.call(Hook::Recv, scene);
+        assert_eq!(
+            result.err().map(|f| (f.kind, f.line)),
+            ends.map(|line| (FaultKind::Limit(Limit::Time), line)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn modules_that_import_each_other_are_refused() {
+    let dir = tempdir("hostile-circle");
+    let file = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("file");
+    file("one.rhai", "import \"two\" as two;\nfn a(x) { two::b(x) }");
+    file("two.rhai", "import \"one\" as one;\nfn b(x) { one::a(x) }");
+    file("main.rhai", "import \"one\" as one;\nfn recv(req) { one::a(1); }");
+    let refused = Policy::load(&dir.join("main.rhai"), Arc::default()).expect_err("a circle").to_string();
+    assert!(refused.contains("modules import each other in a circle: \"one\", \"two\", \"one\""), "{refused}");
+    assert!(refused.contains("two.rhai:1:8"), "{refused}");
+    std::fs::remove_dir_all(&dir).expect("removed");
+}
+
+#[test]
+fn modules_that_import_each_other_along_many_ways_are_refused() {
+    // Each imports the next twice: two to the power of thirty ways, and the load did not end.
+    let dir = tempdir("hostile-many");
+    for i in 0..30 {
+        let next = i + 1;
+        let text = format!("import \"m{next}\" as a;\nimport \"m{next}\" as b;\nfn f(x) {{ a::f(x) }}");
+        std::fs::write(dir.join(format!("m{i}.rhai")), text).expect("file");
+    }
+    std::fs::write(dir.join("m30.rhai"), "fn f(x) { x }").expect("file");
+    std::fs::write(dir.join("main.rhai"), "import \"m0\" as m;\nfn recv(req) { }").expect("file");
+    let refused = Policy::load(&dir.join("main.rhai"), Arc::default()).expect_err("many ways").to_string();
+    assert!(refused.contains("more than 1000 ways"), "{refused}");
+    // Half of them twice are few enough.
+    std::fs::write(dir.join("main.rhai"), "import \"m22\" as m;\nfn recv(req) { if m::f(1) == 2 { return pass(); } }")
+        .expect("file");
+    let p = Policy::load(&dir.join("main.rhai"), Arc::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(p.call(Hook::Recv, request()).1.err(), None);
+    std::fs::remove_dir_all(&dir).expect("removed");
+}
+
 fn tempdir(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("copal-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("folder");

@@ -53,6 +53,7 @@ pub(crate) fn check(
         env,
         folder,
         modules: BTreeMap::new(),
+        importing: Vec::new(),
         list: Vec::new(),
         patterns: BTreeSet::new(),
         files: BTreeMap::new(),
@@ -66,6 +67,12 @@ pub(crate) fn check(
             check.modules.insert(path, module);
         }
     }
+    let ways = ways(&main, &check.modules, &mut BTreeMap::new());
+    if check.list.is_empty() && ways > WAYS_MAX {
+        let message = format!("the modules can be reached by more than {WAYS_MAX} ways through `import`");
+        let help = "each import of a module takes along all that it imports: import what a file uses, once".to_owned();
+        check.list.push(Diagnostic::of_file(name, message).help(Some(help)));
+    }
     if check.list.is_empty() {
         let modules = check.modules.into_iter().map(|(path, parsed)| (path, parsed.file)).collect();
         let patterns = check.patterns.into_iter().collect();
@@ -77,11 +84,36 @@ pub(crate) fn check(
     Err(Diagnostics { list: check.list })
 }
 
+/// More ways from the policy to its modules are refused: the interpreter notes the functions of each along each way.
+const WAYS_MAX: u64 = 1_000;
+
+/// The ways by which modules are reached from there, the file itself among them.
+fn ways(from: &Parsed, all: &BTreeMap<String, Parsed>, known: &mut BTreeMap<String, u64>) -> u64 {
+    let mut sum = 1_u64;
+    for (_, path) in &from.imports {
+        let ways = match (known.get(path), all.get(path)) {
+            (Some(known), _) => *known,
+            (None, Some(module)) => {
+                // Modules that import each other have been refused; this ends all the same.
+                known.insert(path.clone(), 1);
+                let ways = ways(module, all, known);
+                known.insert(path.clone(), ways);
+                ways
+            }
+            (None, None) => 0,
+        };
+        sum = sum.saturating_add(ways);
+    }
+    sum
+}
+
 struct Check<'a> {
     engine: Engine,
     env: &'a Environment,
     folder: Option<&'a Folder>,
     modules: BTreeMap<String, Parsed>,
+    /// The modules that are being read, each imported by the one before.
+    importing: Vec<String>,
     list: Vec<Diagnostic>,
     patterns: BTreeSet<String>,
     files: BTreeMap<String, String>,
@@ -153,8 +185,22 @@ impl Check<'_> {
     }
 
     fn import(&mut self, file: &File, path: &str, at: Position) {
+        if let Some(from) = self.importing.iter().position(|p| p == path) {
+            let round: Vec<String> = self.importing[from..].iter().map(|p| format!("\"{p}\"")).collect();
+            let message = match &round[..] {
+                [one] => format!("module {one} imports itself"),
+                all => format!("modules import each other in a circle: {}, \"{path}\"", all.join(", ")),
+            };
+            let help = "put what both need into a module of its own".to_owned();
+            return self.report(file, at, message, Some(help));
+        }
         if self.modules.contains_key(path) {
             return;
+        }
+        let most = self.env.limits.modules;
+        if self.modules.len() >= most {
+            let message = format!("too many modules: the policy imports more than {most}");
+            return self.report(file, at, message, Some("`policy.limits.modules` allows more".to_owned()));
         }
         let read = match self.folder {
             Some(folder) => folder.read(path),
@@ -164,10 +210,9 @@ impl Check<'_> {
             Ok(text) => {
                 // Under its path first, so that modules that import each other end here.
                 self.modules.insert(path.to_owned(), Parsed { file: text.clone(), ast: None, imports: Vec::new() });
+                self.importing.push(path.to_owned());
                 let parsed = self.parse(text);
-                if parsed.imports.iter().any(|(_, p)| p == path) {
-                    self.report(file, at, format!("module \"{path}\" imports itself"), None);
-                }
+                self.importing.pop();
                 self.modules.insert(path.to_owned(), parsed);
             }
             Err(reason) => self.report(file, at, format!("cannot import \"{path}\""), Some(reason)),

@@ -117,7 +117,7 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>) {
         patterns.with(pattern, |regex| {
             current::try_read(|s| {
                 let body = cached(s).ok_or_else(|| not_cached("req.body_matches"))?;
-                Ok(regex.is_match(&String::from_utf8_lossy(body)))
+                regex.is_match(&String::from_utf8_lossy(body))
             })
         })
     });

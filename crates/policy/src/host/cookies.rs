@@ -4,7 +4,7 @@ use super::headers::Side;
 use super::{Bereq, Req, writable};
 use crate::current::{self, Res};
 use crate::fault::{FaultKind, HostError};
-use crate::library::patterns::Patterns;
+use crate::library::patterns::{Pattern, Patterns};
 use crate::library::query::{checked as checked_names, is_entry, listed};
 use crate::notes::{self, Did};
 use crate::value::{framing, optional, text_of, with_text};
@@ -12,6 +12,7 @@ use crate::vars::Type;
 use copal_semantics::Headers;
 use copal_semantics::headers::{is_token, trim_ows};
 use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -135,7 +136,32 @@ fn keep<S: Side>(list: Array) -> Res<()> {
 
 /// Leaves those whose names match, or the others.
 fn matching<S: Side>(patterns: &Patterns, re: &str, keep: bool) -> Res<()> {
-    patterns.with(re, |r| edit::<S>(None, |n| std::str::from_utf8(n).is_ok_and(|n| r.is_match(n)) == keep))
+    patterns.with(re, |r| {
+        let names = Named::by(r);
+        edit::<S>(None, |n| names.has(n) == keep)?;
+        Ok(names.outcome()?)
+    })
+}
+
+/// Names that an expression matches, and what went wrong on the way.
+pub(crate) struct Named<'a>(&'a Pattern, RefCell<Result<(), HostError>>);
+
+impl<'a> Named<'a> {
+    pub(crate) fn by(pattern: &'a Pattern) -> Self {
+        Named(pattern, RefCell::new(Ok(())))
+    }
+
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        let found = std::str::from_utf8(name).map_or(Ok(false), |n| self.0.is_match(n));
+        found.unwrap_or_else(|e| {
+            *self.1.borrow_mut() = Err(e);
+            false
+        })
+    }
+
+    pub(crate) fn outcome(self) -> Result<(), HostError> {
+        self.1.into_inner()
+    }
 }
 
 type Ctx<'a> = NativeCallContext<'a>;

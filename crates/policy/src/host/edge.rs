@@ -8,7 +8,7 @@ use crate::library::patterns::Patterns;
 use crate::library::query::checked;
 use crate::notes::{self, Did};
 use crate::scene::Scene;
-use crate::value::{framing, optional, text, text_of};
+use crate::value::{framing, text, text_of};
 use copal_semantics::{Headers, RequestHead, Span};
 use http::Method;
 use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext};
@@ -111,9 +111,13 @@ pub(crate) const CHARGED: usize = 512;
 
 fn find<S: Side>(patterns: &Patterns, name: &str, re: &str) -> Res<Dynamic> {
     patterns.with(re, |regex| {
-        current::read(|s| {
-            let mut lines = S::fields(s).into_iter().flat_map(|h| h.get_all(name));
-            optional(lines.find(|v| regex.is_match(&String::from_utf8_lossy(v))).map(text_of))
+        current::try_read(|s| {
+            for line in S::fields(s).into_iter().flat_map(|h| h.get_all(name)) {
+                if regex.is_match(&String::from_utf8_lossy(line))? {
+                    return Ok(text_of(line).into());
+                }
+            }
+            Ok(Dynamic::UNIT)
         })
     })
 }
@@ -123,8 +127,7 @@ fn remove_lines<S: Side>(patterns: &Patterns, name: &str, re: &str) -> Res<()> {
         current::write(S::object(), "http", writable(S::TYPE), 0, |s| {
             S::check(name)?;
             let h = S::fields_mut(s).ok_or_else(|| read_only("http"))?;
-            h.retain(|n, v| !n.eq_ignore_ascii_case(name) || !regex.is_match(&String::from_utf8_lossy(v)));
-            Ok(())
+            super::headers::remove_lines(h, name, regex)
         })
     })
 }

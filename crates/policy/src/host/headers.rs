@@ -3,6 +3,7 @@
 use super::{Bereq, Beresp, Handle, Obj, Req, Resp, Top, read_only, writable};
 use crate::current::{self, Res};
 use crate::fault::HostError;
+use crate::library::patterns::Pattern;
 use crate::notes::{self, Did};
 use crate::scene::Scene;
 use crate::value::{framing, optional, text_of, with_text};
@@ -72,6 +73,25 @@ pub(crate) fn written(name: &str, value: usize) -> usize {
 /// Removes all fields whose name matches, but not those that frame a body.
 pub(crate) fn remove_matching(h: &mut Headers, pattern: &str) {
     h.retain(|name, _| frames(name) || !glob(pattern.as_bytes(), name.as_bytes()));
+}
+
+/// Removes those fields of that name whose value matches.
+pub(crate) fn remove_lines(h: &mut Headers, name: &str, regex: &Pattern) -> Result<(), HostError> {
+    let mut outcome = Ok(());
+    h.retain(|n, v| {
+        if !n.eq_ignore_ascii_case(name) || outcome.is_err() {
+            return true;
+        }
+        let matched = regex.is_match(&String::from_utf8_lossy(v));
+        matched.map_or_else(
+            |e| {
+                outcome = Err(e);
+                true
+            },
+            |found| !found,
+        )
+    });
+    outcome
 }
 
 /// Does the field say where a body ends?

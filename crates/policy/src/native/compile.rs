@@ -12,13 +12,15 @@ use crate::environment::Environment;
 use crate::fault::FaultKind;
 use crate::functions::MODULES;
 use crate::hooks::Hook;
+use crate::library::patterns::Pattern;
 use crate::vars;
-use regex::Regex;
 use rhai::{ASTFlags, Expr, Position, Stmt};
 use std::collections::BTreeSet;
 
 /// A hook of more operations stays with the interpreter, which counts them.
 pub(super) const OPERATIONS_MAX: u64 = 1_000;
+/// After so many nodes the clock is looked at, in long hooks and long loops.
+const NODES_A_LOOK: u64 = 64;
 /// An operation of the interpreter is at least a node of ours: a hook with that much room cannot reach the limit.
 const ROOM: u64 = 16;
 /// How often a hook is compiled anew because a variable turned out to be `()` at times.
@@ -54,6 +56,8 @@ pub(crate) struct Compiler<'a> {
     pub(super) script: &'a Script<'a>,
     pub(super) hook: Hook,
     pub(super) nodes: u64,
+    /// How many there were when a look at the clock was last put in.
+    looked: u64,
     /// The variables that can be seen, the newest last.
     pub(super) scope: Vec<(String, Bound)>,
     /// The script's functions that are being compiled into the place of their call.
@@ -103,7 +107,7 @@ pub(super) enum Value {
     MaybeBackend(Maybe),
     Names(Names),
     /// What an expression captures in a text; as a variable it is `Groups`.
-    Captures(Maybe, Box<Regex>),
+    Captures(Maybe, Box<Pattern>, At),
     Groups(usize, usize),
     Any(Any),
     Decision(Decision),
@@ -146,6 +150,7 @@ impl<'a> Compiler<'a> {
                 script,
                 hook,
                 nodes: 0,
+                looked: 0,
                 scope: Vec::new(),
                 calls: Vec::new(),
                 locals: 0,
@@ -197,12 +202,25 @@ impl<'a> Compiler<'a> {
         for (i, s) in statements.iter().enumerate() {
             let tail = if i == last { tail } else { Tail::Not };
             match self.statement(s, tail) {
-                Some(statement) => list.extend(statement),
+                Some(statement) => {
+                    list.extend(statement);
+                    if i < last {
+                        self.look(&mut list, s.position());
+                    }
+                }
                 None => return self.blame(s.position(), || shown_statement(s)),
             }
         }
         self.scope.truncate(depth);
         Some(Block(list.into()))
+    }
+
+    /// Puts a look at the clock after what has become long.
+    pub(super) fn look(&mut self, list: &mut Vec<Statement>, at: Position) {
+        if self.nodes - self.looked >= NODES_A_LOOK {
+            self.looked = self.nodes;
+            list.push(Statement::Look(At::new(at)));
+        }
     }
 
     /// A statement inside of another; not known once there are too many operations.

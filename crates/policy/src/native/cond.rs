@@ -6,9 +6,9 @@ use super::text::{Maybe, Names, Side, Text};
 use super::{At, Frame, Give, Run};
 use crate::acl::Acl;
 use crate::fault::{FaultKind, HostError};
+use crate::library::patterns::Pattern;
 use crate::scene::{Scene, ScriptValue};
 use http::Method;
-use regex::Regex;
 use std::net::IpAddr;
 
 /// A boolean.
@@ -29,7 +29,7 @@ pub(super) enum Cond {
     StartsWith(Text, Text),
     EndsWith(Text, Text),
     Contains(Text, Text),
-    Matches(Maybe, Box<Regex>),
+    Matches(Maybe, Box<Pattern>, At),
     Compare(Int, Order, Int),
     CompareLengths(Length, Order, Length),
     /// Is the text one of these?
@@ -192,7 +192,10 @@ impl Cond {
                 let text = text.eval(f)?;
                 part.with(f, |part| text.contains(part))?
             }
-            Cond::Matches(text, regex) => text.eval(f)?.is_some_and(|t| regex.is_match(&t)),
+            Cond::Matches(text, regex, at) => match text.eval(f)? {
+                Some(text) => f.matched(*at, regex.is_match(&text))?,
+                None => false,
+            },
             Cond::Compare(a, order, b) => {
                 let (a, b) = (a.eval(f)?, b.eval(f)?);
                 order.holds(&a, &b)

@@ -77,6 +77,8 @@ pub(super) enum Statement {
     Call(Box<Call>, Block),
     /// The function of the script is done.
     Leave,
+    /// Much may have been done since the last look at the clock.
+    Look(At),
     Host(Act),
 }
 
@@ -217,6 +219,7 @@ impl Statement {
                 });
             }
             Statement::Leave => return Ok(Flow::Left),
+            Statement::Look(at) => f.look(*at)?,
             Statement::Host(act) => (act.0)(f)?,
         }
         Ok(Flow::On)

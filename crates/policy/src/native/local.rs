@@ -4,9 +4,9 @@ use super::cond::{Cond, Int};
 use super::length::Length;
 use super::text::{Maybe, Text};
 use super::{At, Frame, Give, Run};
+use crate::library::patterns::Pattern;
 use crate::scene::ScriptValue;
 use copal_semantics::Span;
-use regex::Regex;
 use std::borrow::Cow;
 
 /// What a variable holds.
@@ -45,7 +45,7 @@ pub(super) enum Fresh {
     Int(Int),
     Cond(Cond),
     Span(Length),
-    Groups(Maybe, Box<Regex>),
+    Groups(Maybe, Box<Pattern>, At),
     Any(Any),
 }
 
@@ -76,9 +76,10 @@ impl Fresh {
             Fresh::Int(int) => Local::Int(int.eval(f)?),
             Fresh::Cond(cond) => Local::Bool(cond.eval(f)?),
             Fresh::Span(length) => Local::Span(length.eval(f)?),
-            Fresh::Groups(text, regex) => {
-                let text = text.eval(f)?;
-                let Some(found) = text.as_ref().and_then(|t| regex.captures(t)) else { return Ok(Local::Unit) };
+            Fresh::Groups(text, regex, at) => {
+                let Some(text) = text.eval(f)? else { return Ok(Local::Unit) };
+                let found = f.matched(*at, regex.captures(&text))?;
+                let Some(found) = found else { return Ok(Local::Unit) };
                 Local::Groups(found.iter().map(|m| m.map(|m| m.as_str().into())).collect())
             }
             Fresh::Any(any) => Local::Any(any.eval(f)?),

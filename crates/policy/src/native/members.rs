@@ -12,13 +12,14 @@ use super::text::{Maybe, Side, Text};
 use super::{Act, Frame, Give, Host, Run};
 use crate::fault::FaultKind;
 use crate::hooks::{Hook, HookSet};
+use crate::host::cookies::Named;
 use crate::host::{edge, headers, object, writable};
 use crate::library::patterns;
+use crate::library::patterns::Pattern;
 use crate::scene::{ObjectVars, Scene, ScriptValue};
 use crate::vars::{self, Type};
 use copal_semantics::Span;
 use copal_semantics::headers::is_token;
-use regex::Regex;
 use rhai::{ASTFlags, Expr, Position};
 use std::sync::Arc;
 
@@ -182,8 +183,10 @@ impl<'a> Compiler<'a> {
             (Value::Text(text), "starts_with", [arg]) => cond(Cond::StartsWith(text, self.text(arg)?)),
             (Value::Text(text), "ends_with", [arg]) => cond(Cond::EndsWith(text, self.text(arg)?)),
             (Value::Text(text), "contains", [arg]) => cond(Cond::Contains(text, self.text(arg)?)),
-            (value, "matches", [Expr::StringConstant(re, _)]) => cond(Cond::Matches(maybe(value)?, compiled(re)?)),
-            (value, "captures", [Expr::StringConstant(re, _)]) => Some(Value::Captures(maybe(value)?, compiled(re)?)),
+            (value, "matches", [Expr::StringConstant(re, _)]) => cond(Cond::Matches(maybe(value)?, compiled(re)?, at)),
+            (value, "captures", [Expr::StringConstant(re, _)]) => {
+                Some(Value::Captures(maybe(value)?, compiled(re)?, at))
+            }
             (value, "replace_re" | "replace_all_re", [Expr::StringConstant(re, _), by]) => {
                 let (regex, by, all) = (compiled(re)?, self.text(by)?, name == "replace_all_re");
                 match value {
@@ -246,9 +249,8 @@ impl<'a> Compiler<'a> {
                 let regex = compiled(re)?;
                 Some(act(move |f| {
                     f.charge(at, 0)?;
-                    side.headers_mut(f.scene)
-                        .retain(|n, v| !n.eq_ignore_ascii_case(&field) || !regex.is_match(&String::from_utf8_lossy(v)));
-                    Ok(())
+                    let removed = headers::remove_lines(side.headers_mut(f.scene), &field, &regex);
+                    f.matched(at, removed)
                 }))
             }
             ("append", [value]) if self.may_write_field(side, &field) => {
@@ -278,7 +280,9 @@ impl<'a> Compiler<'a> {
             "keep_matching" | "remove_matching" if self.may_write(side) => {
                 let (regex, keep) = (compiled(&word)?, name == "keep_matching");
                 Some(act(move |f| {
-                    edit_cookies(f, side, at, |n| std::str::from_utf8(n).is_ok_and(|n| regex.is_match(n)) == keep)
+                    let names = Named::by(&regex);
+                    edit_cookies(f, side, at, |n| names.has(n) == keep)?;
+                    f.matched(at, names.outcome())
                 }))
             }
             _ => None,
@@ -326,7 +330,7 @@ fn unknown(value: Value, name: &str, args: usize, at: At) -> Option<Text> {
     needed(value, FaultKind::Script, message, at)
 }
 
-fn compiled(pattern: &str) -> Option<Box<Regex>> {
+fn compiled(pattern: &str) -> Option<Box<Pattern>> {
     patterns::compile(pattern).ok().map(Box::new)
 }
 

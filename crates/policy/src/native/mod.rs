@@ -39,12 +39,13 @@ use crate::action::Action;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind, HostError};
 use crate::hooks::Hook;
+use crate::library::patterns;
 use crate::limits::Limit;
 use crate::scene::Scene;
 use effect::Block;
 use local::Local;
 use rhai::Position;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) env: &'a Environment,
     /// Bytes that the hook may still write.
     pub(crate) writable: usize,
+    /// When the clock was first looked at, on the wall and as this thread's.
+    started: Cell<Option<(u64, u64)>>,
     /// The script's variables. Each is set once where it is declared; only assignments set it again.
     locals: Vec<OnceCell<Local>>,
 }
@@ -135,6 +138,34 @@ impl Frame<'_> {
         crate::current::take(&mut self.writable, bytes).map_err(|e| at.stop(e))
     }
 
+    /// What an expression has found; time has passed if it, or one before, may have taken long.
+    fn matched<T>(&self, at: At, found: Result<T, HostError>) -> Run<T> {
+        let found = found.map_err(|e| at.stop(e))?;
+        if patterns::took_long() {
+            self.look(at)?;
+        }
+        Ok(found)
+    }
+
+    /// Ends a hook that takes too much time. What has run before the first look is not counted: that is little.
+    #[cold]
+    #[inline(never)]
+    fn look(&self, at: At) -> Run<()> {
+        let clock = &self.env.stopwatch;
+        if !clock.runs() {
+            return Ok(());
+        }
+        let Some((wall, spent)) = self.started.get() else {
+            self.started.set(Some((clock.wall(), clock.spent())));
+            return Ok(());
+        };
+        let limit = u64::try_from(self.env.limits.time.as_micros()).unwrap_or(0).saturating_mul(1_000);
+        if clock.wall().saturating_sub(wall) > limit && clock.spent().saturating_sub(spent) > limit {
+            return Err(at.stop(HostError::new(FaultKind::Limit(Limit::Time), crate::watch::TIME)));
+        }
+        Ok(())
+    }
+
     /// A string that has been put together here.
     fn sized(&self, at: At, text: String) -> Run<String> {
         if text.len() > self.env.limits.string_bytes {
@@ -157,7 +188,7 @@ impl Native {
     /// Runs the hook on the scene.
     pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Fault> {
         let locals = (0..self.locals).map(|_| OnceCell::new()).collect();
-        let mut frame = Frame { scene, env, writable: env.limits.written_bytes, locals };
+        let mut frame = Frame { scene, env, writable: env.limits.written_bytes, started: Cell::new(None), locals };
         match catch_unwind(AssertUnwindSafe(|| self.block.run(&mut frame))) {
             Ok(Ok(flow)) => Ok(flow.into_action()),
             Ok(Err(stop)) => Err(self.fault(file, *stop)),

@@ -52,7 +52,7 @@ fn compare(a: Value, order: Order, b: Value) -> Option<Value> {
         (Value::Maybe(m) | Value::MaybeBackend(m), Value::Unit)
         | (Value::Unit, Value::Maybe(m) | Value::MaybeBackend(m)) => Cond::Not(Box::new(Cond::IsThere(m))),
         (Value::Any(any), Value::Unit) | (Value::Unit, Value::Any(any)) => Cond::Not(Box::new(Cond::IsAny(any))),
-        (Value::Captures(text, regex), Value::Unit) => Cond::Not(Box::new(Cond::Matches(text, regex))),
+        (Value::Captures(text, regex, at), Value::Unit) => Cond::Not(Box::new(Cond::Matches(text, regex, at))),
         (Value::Groups(slot, _), Value::Unit) => Cond::Not(Box::new(Cond::IsThere(Maybe::Group(slot, 0)))),
         // A backend and a name, in this order: Rhai knows no other.
         (Value::Backend(a), Value::Text(b) | Value::Backend(b)) => Cond::Same(Maybe::Text(a), Maybe::Text(b)),

@@ -71,7 +71,7 @@ impl<'a> Compiler<'a> {
             Value::Length(length) => (Kind::Span, Fresh::Span(length)),
             Value::Backend(name) => (Kind::Backend, Fresh::Text(name)),
             Value::Any(any) => (Kind::Any, Fresh::Any(any)),
-            Value::Captures(text, regex) => (Kind::Groups(regex.captures_len()), Fresh::Groups(text, regex)),
+            Value::Captures(text, regex, at) => (Kind::Groups(regex.groups()), Fresh::Groups(text, regex, at)),
             Value::MaybeBackend(_) | Value::Decision(_) | Value::Effect(_) => return None,
         };
         let slot = self.slot();

@@ -220,6 +220,7 @@ impl<'a> Compiler<'a> {
             let block = self.block(body, Tail::Not);
             self.scope.pop();
             blocks.push(Statement::Block(block?));
+            self.look(&mut blocks, over.start_position());
         }
         Some(Statement::Block(Block(blocks.into())))
     }

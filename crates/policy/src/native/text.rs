@@ -5,11 +5,11 @@ use super::local::{Any, Call, Local};
 use super::{At, Frame, Give, Run};
 use crate::fault::{FaultKind, HostError};
 use crate::host::{edge, proto};
+use crate::library::patterns::Pattern;
 use crate::library::url;
 use crate::library::{patterns, query};
 use crate::scene::{Scene, ScriptValue};
 use copal_semantics::{Headers, RequestHead, ResponseHead};
-use regex::Regex;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -95,7 +95,7 @@ pub(super) enum Text {
     /// A function of one text; `None` when it changes nothing.
     Made(fn(&str) -> Option<String>, Box<Text>, At),
     /// Text, expression, what stands for a match; with `true` for all of them.
-    Replace(Box<(Text, Box<Regex>, Text)>, bool, At),
+    Replace(Box<(Text, Box<Pattern>, Text)>, bool, At),
     /// A text is needed here; `()` is the fault.
     Must(Box<Maybe>, Box<(FaultKind, String)>, At),
     Local(usize),
@@ -167,7 +167,7 @@ pub(super) enum Maybe {
     Backend(Side),
     Body(Side),
     /// As of a text; `()` stays what it is.
-    Replace(Box<(Maybe, Box<Regex>, Text)>, bool, At),
+    Replace(Box<(Maybe, Box<Pattern>, Text)>, bool, At),
     Call(Box<Call>, Box<Maybe>),
     Host(Give<Option<String>>),
 }
@@ -250,9 +250,9 @@ impl Text {
     }
 }
 
-fn replaced<'a>(f: &Frame<'_>, text: Cow<'a, str>, regex: &Regex, by: &str, all: bool, at: At) -> Run<Cow<'a, str>> {
+fn replaced<'a>(f: &Frame<'_>, text: Cow<'a, str>, regex: &Pattern, by: &str, all: bool, at: At) -> Run<Cow<'a, str>> {
     let max = f.env.limits.string_bytes;
-    Ok(match patterns::replaced(regex, &text, by, all, max).map_err(|e| at.stop(e))? {
+    Ok(match f.matched(at, patterns::replaced(regex, &text, by, all, max))? {
         Some(new) => Cow::Owned(f.sized(at, new)?),
         None => text,
     })

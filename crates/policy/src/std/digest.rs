@@ -2,6 +2,7 @@
 
 use crate::current::{self, Res};
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::query;
 use crate::library::time::shown;
 use crate::library::url::{decode, encode};
@@ -11,7 +12,7 @@ use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use copal_semantics::{Span, Time};
-use rhai::{Dynamic, FuncRegistration, ImmutableString, Module};
+use rhai::{Dynamic, ImmutableString, Module};
 
 /// The digests by name. MD5 is not among them: what it signs can be forged.
 pub(crate) const DIGESTS: [&str; 4] = ["sha1", "sha256", "sha384", "sha512"];
@@ -133,34 +134,33 @@ pub(crate) fn hmac_of(algorithm: &str, key: &str, text: &str) -> Result<String, 
 
 /// Adds to `std::`.
 pub(crate) fn add(m: &mut Module) {
-    FuncRegistration::new("digest").set_into_module(m, |algorithm: &str, text: &str| -> Res<ImmutableString> {
+    ModuleFunction::new("digest").set_into_module(m, |algorithm: &str, text: &str| -> Res<ImmutableString> {
         Ok(digest_of(algorithm, text)?.into())
     });
-    FuncRegistration::new("hmac")
-        .set_into_module(m, |algorithm: &str, key: &str, text: &str| -> Res<ImmutableString> {
-            Ok(hmac_of(algorithm, key, text)?.into())
-        });
-    FuncRegistration::new("base64").set_into_module(m, |text: &str| ImmutableString::from(STANDARD.encode(text)));
-    FuncRegistration::new("base64url")
+    ModuleFunction::new("hmac").set_into_module(m, |algorithm: &str, key: &str, text: &str| -> Res<ImmutableString> {
+        Ok(hmac_of(algorithm, key, text)?.into())
+    });
+    ModuleFunction::new("base64").set_into_module(m, |text: &str| ImmutableString::from(STANDARD.encode(text)));
+    ModuleFunction::new("base64url")
         .set_into_module(m, |text: &str| ImmutableString::from(URL_SAFE_NO_PAD.encode(text)));
-    FuncRegistration::new("from_base64")
+    ModuleFunction::new("from_base64")
         .set_into_module(m, |text: &str| from_base64(text).map_or(Dynamic::UNIT, Dynamic::from));
-    FuncRegistration::new("same_secret").set_into_module(m, |a: &str, b: &str| same_secret(a.as_bytes(), b.as_bytes()));
-    FuncRegistration::new("same_secret").set_into_module(m, |(): (), _: &str| false);
-    FuncRegistration::new("basic_auth")
+    ModuleFunction::new("same_secret").set_into_module(m, |a: &str, b: &str| same_secret(a.as_bytes(), b.as_bytes()));
+    ModuleFunction::new("same_secret").set_into_module(m, |(): (), _: &str| false);
+    ModuleFunction::new("basic_auth")
         .set_into_module(m, |field: &str, users: &str| basic_auth(field, users).map_or(Dynamic::UNIT, Dynamic::from));
-    FuncRegistration::new("basic_auth").set_into_module(m, |(): (), _: &str| Dynamic::UNIT);
+    ModuleFunction::new("basic_auth").set_into_module(m, |(): (), _: &str| Dynamic::UNIT);
 }
 
 /// Adds to `url::`.
 pub(crate) fn add_to_url(m: &mut Module) {
-    FuncRegistration::new("sign").with_volatility(true).set_into_module(
+    ModuleFunction::new("sign").with_volatility(true).set_into_module(
         m,
         |url: &str, key: &str, lifetime: Span| -> Res<ImmutableString> {
             current::read(|s| sign(url, key, s.now + lifetime).into())
         },
     );
-    FuncRegistration::new("is_signed")
+    ModuleFunction::new("is_signed")
         .with_volatility(true)
         .set_into_module(m, |url: &str, key: &str| -> Res<bool> { current::read(|s| is_signed(url, key, s.now)) });
 }

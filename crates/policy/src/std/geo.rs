@@ -3,9 +3,10 @@
 use crate::current::Res;
 use crate::environment::Environment;
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::json::to_script;
 use maxminddb::{PathElement, Reader};
-use rhai::{Dynamic, Engine, FuncRegistration, Module};
+use rhai::{Dynamic, Engine, Module};
 use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
@@ -66,8 +67,8 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         }
     };
     let f = find(env);
-    FuncRegistration::new("lookup").set_into_module(&mut m, move |ip: IpAddr, path: &str| f(ip, path));
+    ModuleFunction::new("lookup").set_into_module(&mut m, move |ip: IpAddr, path: &str| f(ip, path));
     let f = find(env);
-    FuncRegistration::new("country").set_into_module(&mut m, move |ip: IpAddr| f(ip, "country/iso_code"));
+    ModuleFunction::new("country").set_into_module(&mut m, move |ip: IpAddr| f(ip, "country/iso_code"));
     e.register_static_module("geo", m.into());
 }

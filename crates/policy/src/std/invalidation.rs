@@ -4,6 +4,7 @@ use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::HostError;
 use crate::hooks::{Hook, HookSet};
+use crate::library::ModuleFunction;
 use crate::notes::{self, Did};
 use crate::value::to_text;
 use copal_semantics::{Span, cache_tags};
@@ -70,22 +71,22 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     let mut m = Module::new();
     for (name, soft) in [("purge", false), ("soft_purge", true)] {
         let world = Arc::clone(env);
-        FuncRegistration::new(name)
+        ModuleFunction::new(name)
             .with_volatility(true)
             .set_into_module(&mut m, move |ctx: Ctx, keys: Dynamic| -> Res<i64> { purge(&ctx, &world, &keys, soft) });
     }
     e.register_static_module("tags", m.into());
     let mut m = Module::new();
     let world = Arc::clone(env);
-    FuncRegistration::new("hard")
+    ModuleFunction::new("hard")
         .with_volatility(true)
         .set_into_module(&mut m, move |ctx: Ctx| purge_this(&ctx, &world, None));
     let world = Arc::clone(env);
-    FuncRegistration::new("soft")
+    ModuleFunction::new("soft")
         .with_volatility(true)
         .set_into_module(&mut m, move |ctx: Ctx| purge_this(&ctx, &world, Some(Span::ZERO)));
     let world = Arc::clone(env);
-    FuncRegistration::new("soft")
+    ModuleFunction::new("soft")
         .with_volatility(true)
         .set_into_module(&mut m, move |ctx: Ctx, ttl: Span| purge_this(&ctx, &world, Some(ttl.non_negative())));
     e.register_static_module("purge", m.into());

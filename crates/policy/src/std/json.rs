@@ -2,8 +2,9 @@
 
 use crate::current::Res;
 use crate::fault::{FaultKind, HostError};
+use crate::library::ModuleFunction;
 use crate::limits::{Limit, Limits};
-use rhai::{Array, Dynamic, Engine, FuncRegistration, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use serde_json::Value;
 
 /// The value in a script; numbers that are no 64-bit integers are floats.
@@ -38,17 +39,17 @@ pub(crate) fn to_script(value: Value, limits: &Limits) -> Result<Dynamic, HostEr
 pub(crate) fn register(e: &mut Engine, limits: &Limits) {
     let mut m = Module::new();
     let l = limits.clone();
-    FuncRegistration::new("parse").set_into_module(&mut m, move |text: &str| -> Res<Dynamic> {
+    ModuleFunction::new("parse").set_into_module(&mut m, move |text: &str| -> Res<Dynamic> {
         Ok(serde_json::from_str(text).map_or(Ok(Dynamic::UNIT), |v| to_script(v, &l))?)
     });
-    FuncRegistration::new("parse").set_into_module(&mut m, |(): ()| Dynamic::UNIT);
+    ModuleFunction::new("parse").set_into_module(&mut m, |(): ()| Dynamic::UNIT);
     let l = limits.clone();
-    FuncRegistration::new("get").set_into_module(&mut m, move |text: &str, pointer: &str| -> Res<Dynamic> {
+    ModuleFunction::new("get").set_into_module(&mut m, move |text: &str, pointer: &str| -> Res<Dynamic> {
         let found = serde_json::from_str::<Value>(text).ok().and_then(|mut v| Some(v.pointer_mut(pointer)?.take()));
         Ok(found.map_or(Ok(Dynamic::UNIT), |v| to_script(v, &l))?)
     });
-    FuncRegistration::new("get").set_into_module(&mut m, |(): (), _: &str| Dynamic::UNIT);
-    FuncRegistration::new("quote")
+    ModuleFunction::new("get").set_into_module(&mut m, |(): (), _: &str| Dynamic::UNIT);
+    ModuleFunction::new("quote")
         .set_into_module(&mut m, |text: &str| ImmutableString::from(Value::from(text).to_string()));
     e.register_static_module("json", m.into());
 }

@@ -4,11 +4,12 @@
 
 use crate::current::{self, Res};
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::json::to_script;
 use crate::library::time::shown;
 use crate::limits::Limits;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use rhai::{Dynamic, Engine, FuncRegistration, Module};
+use rhai::{Dynamic, Engine, Module};
 use serde_json::{Map, Value};
 
 /// The algorithms by name.
@@ -57,7 +58,7 @@ fn verify(token: &str, name: &str, key: &str, now: f64) -> Result<Option<Map<Str
 pub(crate) fn register(e: &mut Engine, limits: &Limits) {
     let mut m = Module::new();
     let limits = limits.clone();
-    FuncRegistration::new("verify").with_volatility(true).set_into_module(
+    ModuleFunction::new("verify").with_volatility(true).set_into_module(
         &mut m,
         move |token: &str, algorithm: &str, key: &str| -> Res<Dynamic> {
             #[expect(clippy::cast_precision_loss, reason = "times of interest fit 53 bits")]
@@ -71,7 +72,7 @@ pub(crate) fn register(e: &mut Engine, limits: &Limits) {
             })
         },
     );
-    FuncRegistration::new("verify").set_into_module(&mut m, |(): (), _: &str, _: &str| Dynamic::UNIT);
+    ModuleFunction::new("verify").set_into_module(&mut m, |(): (), _: &str, _: &str| Dynamic::UNIT);
     e.register_static_module("jwt", m.into());
 }
 

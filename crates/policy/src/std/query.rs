@@ -2,9 +2,10 @@
 
 use crate::current::Res;
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::url::{decode, encode, split};
 use crate::value::{type_name, with_text};
-use rhai::{Array, Dynamic, Engine, FuncRegistration, ImmutableString, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Module};
 
 /// Before and after the first `at`. (Byte by byte: parameters are too short for the searcher of `str`.)
 fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
@@ -103,16 +104,13 @@ pub(crate) fn set(url: &str, name: &str, value: Option<&str>) -> String {
 /// Gives scripts the module.
 pub(crate) fn register(e: &mut Engine) {
     let mut m = Module::new();
-    FuncRegistration::new("sort")
+    ModuleFunction::new("sort")
         .set_into_module(&mut m, |url: ImmutableString| sort(&url).map_or(url, ImmutableString::from));
-    FuncRegistration::new("keep").set_into_module(
-        &mut m,
-        |url: ImmutableString, list: Array| -> Res<ImmutableString> {
-            let list = checked(list)?;
-            Ok(filter(&url, |n| listed(&list, n)).map_or(url, Into::into))
-        },
-    );
-    FuncRegistration::new("without").set_into_module(
+    ModuleFunction::new("keep").set_into_module(&mut m, |url: ImmutableString, list: Array| -> Res<ImmutableString> {
+        let list = checked(list)?;
+        Ok(filter(&url, |n| listed(&list, n)).map_or(url, Into::into))
+    });
+    ModuleFunction::new("without").set_into_module(
         &mut m,
         |url: ImmutableString, list: Array| -> Res<ImmutableString> {
             if !url.contains('?') {
@@ -122,9 +120,9 @@ pub(crate) fn register(e: &mut Engine) {
             Ok(filter(&url, |n| !listed(&list, n)).map_or(url, Into::into))
         },
     );
-    FuncRegistration::new("get")
+    ModuleFunction::new("get")
         .set_into_module(&mut m, |url: &str, name: &str| get(url, name).map_or(Dynamic::UNIT, Dynamic::from));
-    FuncRegistration::new("set").set_into_module(
+    ModuleFunction::new("set").set_into_module(
         &mut m,
         |url: &str, name: &str, value: Dynamic| -> Res<ImmutableString> {
             Ok(with_text(&value, |v| Ok(ImmutableString::from(set(url, name, v))))?)

@@ -11,7 +11,7 @@ use std::rc::Rc;
 pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>, max: usize) {
     // What is missing reads as `()`; it matches nothing, so that `req.http.x.matches(..)` needs no guard.
     let p = Rc::clone(patterns);
-    e.register_fn("matches", move |text: &str, re: &str| p.with(re, |r| Ok(r.is_match(text))));
+    e.register_fn("matches", move |text: &str, re: &str| p.with(re, |r| Ok(r.is_match(text)?)));
     e.register_fn("matches", |(): (), _: &str| false);
     for (name, all) in [("replace_re", false), ("replace_all_re", true)] {
         let p = Rc::clone(patterns);
@@ -23,7 +23,7 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>, max: usize) {
     let p = Rc::clone(patterns);
     e.register_fn("captures", move |text: &str, re: &str| -> Res<Dynamic> {
         p.with(re, |r| {
-            Ok(r.captures(text).map_or(Dynamic::UNIT, |caps| {
+            Ok(r.captures(text)?.map_or(Dynamic::UNIT, |caps| {
                 let groups: Array =
                     caps.iter().map(|m| m.map_or(Dynamic::UNIT, |m| Dynamic::from(m.as_str().to_owned()))).collect();
                 groups.into()

@@ -5,12 +5,13 @@ use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
 use crate::hooks::HookSet;
 use crate::host::{Req, headers};
+use crate::library::ModuleFunction;
 use crate::library::time::{shown, strftime};
 use crate::notes::{self, Did};
 use crate::sources::Sources;
 use crate::value::{Backend, text, type_name};
 use copal_semantics::{RequestHead, Time};
-use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, ImmutableString, Module, NativeCallContext};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ fn rollback(ctx: &NativeCallContext<'_>) -> Res<()> {
 /// Gives scripts the module, `backend(..)` and `director(..)`.
 pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sources>) {
     let mut m = Module::new();
-    FuncRegistration::new("log").set_into_module(&mut m, |ctx: NativeCallContext, value: Dynamic| -> Res<()> {
+    ModuleFunction::new("log").set_into_module(&mut m, |ctx: NativeCallContext, value: Dynamic| -> Res<()> {
         crate::value::with_text(&value, |t| {
             let line = t.unwrap_or("()");
             let logged = current::log(line);
@@ -94,38 +95,37 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
         })?
     });
     let world = Arc::clone(env);
-    FuncRegistration::new("healthy").set_into_module(&mut m, move |name: &str| -> Res<bool> {
+    ModuleFunction::new("healthy").set_into_module(&mut m, move |name: &str| -> Res<bool> {
         if !world.serves(name) {
             return Err(unknown("backend or director", name).into());
         }
         Ok(world.health.healthy(Some(name)))
     });
     let world = Arc::clone(env);
-    FuncRegistration::new("healthy").set_into_module(&mut m, move |b: Backend| world.health.healthy(Some(&b.0)));
+    ModuleFunction::new("healthy").set_into_module(&mut m, move |b: Backend| world.health.healthy(Some(&b.0)));
     let world = Arc::clone(env);
-    FuncRegistration::new("healthy").set_into_module(&mut m, move |(): ()| world.health.healthy(None));
-    FuncRegistration::new("rollback")
+    ModuleFunction::new("healthy").set_into_module(&mut m, move |(): ()| world.health.healthy(None));
+    ModuleFunction::new("rollback")
         .with_volatility(true)
         .set_into_module(&mut m, |ctx: NativeCallContext| rollback(&ctx));
     let variable = env.variable;
-    FuncRegistration::new("getenv").with_volatility(true).set_into_module(&mut m, move |name: &str| -> Dynamic {
+    ModuleFunction::new("getenv").with_volatility(true).set_into_module(&mut m, move |name: &str| -> Dynamic {
         crate::value::optional(variable(name).map(ImmutableString::from))
     });
     let world = Arc::clone(env);
-    FuncRegistration::new("random")
+    ModuleFunction::new("random")
         .set_into_module(&mut m, move |a: Dynamic, b: Dynamic| -> Res<Dynamic> { Ok(random(&world, &a, &b)?) });
-    FuncRegistration::new("ip").set_into_module(&mut m, |t: &str| -> Res<IpAddr> {
+    ModuleFunction::new("ip").set_into_module(&mut m, |t: &str| -> Res<IpAddr> {
         Ok(t.parse::<IpAddr>().map_err(|_| HostError::value(not_an_address(t)))?)
     });
-    FuncRegistration::new("ip")
-        .set_into_module(&mut m, |t: &str, fallback: IpAddr| t.trim().parse().unwrap_or(fallback));
-    FuncRegistration::new("ip").set_into_module(&mut m, |(): (), fallback: IpAddr| fallback);
-    FuncRegistration::new("ip").set_into_module(&mut m, |ip: IpAddr, _: IpAddr| ip);
-    FuncRegistration::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
-    FuncRegistration::new("toupper").set_into_module(&mut m, |t: &str| text(&t.to_ascii_uppercase()));
-    FuncRegistration::new("strftime")
+    ModuleFunction::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| t.trim().parse().unwrap_or(fallback));
+    ModuleFunction::new("ip").set_into_module(&mut m, |(): (), fallback: IpAddr| fallback);
+    ModuleFunction::new("ip").set_into_module(&mut m, |ip: IpAddr, _: IpAddr| ip);
+    ModuleFunction::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
+    ModuleFunction::new("toupper").set_into_module(&mut m, |t: &str| text(&t.to_ascii_uppercase()));
+    ModuleFunction::new("strftime")
         .set_into_module(&mut m, |t: Time, format: &str| ImmutableString::from(strftime(t, format)));
-    FuncRegistration::new("escape_html").set_into_module(&mut m, |t: &str| ImmutableString::from(escape_html(t)));
+    ModuleFunction::new("escape_html").set_into_module(&mut m, |t: &str| ImmutableString::from(escape_html(t)));
     crate::host::body::add(&mut m);
     super::digest::add(&mut m);
     super::text::add(&mut m);

@@ -2,9 +2,10 @@
 
 use crate::current::Res;
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::query::checked;
 use copal_semantics::{Time, date};
-use rhai::{Array, FuncRegistration, ImmutableString, Module};
+use rhai::{Array, ImmutableString, Module};
 
 /// Does the shell pattern match the text? `*` stands for anything, `?` for one character, `[a-z]` and `[!a-z]` for one
 /// of a set, `\` takes the next character as it is. A `/` is a character like others.
@@ -129,22 +130,22 @@ pub(crate) fn bucket(key: &str, buckets: u32) -> u32 {
 
 /// Adds to `std::`.
 pub(crate) fn add(m: &mut Module) {
-    FuncRegistration::new("fnmatch").set_into_module(m, fnmatch);
-    FuncRegistration::new("fnmatch").set_into_module(m, |_: &str, (): ()| false);
-    FuncRegistration::new("integer")
+    ModuleFunction::new("fnmatch").set_into_module(m, fnmatch);
+    ModuleFunction::new("fnmatch").set_into_module(m, |_: &str, (): ()| false);
+    ModuleFunction::new("integer")
         .set_into_module(m, |t: &str, fallback: i64| t.trim().parse::<i64>().unwrap_or(fallback));
-    FuncRegistration::new("integer").set_into_module(m, |(): (), fallback: i64| fallback);
+    ModuleFunction::new("integer").set_into_module(m, |(): (), fallback: i64| fallback);
     // What `req.vars` carries may have the type already.
-    FuncRegistration::new("integer").set_into_module(m, |n: i64, _: i64| n);
-    FuncRegistration::new("real").set_into_module(m, |t: &str, fallback: f64| {
+    ModuleFunction::new("integer").set_into_module(m, |n: i64, _: i64| n);
+    ModuleFunction::new("real").set_into_module(m, |t: &str, fallback: f64| {
         t.trim().parse::<f64>().ok().filter(|f| f.is_finite()).unwrap_or(fallback)
     });
-    FuncRegistration::new("real").set_into_module(m, |(): (), fallback: f64| fallback);
-    FuncRegistration::new("real").set_into_module(m, |n: f64, _: f64| n);
-    FuncRegistration::new("time")
+    ModuleFunction::new("real").set_into_module(m, |(): (), fallback: f64| fallback);
+    ModuleFunction::new("real").set_into_module(m, |n: f64, _: f64| n);
+    ModuleFunction::new("time")
         .set_into_module(m, |t: &str, fallback: Time| date::parse(t.as_bytes()).unwrap_or(fallback));
-    FuncRegistration::new("time").set_into_module(m, |(): (), fallback: Time| fallback);
-    FuncRegistration::new("time").set_into_module(m, |time: Time, _: Time| time);
+    ModuleFunction::new("time").set_into_module(m, |(): (), fallback: Time| fallback);
+    ModuleFunction::new("time").set_into_module(m, |time: Time, _: Time| time);
     let pick = |field: &str, offered: Array| -> Res<ImmutableString> {
         let offered: Vec<ImmutableString> =
             checked(offered)?.into_iter().filter_map(|v| v.into_immutable_string().ok()).collect();
@@ -152,9 +153,9 @@ pub(crate) fn add(m: &mut Module) {
         let best = accept(field, &names);
         Ok(best.ok_or_else(|| HostError::value("`std::accept` needs something to offer"))?.into())
     };
-    FuncRegistration::new("accept").set_into_module(m, move |field: &str, offered: Array| pick(field, offered));
-    FuncRegistration::new("accept").set_into_module(m, move |(): (), offered: Array| pick("", offered));
-    FuncRegistration::new("bucket").set_into_module(m, |key: &str, buckets: i64| -> Res<i64> {
+    ModuleFunction::new("accept").set_into_module(m, move |field: &str, offered: Array| pick(field, offered));
+    ModuleFunction::new("accept").set_into_module(m, move |(): (), offered: Array| pick("", offered));
+    ModuleFunction::new("bucket").set_into_module(m, |key: &str, buckets: i64| -> Res<i64> {
         let wanted = u32::try_from(buckets).ok().filter(|n| *n > 0);
         let n =
             wanted.ok_or_else(|| HostError::value("`std::bucket` takes a number of buckets from 1 to 4294967295"))?;

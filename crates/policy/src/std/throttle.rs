@@ -10,10 +10,11 @@
 use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::HostError;
+use crate::library::ModuleFunction;
 use crate::library::time::{parse_duration, shown};
 use crate::notes::{self, Did};
 use copal_semantics::{Span, Time};
-use rhai::{Engine, FuncRegistration, Module, NativeCallContext};
+use rhai::{Engine, Module, NativeCallContext};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -178,7 +179,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         }
     };
     let f = ask(true);
-    FuncRegistration::new("allowed").with_volatility(true).set_into_module(
+    ModuleFunction::new("allowed").with_volatility(true).set_into_module(
         &mut m,
         move |ctx: NativeCallContext, k: &str, r: &str, b: i64| -> Res<bool> {
             let verdict = f(k, r, b)?;
@@ -188,11 +189,11 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
         },
     );
     let f = ask(false);
-    FuncRegistration::new("remaining")
+    ModuleFunction::new("remaining")
         .with_volatility(true)
         .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.remaining));
     let f = ask(false);
-    FuncRegistration::new("wait")
+    ModuleFunction::new("wait")
         .with_volatility(true)
         .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.wait));
     for (name, all) in [("give_back", false), ("forget", true)] {
@@ -205,7 +206,7 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
             notes::tell(&ctx, Did::Wrote, || (format!("throttle.{key}"), Some(format!("{} left", left()))));
             Ok(())
         };
-        FuncRegistration::new(name).with_volatility(true).set_into_module(&mut m, take);
+        ModuleFunction::new(name).with_volatility(true).set_into_module(&mut m, take);
     }
     e.register_static_module("throttle", m.into());
 }

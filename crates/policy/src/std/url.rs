@@ -1,7 +1,8 @@
 //! `url::`: the parts of a request target, percent-encoding.
 
+use crate::library::ModuleFunction;
 use crate::value::text;
-use rhai::{Engine, FuncRegistration, ImmutableString, Module};
+use rhai::{Engine, ImmutableString, Module};
 
 /// Path and query; the query without its "?".
 pub(crate) fn split(url: &str) -> (&str, Option<&str>) {
@@ -52,11 +53,11 @@ pub(crate) fn extension(url: &str) -> String {
 /// Gives scripts the module.
 pub(crate) fn register(e: &mut Engine) {
     let mut m = Module::new();
-    FuncRegistration::new("path").set_into_module(&mut m, |url: &str| text(split(url).0));
-    FuncRegistration::new("query").set_into_module(&mut m, |url: &str| text(split(url).1.unwrap_or("")));
-    FuncRegistration::new("extension").set_into_module(&mut m, |url: &str| text(&extension(url)));
-    FuncRegistration::new("decode").set_into_module(&mut m, |t: &str| ImmutableString::from(decode(t, false)));
-    FuncRegistration::new("encode").set_into_module(&mut m, |t: &str| ImmutableString::from(encode(t)));
+    ModuleFunction::new("path").set_into_module(&mut m, |url: &str| text(split(url).0));
+    ModuleFunction::new("query").set_into_module(&mut m, |url: &str| text(split(url).1.unwrap_or("")));
+    ModuleFunction::new("extension").set_into_module(&mut m, |url: &str| text(&extension(url)));
+    ModuleFunction::new("decode").set_into_module(&mut m, |t: &str| ImmutableString::from(decode(t, false)));
+    ModuleFunction::new("encode").set_into_module(&mut m, |t: &str| ImmutableString::from(encode(t)));
     super::digest::add_to_url(&mut m);
     e.register_static_module("url", m.into());
 }

@@ -5,7 +5,7 @@ mod guards;
 mod lines;
 mod vcl;
 
-use copal_policy::{Acl, Environment, Policy};
+use copal_policy::{Acl, Environment, Limits, Policy};
 use lines::lines;
 use std::sync::Arc;
 
@@ -106,7 +106,22 @@ const WITH_MODULES: &[(&str, &str)] = &[
         "import \"lib\" as l;\nfn recv(req) { l::guard(req.http); pass() }",
         "2:19 `l::guard` may return an action, which has no effect here (write `let action = l::guard(…); if action != () { return action; }`)",
     ),
-    ("import \"own\" as o;\nfn recv(req) { pass() }", "1:8 module \"own\" imports itself"),
+    (
+        "import \"own\" as o;\nfn recv(req) { pass() }",
+        "1:8 module \"own\" imports itself (put what both need into a module of its own)",
+    ),
+    (
+        "import \"round\" as r;\nfn recv(req) { pass() }",
+        "1:8 modules import each other in a circle: \"round\", \"trip\", \"round\" (put what both need into a module of its own)",
+    ),
+    (
+        "import \"few\" as a;\nimport \"lib\" as b;\nimport \"w11\" as c;\nimport \"w12\" as d;\nfn recv(req) { pass() }",
+        "4:8 too many modules: the policy imports more than 14 (`policy.limits.modules` allows more)",
+    ),
+    (
+        "import \"w0\" as w;\nfn recv(req) { pass() }",
+        "0:0 the modules can be reached by more than 1000 ways through `import` (each import of a module takes along all that it imports: import what a file uses, once)",
+    ),
     ("const L = \"lib\";\nimport L as l;\nfn recv(req) { pass() }", "2:1 `import` takes a literal path"),
 ];
 
@@ -116,11 +131,20 @@ fn golden_for_modules() {
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("lib.rhai"), "fn greet(r) { r }\nfn guard(http) { if http.has(\"x\") { pass() } }\n")
         .expect("a file");
-    std::fs::write(folder.join("own.rhai"), "import \"own\" as me;\nfn f() { 1 }\n").expect("a file");
+    let module = |name: &str, text: &str| std::fs::write(folder.join(format!("{name}.rhai")), text).expect("a file");
+    module("own", "import \"own\" as me;\nfn f() { 1 }\n");
+    module("round", "import \"trip\" as t;\nfn f() { 1 }\n");
+    module("trip", "import \"round\" as r;\nfn f() { 1 }\n");
+    (0..11).for_each(|i| module(&format!("w{i}"), &format!("import \"w{0}\" as a;\nimport \"w{0}\" as b;\n", i + 1)));
+    (11..13).for_each(|i| module(&format!("w{i}"), "fn f() { 1 }\n"));
+    let few: String = (0..11).map(|i| format!("import \"n{i}\" as n{i};\n")).collect();
+    (0..11).for_each(|i| module(&format!("n{i}"), "fn f() { 1 }\n"));
+    module("few", &few);
+    let env = Arc::new(Environment { limits: Limits { modules: 14, ..Limits::default() }, ..Environment::default() });
     for (source, expected) in WITH_MODULES {
         let file = folder.join("site.rhai");
         std::fs::write(&file, source).expect("a file");
-        let found = Policy::load(&file, env()).expect_err(source);
+        let found = Policy::load(&file, Arc::clone(&env)).expect_err(source);
         let d = &found.list[0];
         let help = d.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
         assert_eq!(format!("{}:{} {}{help}", d.line, d.column, d.message), *expected, "{source}");
