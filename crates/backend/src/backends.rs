@@ -11,7 +11,7 @@
 
 use crate::ask::Ask;
 use crate::budget::{Budget, BudgetOptions};
-use crate::dice::Dice;
+use crate::dice::Chance;
 use crate::director::{DirectorKind, MemberOptions, Rule, Session, SessionOptions};
 use crate::ejection::Group;
 use crate::fault::{Fault, FaultKind, Phase};
@@ -154,14 +154,17 @@ impl Backends {
     /// # Errors
     /// Names that are used twice or unknown, directors without members or within themselves, weights of 0, no origin at all.
     pub fn new(origins: Vec<OriginOptions>, directors: Vec<DirectorOptions>) -> Result<Arc<Self>, BackendsError> {
-        Backends::seeded(origins, directors, Dice::random)
+        Backends::with_chance(origins, directors, &Chance::of_the_system())
     }
 
-    /// The same with chance that a test knows.
-    pub(crate) fn seeded(
+    /// The same with chance from elsewhere, as where policy cases run.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn with_chance(
         origins: Vec<OriginOptions>,
         directors: Vec<DirectorOptions>,
-        dice: impl Fn() -> Dice,
+        chance: &Chance,
     ) -> Result<Arc<Self>, BackendsError> {
         let default_name = origins.first().ok_or(BackendsError::NoOrigin)?.name.clone();
         let of_origins = origins.iter().enumerate().map(|(i, o)| (&o.name, Target::Origin(i)));
@@ -179,7 +182,7 @@ impl Backends {
         cookies.sort_unstable();
         cookies.dedup();
         let saint = origins.iter().any(|o| !o.saint_mode.is_zero());
-        let origins: Vec<_> = origins.into_iter().map(Origin::new).collect();
+        let origins: Vec<_> = origins.into_iter().map(|options| Origin::with_chance(options, chance)).collect();
         for origin in &origins {
             origin.check_tls().map_err(|e| BackendsError::Tls(origin.name().to_owned(), e))?;
         }
@@ -199,8 +202,8 @@ impl Backends {
             reach.iter().for_each(|&o| groups[o].push(Arc::clone(&group)));
             let named = reach.iter().map(|&o| (o, origins[o].name()));
             built.push(Arc::new(Director {
-                session: d.session.map(|session| Session::new(session, &d.name, named)),
-                rule: Rule::new(&d.kind, &d.members, dice()),
+                session: d.session.map(|session| Session::new(session, &d.name, named, chance)),
+                rule: Rule::new(&d.kind, &d.members, chance.dice()),
                 kind: d.kind.as_str(),
                 members: members[i].clone(),
                 name: d.name,

@@ -60,6 +60,7 @@ pub use body::{BodyError, NoBody, RequestBody, SendBody};
 pub use budget::BudgetOptions;
 pub use copal_wire::{BodyFraming, WireError};
 pub use dial::{Dial, Dialling, OriginEnd, Wire};
+pub use dice::Chance;
 pub use director::{Choice, DirectorKind, MemberOptions, SessionOptions};
 pub use fault::{Blame, Fault, FaultKind, Phase};
 pub use fetch::{Exchange, Timeouts, exchange};

@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::debt::Debt;
+use crate::dice::{Chance, Dice};
 use crate::ejection::Ejection;
 use crate::fault::{Fault, FaultKind, Phase};
 use crate::health::{Admin, Health};
@@ -136,6 +137,8 @@ pub struct Origin {
     debt: Mutex<Debt>,
     /// Of refreshes in the background that found it full.
     refused: Mutex<Sparing>,
+    /// When it is probed.
+    pub(crate) dice: Dice,
     pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) tls: Option<Tls>,
     pub(crate) resolver: Arc<Resolver>,
@@ -146,6 +149,10 @@ impl Origin {
     /// An origin that has carried nothing yet. Its name is not looked up.
     #[must_use]
     pub fn new(options: OriginOptions) -> Arc<Self> {
+        Origin::with_chance(options, &Chance::of_the_system())
+    }
+
+    pub(crate) fn with_chance(options: OriginOptions, chance: &Chance) -> Arc<Self> {
         let born = Instant::now();
         let tally = Arc::default();
         let wait = (options.wait_limit, options.wait_timeout);
@@ -158,9 +165,10 @@ impl Origin {
             latency: Mutex::default(),
             debt: Mutex::default(),
             refused: Mutex::default(),
+            dice: chance.dice(),
             slots: Slots::new(options.max_connections, options.adaptive, wait, &tally),
             tls: options.tls.as_ref().map(|tls| Tls::new(tls, options.address.host(), options.offered_http2())),
-            resolver: Resolver::new(&options.name, &options.address, &options.resolve),
+            resolver: Resolver::new(&options.name, &options.address, &options.resolve, chance.dice()),
             tally,
             options,
         })

@@ -12,7 +12,6 @@ use copal_semantics::ResponseHead;
 use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireLimits, parse_response, response_framing};
 use http::Method;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,13 +72,10 @@ async fn tell_of_ends(backends: Arc<Backends>) {
 
 async fn probe_for_ever(origin: Arc<Origin>, probe: ProbeOptions) {
     let interval = probe.interval.max(INTERVAL_MIN);
-    let dice = RandomState::new();
-    let mut round = 0u64;
     loop {
         let started = Instant::now();
         take_in(&origin, tokio::time::timeout(probe.timeout, probe_once(&origin, &probe)).await);
-        round += 1;
-        tokio::time::sleep_until(started + jittered(interval, probe.jitter_permille, dice.hash_one(round))).await;
+        tokio::time::sleep_until(started + jittered(interval, probe.jitter_permille, origin.dice.throw())).await;
     }
 }
 

@@ -11,9 +11,9 @@
 
 use crate::address::Address;
 use crate::connect::interleave;
+use crate::dice::Dice;
 use crate::names::{self, Found, Question, ResolveOptions};
 use serde::Serialize;
-use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -111,11 +111,11 @@ struct Name {
     inner: Mutex<Inner>,
     renewing: AtomicBool,
     turn: AtomicU64,
-    dice: RandomState,
+    dice: Dice,
 }
 
 impl Resolver {
-    pub(crate) fn new(origin: &str, address: &Address, options: &ResolveOptions) -> Arc<Self> {
+    pub(crate) fn new(origin: &str, address: &Address, options: &ResolveOptions, dice: Dice) -> Arc<Self> {
         let fixed = |endpoint| Arc::new(Resolver(Kind::Fixed([endpoint].into())));
         let question = match address {
             Address::Unix(path) => return fixed(Endpoint::Unix(path.clone())),
@@ -133,7 +133,7 @@ impl Resolver {
             inner: Mutex::new(inner),
             renewing: AtomicBool::new(false),
             turn: AtomicU64::new(0),
-            dice: RandomState::new(),
+            dice,
         }))))
     }
 
@@ -230,10 +230,9 @@ impl Name {
 
     fn order(&self, found: &[Found], avoided: &[(SocketAddr, Instant)], now: Instant) -> Arc<[Endpoint]> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let random = |i: u64| self.dice.hash_one((turn, i));
         let mut order = match self.question {
             Question::Host(..) => in_turn(found, turn),
-            Question::Service(_) => by_weight(found, random),
+            Question::Service(_) => by_weight(found, &self.dice),
         };
         if avoided.iter().any(|(_, until)| *until > now) {
             order.sort_by_key(|addr| avoided.iter().any(|(avoided, until)| avoided == addr && *until > now));
@@ -319,16 +318,14 @@ fn in_turn(found: &[Found], turn: u64) -> Vec<SocketAddr> {
 }
 
 /// RFC 2782: the lowest priority first; within one, chosen by weight again and again.
-fn by_weight(found: &[Found], random: impl Fn(u64) -> u64) -> Vec<SocketAddr> {
+fn by_weight(found: &[Found], dice: &Dice) -> Vec<SocketAddr> {
     let mut left: Vec<Found> = found.to_vec();
     let mut order = Vec::with_capacity(left.len());
-    let mut throw = 0;
     while let Some(priority) = left.iter().map(|f| f.priority).min() {
         // Weights of 0 get a small chance, as the RFC wants.
         let weight = |f: &Found| if f.priority == priority { u64::from(f.weight) * 1000 + 1 } else { 0 };
         let sum: u64 = left.iter().map(weight).sum();
-        throw += 1;
-        let mut at = random(throw) % sum;
+        let mut at = dice.below(sum);
         let chosen = left.iter().position(|f| match at.checked_sub(weight(f)) {
             Some(rest) => {
                 at = rest;
@@ -348,7 +345,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn resolver(address: &str) -> Arc<Resolver> {
-        Resolver::new("a", &address.parse().expect("valid"), &ResolveOptions::default())
+        Resolver::new("a", &address.parse().expect("valid"), &ResolveOptions::default(), Dice::new(1))
     }
 
     fn addr(n: u8) -> SocketAddr {
@@ -417,11 +414,11 @@ mod tests {
 
     #[test]
     fn services_are_used_by_priority_and_weight() {
-        let dice = RandomState::new();
+        let dice = Dice::new(1);
         let all = [found(1, 10, 3), found(2, 10, 1), found(3, 20, 9), found(4, 10, 0)];
         let mut firsts = [0u32; 5];
-        for turn in 0..8000u64 {
-            let order = by_weight(&all, |i| dice.hash_one((turn, i)));
+        for _ in 0..8000 {
+            let order = by_weight(&all, &dice);
             assert_eq!((order.len(), order[3]), (4, addr(3)), "the lowest priority comes first");
             let SocketAddr::V4(first) = order[0] else { panic!("IPv4") };
             firsts[usize::from(first.ip().octets()[3])] += 1;

@@ -1,7 +1,7 @@
 //! X-Request-Id: made cheaply and without a lock, or taken from the client when it is harmless.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 
 /// The longest id that is taken from a client, in bytes: a UUID has 36, a W3C traceparent 55; 128 leaves room for the
 /// compound ids of proxies in front, and bounds what a log line and an upstream head must carry.
@@ -9,13 +9,25 @@ pub const LENGTH_MAX: usize = 128;
 
 /// The ids of one thread: a keyed hash over a counter, so that they neither repeat nor tell how many there were.
 struct Source {
-    high: RandomState,
-    low: RandomState,
+    keys: Keys,
     made: u64,
 }
 
+/// What keys the hashes of both halves.
+enum Keys {
+    Unknown(RandomState, RandomState),
+    /// For policy cases.
+    Known(u64),
+}
+
 thread_local! {
-    static SOURCE: RefCell<Source> = RefCell::new(Source { high: RandomState::new(), low: RandomState::new(), made: 0 });
+    static SOURCE: RefCell<Source> = RefCell::new(Source { keys: Keys::unknown(), made: 0 });
+}
+
+/// From here on this thread makes the ids of that seed, the same ones each time: for policy cases, whose requests are all served
+/// by the thread that runs them.
+pub fn start_over(seed: u64) {
+    SOURCE.set(Source { keys: Keys::Known(seed), made: 0 });
 }
 
 /// A new id: 128 bits as 32 hexadecimal digits. Unique in practice; not a secret.
@@ -30,7 +42,7 @@ pub fn make() -> String {
 pub fn make_into(id: &mut String) {
     let (high, low) = SOURCE.with_borrow_mut(|source| {
         source.made += 1;
-        (hash(&source.high, source.made), hash(&source.low, source.made))
+        source.keys.hash(source.made)
     });
     let mut digits = [0u8; 32];
     for (i, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
@@ -40,10 +52,24 @@ pub fn make_into(id: &mut String) {
     id.push_str(std::str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
 }
 
-fn hash(key: &RandomState, n: u64) -> u64 {
-    let mut hasher = key.build_hasher();
-    hasher.write_u64(n);
-    hasher.finish()
+impl Keys {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ids come from the operating system's chance unless a case says otherwise"
+    )]
+    fn unknown() -> Keys {
+        Keys::Unknown(RandomState::new(), RandomState::new())
+    }
+
+    fn hash(&self, n: u64) -> (u64, u64) {
+        match self {
+            Keys::Unknown(high, low) => (high.hash_one(n), low.hash_one(n)),
+            Keys::Known(seed) => {
+                let half = |which: u8| BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, which, n));
+                (half(0), half(1))
+            }
+        }
+    }
 }
 
 /// May this id from a client be passed on and logged? 1 to 128 letters, digits and `-_.:/+=@`, which neither a header,

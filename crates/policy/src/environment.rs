@@ -124,8 +124,7 @@ impl Default for Environment {
             unavailable: Vec::new(),
             limits: Limits::default(),
             health: Arc::new(AllHealthy),
-            // The standard library seeds its hash maps from the operating system; that seed serves here too.
-            random: Arc::new(SeededRandom::new(RandomState::new().hash_one(0))),
+            random: Arc::new(SeededRandom::of_the_system()),
             stopwatch: Arc::new(NoClock),
             interpret: false,
             coverage: None,
@@ -216,6 +215,13 @@ impl Invalidate for NothingStored {
 pub struct SeededRandom(AtomicU64);
 
 impl SeededRandom {
+    /// Another sequence each time.
+    #[expect(clippy::disallowed_methods, reason = "this is what chance comes from where no case is run")]
+    fn of_the_system() -> Self {
+        // The standard library seeds its hash maps from the operating system; that seed serves here too.
+        SeededRandom::new(RandomState::new().hash_one(0))
+    }
+
     /// Starts the sequence of that seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {

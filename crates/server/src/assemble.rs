@@ -1,5 +1,6 @@
 //! From the configuration to what runs: store, backends, rules, policy, one core for all workers.
 
+use crate::chance::Chance;
 use crate::front::h1::FrontLimits;
 use crate::front::h1::introduction::{Notices, Proxies};
 use crate::origins::backends;
@@ -13,8 +14,8 @@ use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
 use copal_policy::{
-    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, Random,
-    ScriptValue, Stopwatch, StorageUsage, Storages, Throttle,
+    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, ScriptValue,
+    Stopwatch, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
 use copal_store::{
@@ -56,8 +57,8 @@ pub enum AssembleError {
 pub struct Surroundings {
     /// Where wall-clock time comes from.
     pub clock: Clock,
-    /// Where random numbers of policies come from, if not from the system.
-    pub random: Option<Arc<dyn Random>>,
+    /// Where chance comes from.
+    pub chance: Chance,
     /// Who has every request noted.
     pub witness: Option<Arc<dyn Witness>>,
     /// Where lines of the policy that run are noted.
@@ -74,7 +75,7 @@ pub(crate) fn core(config: &Config, preamble: Option<Preamble>) -> Result<Arc<Co
 }
 
 pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core>, AssembleError> {
-    let backends = backends(config)?;
+    let backends = backends(config, &around.chance.backends)?;
     let options = StoreOptions {
         size: without_allocators_share(config.cache.size),
         object_size_max: config.cache.object_size,
@@ -138,7 +139,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
                 response_bytes: config.shadow.response_size,
                 timeout: config.shadow.timeout,
                 places: Arc::new(Semaphore::new(config.shadow.running)),
-                random: Environment::default().random,
+                random: Arc::clone(&around.chance.shadows),
             },
             hit_for_miss: config.cache.hit_for_miss,
             coalesce_wait: config.cache.coalesce_wait,
@@ -151,7 +152,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
                 deadline: config.pipe.deadline,
                 connections: config.pipe.connections,
             },
-            jitter: Jitter { percent: config.cache.jitter, random: Environment::default().random },
+            jitter: Jitter { percent: config.cache.jitter, random: Arc::clone(&around.chance.lifetimes) },
             ranges_max: config.limits.ranges,
             status_key: config.cache.status_key,
         },
@@ -371,9 +372,7 @@ pub(crate) fn policies_in(
     if around.clock.is_system() {
         environment.stopwatch = Arc::new(HookClock(ticks()));
     }
-    if let Some(random) = &around.random {
-        environment.random = Arc::clone(random);
-    }
+    environment.random = Arc::clone(&around.chance.policies);
     if let Some(before) = before {
         environment.throttle = Arc::clone(before.throttle());
     }

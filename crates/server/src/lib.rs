@@ -5,6 +5,7 @@
 mod accounts;
 mod admin;
 mod assemble;
+mod chance;
 mod drain;
 mod front;
 mod in_memory;
@@ -18,6 +19,7 @@ mod stats;
 mod worker;
 
 pub use assemble::{AssembleError, Surroundings, check_policy};
+pub use chance::Chance;
 pub use in_memory::{ClientEnd, InMemory};
 pub use listen::ListenError;
 pub use serve::{ServeError, serve};

@@ -2,18 +2,18 @@
 
 use crate::assemble::AssembleError;
 use copal_backend::{
-    AdaptiveOptions, Backends, BudgetOptions, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe,
+    AdaptiveOptions, Backends, BudgetOptions, Chance, DirectorKind, DirectorOptions, EjectOptions, Http2, HttpProbe,
     MemberOptions, OriginOptions, Pattern, ProbeKind, ProbeOptions, ProxyProtocol, ResolveOptions, Route,
     SessionOptions, TlsOptions, TlsVersion,
 };
 use copal_config::Config;
 use std::sync::Arc;
 
-pub(crate) fn backends(config: &Config) -> Result<Arc<Backends>, AssembleError> {
+pub(crate) fn backends(config: &Config, chance: &Chance) -> Result<Arc<Backends>, AssembleError> {
     let origins = config.backends.iter().map(|backend| origin(backend, &config.resolver)).collect::<Result<_, _>>()?;
     let directors = config.directors.iter().map(director).collect::<Result<_, _>>()?;
     let budget = BudgetOptions { share_permille: config.retry.budget_permille, per_second: config.retry.per_second };
-    let backends = Backends::new(origins, directors)?.with_retry_budget(budget);
+    let backends = Backends::with_chance(origins, directors, chance)?.with_retry_budget(budget);
     let route = |route: &copal_config::Route| Route {
         host: route.host.clone(),
         path: route.path.clone(),

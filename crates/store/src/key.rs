@@ -62,6 +62,10 @@ impl std::fmt::Debug for KeyHasher {
 
 impl KeyHasher {
     /// With keys that nobody outside this process can know.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keys of hashes: they say where an object is kept, never what comes out"
+    )]
     pub(crate) fn random() -> Self {
         // The standard library seeds RandomState from the operating system.
         let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();

@@ -27,7 +27,7 @@ fn app(members: &[(&str, u32)]) -> DirectorOptions {
 }
 
 fn build(origins: Vec<OriginOptions>, directors: Vec<DirectorOptions>) -> Arc<Backends> {
-    Backends::seeded(origins, directors, || Dice::new(1)).expect("valid")
+    Backends::with_chance(origins, directors, &Chance::seeded(1)).expect("valid")
 }
 
 fn names_at(b: &Backends, name: Option<&str>, n: usize, now: Instant) -> String {

@@ -5,8 +5,9 @@
 //! made for that: a MAC of short messages. A value that fits no backend is as none.
 
 use crate::ask::Ask;
+use crate::dice::Chance;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::Hasher;
 use std::time::Duration;
 
 /// What the owner says about the cookie.
@@ -38,6 +39,7 @@ impl Session {
         options: SessionOptions,
         director: &str,
         origins: impl Iterator<Item = (usize, &'a str)>,
+        chance: &Chance,
     ) -> Self {
         let (k0, k1) = match &options.secret {
             Some(secret) => {
@@ -46,7 +48,7 @@ impl Session {
                 let key = hasher.finish128();
                 (key.h1, key.h2)
             }
-            None => (RandomState::new().hash_one(0), RandomState::new().hash_one(1)),
+            None => chance.key(),
         };
         let value = |name: &str| {
             let mut hasher = SipHasher24::new_with_keys(k0, k1);
@@ -92,7 +94,7 @@ mod tests {
             secure: true,
             secret: secret.map(<[u8]>::to_vec),
         };
-        Session::new(options, "app", [(4, "app1"), (7, "app2")].into_iter())
+        Session::new(options, "app", [(4, "app1"), (7, "app2")].into_iter(), &Chance::of_the_system())
     }
 
     fn bound(session: &Session, cookie: &str) -> Option<usize> {

@@ -12,7 +12,7 @@ mod tables;
 
 use crate::ask::Ask;
 use crate::backends::{Backends, DirectorOptions};
-use crate::dice::Dice;
+use crate::dice::Chance;
 use crate::director::{DirectorKind, MemberOptions};
 use crate::origin::OriginOptions;
 use crate::outlier::{EjectOptions, News};
@@ -104,7 +104,7 @@ impl Script {
         let members = names.iter().zip(&self.weights).map(|(name, weight)| MemberOptions::new(*name, *weight));
         let mut app = DirectorOptions::new("app", self.kind.clone(), members.collect());
         app.ejected_max_permille = self.max_ejected_permille;
-        let built = Backends::seeded(names.iter().map(origin).collect(), vec![app], || Dice::new(7));
+        let built = Backends::with_chance(names.iter().map(origin).collect(), vec![app], &Chance::seeded(7));
         built.expect("a right configuration")
     }
 

@@ -13,8 +13,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A request head that reaches an origin: what Copal may send is bounded by what it takes.
 const HEADS: WireLimits = WireLimits { head_bytes: 1 << 20, url_bytes: 1 << 20, header_count: 10_000 };
-/// What probes call themselves.
-const PROBE: &[u8] = b"copal-probe";
 
 /// A request that reached an origin.
 #[derive(Clone, Debug)]
@@ -175,8 +173,16 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Who has opened a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    Fetch,
+    /// Answered like any other, but no fetch, however its request is written.
+    Probe,
+}
+
 /// Opens connections to the origins.
-pub(super) struct Dialler(pub(super) Arc<Origins>);
+pub(super) struct Dialler(pub(super) Arc<Origins>, pub(super) Asker);
 
 impl Dial for Dialler {
     fn dial<'a>(&'a self, origin: &'a str) -> Dialling<'a> {
@@ -188,19 +194,19 @@ impl Dial for Dialler {
                 Some(_) => return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")),
             }
             let (ours, theirs) = Wire::pair();
-            tokio::spawn(serve(Arc::clone(&self.0), origin.to_owned(), theirs));
+            tokio::spawn(serve(Arc::clone(&self.0), origin.to_owned(), self.1, theirs));
             Ok(ours)
         })
     }
 }
 
 /// Reads one request and answers it. What goes wrong on the way is Copal hanging up, which is its good right.
-async fn serve(origins: Arc<Origins>, name: String, mut end: OriginEnd) {
+async fn serve(origins: Arc<Origins>, name: String, asker: Asker, mut end: OriginEnd) {
     let Some((head, body)) = read(&mut end).await else { return };
     let answer = {
         let mut state = origins.state();
         let answer = state.answer(&name, &head);
-        if head.headers.get("user-agent") != Some(PROBE) {
+        if asker == Asker::Fetch {
             if answer.is_none() {
                 state.unscripted.push(format!("`{name}` was asked for `{} {}`", head.method, head.url));
             }

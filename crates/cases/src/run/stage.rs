@@ -3,7 +3,7 @@
 use super::Failure;
 use super::clients::{Connection, Response};
 use super::judge::{self, Facts};
-use super::origins::{Dialler, Origins};
+use super::origins::{Asker, Dialler, Origins};
 use super::setup::{SetUp, in_file, set_up};
 use super::time::VirtualTime;
 use super::witness::Witness;
@@ -11,9 +11,9 @@ use crate::case::{Case, Client, Expect, File, Pace, State, Step, What};
 use copal_backend::{Admin, ProbeKind, ProbeOptions, probe_through};
 use copal_observe::counters::{Counter, Kind};
 use copal_observe::snapshot::Snapshot;
-use copal_policy::{Coverage, SeededRandom};
+use copal_policy::Coverage;
 use copal_semantics::Span;
-use copal_server::{AssembleError, InMemory, Surroundings};
+use copal_server::{AssembleError, Chance, InMemory, Surroundings};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 /// How long a client waits for a response, in virtual time: longer than any timeout that Copal has by default.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// The seed of the policies' random numbers.
+/// The seed of all chance: that of policies, directors, jitter and shadows, and of the request ids.
 const SEED: u64 = 1;
 /// The port of the first client; each connection has its own.
 const FIRST_PORT: u16 = 40_000;
@@ -72,16 +72,17 @@ impl<'a> Stage<'a> {
         time: VirtualTime,
     ) -> Result<Stage<'a>, Failure> {
         let set_up = set_up(file, case)?;
+        copal_observe::request_id::start_over(SEED);
         let (origins, witness) = (Arc::new(Origins::default()), Witness::new(&time, lines));
         let around = Surroundings {
             preamble: None,
             clock: time.clock(),
-            random: Some(Arc::new(SeededRandom::new(SEED))),
+            chance: Chance::seeded(SEED),
             witness: Some(witness.clone()),
             coverage,
             policy: set_up.policy.clone(),
         };
-        let dial = Arc::new(Dialler(Arc::clone(&origins)));
+        let dial = Arc::new(Dialler(Arc::clone(&origins), Asker::Fetch));
         let proxy = InMemory::new(&set_up.config, &around, dial).map_err(|why| wrong_policy(case.line, &why))?;
         let mut stage = Stage {
             file,
@@ -195,7 +196,7 @@ impl<'a> Stage<'a> {
                 let first = Span::from_micros(if into == 0 { 0 } else { interval - into });
                 let again = Duration::from_micros(u64::try_from(interval).unwrap_or(u64::MAX));
                 tokio::spawn(async move {
-                    let dial = Dialler(Arc::clone(&origins));
+                    let dial = Dialler(Arc::clone(&origins), Asker::Probe);
                     tokio::time::sleep(first.to_std()).await;
                     loop {
                         let next = tokio::time::Instant::now() + again;
