@@ -2,6 +2,7 @@
 
 mod bad_bodies;
 mod bad_requests;
+mod behind_haproxy;
 mod connections;
 mod duplex;
 mod early_answers;

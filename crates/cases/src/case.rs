@@ -2,10 +2,12 @@
 
 use copal_observe::counters::Counter;
 use copal_pipeline::step::{ClientStep, FetchStep};
+use copal_policy::Connection;
 use copal_semantics::Span;
 use regex::Regex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A file with cases.
 #[derive(Debug)]
@@ -177,12 +179,33 @@ pub enum State {
 pub struct Client {
     /// By which an `expect` names it, and by which it keeps its connection.
     pub name: Option<String>,
-    /// Its address.
+    /// Its address; that of the proxy in front, where `ends` are told.
     pub from: Option<SocketAddr>,
+    /// For whom a proxy in front has opened the connection.
+    pub ends: Option<Ends>,
+    /// What else is known of it.
+    pub connection: Option<Arc<Connection>>,
     /// Does the case wait for the response?
     pub pace: Pace,
     /// What it sends.
     pub sends: Vec<Sent>,
+}
+
+impl Client {
+    /// Can it go on with the connection that it has? Not when it is told from where it comes.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.from.is_none() && self.ends.is_none() && self.connection.is_none()
+    }
+}
+
+/// What a PROXY header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Where the client is; port 0: one of its own.
+    pub client: SocketAddr,
+    /// Where it connected, if not to the listener.
+    pub server: Option<SocketAddr>,
 }
 
 /// Does the case wait for the response?

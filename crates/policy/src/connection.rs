@@ -38,9 +38,9 @@ pub struct ClientSsl {
     pub cn: Option<String>,
     /// Such as `TLS_AES_256_GCM_SHA384`.
     pub cipher: Option<String>,
-    /// With what the certificate is signed.
+    /// With what the certificate that the proxy has shown is signed.
     pub sign: Option<String>,
-    /// The certificate's key.
+    /// The key of that certificate.
     pub key: Option<String>,
 }
 

@@ -25,7 +25,8 @@ pub const SCENE: &str = "The examples run with the request `GET /shop?b=2&a=1` f
 _ga=7`, `Accept-Language: de-CH, en;q=0.8`, `Authorization: Basic YW5uYTpzZWNyZXQ=` and the User-Agent of a telephone, with the body `name=anna`, which has been read; a \
 response `200` with `Server: app`, two fields `Set-Cookie: a=1` and `Set-Cookie: b=2`; the backend `app1`, the director \
 `app`, the access list `purgers` with 10.0.0.0/8, a file `lists/bots.txt` with the text `bad bot`, a GeoIP database in \
-which 192.0.2.0/24 is in Switzerland; a stored object of 20 seconds with 60 to go, 10 of grace and 3 hits; at Sun, 06 Nov 1994 08:49:37 GMT.";
+which 192.0.2.0/24 is in Switzerland; a PROXY header that tells of TLS and the certificate of `anna`, from a process of the user `haproxy` (110) and the \
+group `www-data` (33); a stored object of 20 seconds with 60 to go, 10 of grace and 3 hits; at Sun, 06 Nov 1994 08:49:37 GMT.";
 
 /// All examples, one for each row of the table of functions.
 #[rustfmt::skip]
@@ -99,6 +100,21 @@ pub const EXAMPLES: &[Example] = &[
     ex("geo::country", "geo::country(client.ip)", "CH"),
     ex("geo::lookup", "geo::lookup(client.ip, \"country/names/en\")", "Switzerland"),
 
+    ex("proxy::alpn", "proxy::alpn()", "h2"),
+    ex("proxy::authority", "proxy::authority()", "shop.example"),
+    ex("proxy::is_ssl", "proxy::is_ssl()", "true"),
+    ex("proxy::client_has_cert_conn", "proxy::client_has_cert_conn()", "true"),
+    ex("proxy::client_has_cert_sess", "proxy::client_has_cert_sess()", "true"),
+    ex("proxy::ssl_verify_result", "proxy::client_has_cert_sess() && proxy::ssl_verify_result() == 0", "true"),
+    ex("proxy::ssl_version", "proxy::ssl_version()", "TLSv1.3"),
+    ex("proxy::client_cert_cn", "proxy::client_cert_cn()", "anna"),
+    ex("proxy::ssl_cipher", "proxy::ssl_cipher()", "TLS_AES_256_GCM_SHA384"),
+    ex("proxy::cert_sign", "proxy::cert_sign()", "RSA-SHA256"),
+    ex("proxy::cert_key", "proxy::cert_key()", "RSA2048"),
+    ex("unix::user", "unix::user()", "haproxy"),
+    ex("unix::group", "unix::group()", "www-data"),
+    ex("unix::uid", "unix::uid()", "110"),
+    ex("unix::gid", "unix::gid() == 33", "true"),
     ex("query::sort", "query::sort(\"/shop?b=2&a=1\")", "/shop?a=1&b=2"),
     ex("query::keep", "query::keep(req.url, [\"a\"])", "/shop?a=1"),
     ex("query::without", "query::without(\"/?q=1&utm_source=x\", [\"utm_*\"])", "/?q=1"),

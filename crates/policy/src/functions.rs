@@ -185,6 +185,23 @@ pub const FUNCTIONS: &[Function] = &[
     lit(Literal::Geo, module("geo", "country", &["ip: Address"], Text, "The country's two letters; `()` when it is not known.")),
     lit(Literal::Geo, module("geo", "lookup", &["ip: Address", "path: string"], Any, "What the database has under a path such as \"city/names/en\"; `()` when it has nothing.")),
 
+    module("proxy", "alpn", &[], Text, "What the client and the proxy in front have chosen in the handshake of TLS, such as \"h2\", as its PROXY header says (version 2); `()` when it does not."),
+    module("proxy", "authority", &[], Text, "The host that the client named in the handshake of TLS (SNI); `()` when the PROXY header does not say."),
+    module("proxy", "is_ssl", &[], Bool, "Did the client come over TLS? False when the PROXY header does not say."),
+    module("proxy", "client_has_cert_conn", &[], Bool, "Has the client shown a certificate on this connection?"),
+    module("proxy", "client_has_cert_sess", &[], Bool, "Has the client shown a certificate in the session of TLS that this connection belongs to?"),
+    module("proxy", "ssl_verify_result", &[], Any, "What came of verifying the client's certificate: an integer, 0 when it was verified; `()` when there was none."),
+    module("proxy", "ssl_version", &[], Text, "The version of TLS, such as \"TLSv1.3\"; `()` when the PROXY header does not say."),
+    module("proxy", "client_cert_cn", &[], Text, "The common name in the client's certificate, verified or not; `()` when the PROXY header does not say."),
+    module("proxy", "ssl_cipher", &[], Text, "The cipher, such as \"TLS_AES_256_GCM_SHA384\"; `()` when the PROXY header does not say."),
+    module("proxy", "cert_sign", &[], Text, "With what the certificate of the proxy is signed, such as \"RSA-SHA256\"; `()` when the PROXY header does not say."),
+    module("proxy", "cert_key", &[], Text, "The key of the certificate of the proxy, such as \"RSA2048\"; `()` when the PROXY header does not say."),
+
+    module("unix", "user", &[], Text, "The user as which the process at the other end of a Unix socket runs; `()` over TCP, and when the machine's user file had no name for it at the last reload."),
+    module("unix", "group", &[], Text, "The group as which it runs; `()` as for the user."),
+    module("unix", "uid", &[], Any, "The number of that user, an integer; `()` over TCP."),
+    module("unix", "gid", &[], Any, "The number of that group, an integer; `()` over TCP."),
+
     module("query", "sort", &["url: string"], Text, "The url with its query parameters in order of their names."),
     module("query", "keep", &["url: string", "names: Array"], Text, "Only these parameters; `*` at the end of a name stands for any rest."),
     module("query", "without", &["url: string", "names: Array"], Text, "Without these parameters; `*` at the end of a name stands for any rest."),
@@ -238,7 +255,8 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The names of the modules.
-pub const MODULES: [&str; 9] = ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge"];
+pub const MODULES: [&str; 11] =
+    ["std", "query", "url", "throttle", "json", "jwt", "geo", "tags", "purge", "proxy", "unix"];
 
 /// What Rhai itself brings and Copal leaves in, for checks.
 pub(crate) const RHAI: &[&str] = &[

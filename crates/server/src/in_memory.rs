@@ -14,6 +14,7 @@ use copal_config::Config;
 use copal_observe::counters::Counter;
 use copal_observe::snapshot::Snapshot;
 use copal_pipeline::{Core, Worker};
+use copal_policy::Connection;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -32,6 +33,19 @@ pub struct InMemory {
     limits: Arc<FrontLimits>,
     server: SocketAddr,
     hostname: Arc<str>,
+}
+
+/// Whose connection it is. What a PROXY header would tell is told here: no bytes of one are sent.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The other end of the connection.
+    pub from: SocketAddr,
+    /// The client for whom a proxy has opened it; none: its other end.
+    pub client: Option<SocketAddr>,
+    /// Where that client connected; none: to the listener.
+    pub server: Option<SocketAddr>,
+    /// What else is known of it.
+    pub connection: Option<Arc<Connection>>,
 }
 
 /// A client's end of a connection.
@@ -65,7 +79,9 @@ impl InMemory {
             // A listener is never one of the others.
             _ => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
-        let limits = assemble::front_limits(&config, listen)?;
+        // Clients are introduced when they connect: nobody sends a header.
+        let listen = copal_config::Listen { proxy_protocol: false, ..listen.clone() };
+        let limits = assemble::front_limits(&config, &listen)?;
         Ok(InMemory { worker, limits, server, hostname: Arc::from("localhost") })
     }
 
@@ -75,14 +91,19 @@ impl InMemory {
         &self.worker.core
     }
 
-    /// A connection from that client. Serving it is a task of the current runtime.
+    /// A connection. Serving it is a task of the current runtime.
     #[must_use]
-    pub fn connect(&self, client: SocketAddr) -> ClientEnd {
+    pub fn connect(&self, who: Introduction) -> ClientEnd {
         let (theirs, ours) = tokio::io::duplex(BUFFER_BYTES);
         let (reader, writer) = tokio::io::split(ours);
         let cut = Arc::new(AtomicBool::new(false));
         let writer = MemoryHalf { writer, cut: Arc::clone(&cut) };
-        let ends = Ends::new(client, self.server, Arc::clone(&self.hostname));
+        let ends = Ends {
+            client: who.client.unwrap_or(who.from),
+            server: who.server.unwrap_or(self.server),
+            connection: who.connection,
+            ..Ends::new(who.from, self.server, Arc::clone(&self.hostname))
+        };
         let worker = Arc::clone(&self.worker);
         worker.core.counters.inc(Counter::ClientConnections);
         let open = worker.core.counters.hold(Counter::ClientConnectionsOpen);

@@ -20,6 +20,6 @@ mod worker;
 
 pub use assemble::{AssembleError, Surroundings, check_policy};
 pub use chance::Chance;
-pub use in_memory::{ClientEnd, InMemory};
+pub use in_memory::{ClientEnd, InMemory, Introduction};
 pub use listen::ListenError;
 pub use serve::{ServeError, serve};

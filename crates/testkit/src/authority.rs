@@ -62,10 +62,11 @@ impl Authority {
         self.dir.join("ca.pem")
     }
 
-    /// A certificate for a host name or an IP address.
+    /// A certificate for a host name or an IP address, which is its common name, too.
     #[must_use]
     pub fn issue(&self, name: &str, validity: Validity) -> Issued {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, name);
         (params.not_before, params.not_after) = match validity {
             Validity::Good => (date_time_ymd(2000, 1, 1), date_time_ymd(4000, 1, 1)),
             Validity::Expired => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),

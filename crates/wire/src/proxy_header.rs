@@ -83,9 +83,9 @@ pub struct Ssl<'a> {
     pub cn: Option<&'a [u8]>,
     /// Such as `TLS_AES_256_GCM_SHA384`.
     pub cipher: Option<&'a [u8]>,
-    /// With what the server's certificate is signed, such as `SHA256`.
+    /// With what the certificate that the proxy has shown is signed, such as `RSA-SHA256`.
     pub sig_alg: Option<&'a [u8]>,
-    /// Its key, such as `RSA2048`.
+    /// The key of that certificate, such as `RSA2048`.
     pub key_alg: Option<&'a [u8]>,
 }
 

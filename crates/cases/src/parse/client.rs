@@ -15,7 +15,8 @@ const OPTIONS: [&str; 5] = ["from", "meanwhile", "leaves", "raw", "times"];
 const TIMES_MAX: usize = 1000;
 
 pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &[Line<'_>]) -> Option<Client> {
-    let mut client = Client { name: None, from: None, pace: Pace::Waits, sends: Vec::new() };
+    let mut client =
+        Client { name: None, from: None, ends: None, connection: None, pace: Pace::Waits, sends: Vec::new() };
     let (mut raw, mut times) = (false, 1);
     let mut rest = info.iter();
     while let Some(word) = rest.next() {
@@ -45,6 +46,7 @@ pub(super) fn read(source: &mut Source<'_>, kind: &Word, info: &[Word], lines: &
             }
         }
     }
+    let lines = super::connection::read(source, lines, &mut client);
     let sends = if raw { vec![raw_bytes(source, lines)] } else { requests(source, lines) };
     client.sends = std::iter::repeat_n(sends, times).flatten().collect();
     if client.sends.iter().all(|sent| sent.bytes.is_empty()) {

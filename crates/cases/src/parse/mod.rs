@@ -1,6 +1,7 @@
 //! From Markdown to cases: which headings are cases, what they inherit, which block is what.
 
 mod client;
+mod connection;
 mod expect;
 mod origin;
 mod source;

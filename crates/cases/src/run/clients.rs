@@ -3,9 +3,8 @@
 use crate::case::{Ending, Sent};
 use bytes::{Buf, BytesMut};
 use copal_semantics::ResponseHead;
-use copal_server::ClientEnd;
+use copal_server::{ClientEnd, Introduction};
 use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireLimits, parse_response, response_framing};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,14 +28,14 @@ pub(super) struct Response {
 pub(super) struct Connection {
     end: ClientEnd,
     buf: BytesMut,
-    /// The client's address, by which its requests are known.
-    pub(super) from: SocketAddr,
+    /// Who it is; its requests are known by its end of the connection.
+    pub(super) who: Introduction,
     over: bool,
 }
 
 impl Connection {
-    pub(super) fn new(end: ClientEnd, from: SocketAddr) -> Connection {
-        Connection { end, buf: BytesMut::new(), from, over: false }
+    pub(super) fn new(end: ClientEnd, who: Introduction) -> Connection {
+        Connection { end, buf: BytesMut::new(), who, over: false }
     }
 
     /// Can another request be sent on it?

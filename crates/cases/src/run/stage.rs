@@ -13,7 +13,7 @@ use copal_observe::counters::{Counter, Kind};
 use copal_observe::snapshot::Snapshot;
 use copal_policy::Coverage;
 use copal_semantics::Span;
-use copal_server::{AssembleError, Chance, InMemory, Surroundings};
+use copal_server::{AssembleError, Chance, InMemory, Introduction, Surroundings};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -237,7 +237,7 @@ impl<'a> Stage<'a> {
                 Ok(Err(_)) | Err(_) => return vec![Failure::plain(line, "this client still waits for a response")],
             }
         }
-        let kept = visitor.connection.take().filter(|_| client.name.is_some() && client.from.is_none());
+        let kept = visitor.connection.take().filter(|_| client.name.is_some() && client.keeps());
         let running = self.begin(client, kept);
         match client.pace {
             Pace::Waits => match tokio::time::timeout(PATIENCE, running).await {
@@ -267,37 +267,43 @@ impl<'a> Stage<'a> {
 
     /// Begins to send, as a task of its own.
     fn begin(&mut self, client: &Client, kept: Option<Connection>) -> JoinHandle<(Connection, Last)> {
-        let mut from = client.from.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let own_port = from.port() != 0;
+        let asked = Introduction {
+            from: client.from.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+            client: client.ends.map(|ends| ends.client),
+            server: client.ends.and_then(|ends| ends.server),
+            connection: client.connection.clone(),
+        };
         let (proxy, time, sends) = (Arc::clone(&self.proxy), self.time.clone(), client.sends.clone());
         let first_port = self.ports;
         // One for each connection that may be needed.
         self.ports = self.ports.saturating_add(u16::try_from(sends.len()).unwrap_or(u16::MAX).saturating_add(1));
         tokio::spawn(async move {
             let mut port = first_port;
-            let mut open = |kept: Option<SocketAddr>| {
-                if let Some(kept) = kept {
-                    from.set_ip(kept.ip());
+            // The ports that were asked for stay; each connection has others of its own.
+            let mut open = |asked: &Introduction, before: Option<&Introduction>| {
+                let mut who = before.unwrap_or(asked).clone();
+                let wanted = [asked.from.port(), asked.client.map_or(0, |client| client.port())];
+                for (end, wanted) in [Some(&mut who.from), who.client.as_mut()].into_iter().zip(wanted) {
+                    if let Some(end) = end.filter(|_| wanted == 0) {
+                        end.set_port(port);
+                    }
                 }
-                if !own_port {
-                    from.set_port(port);
-                    port = port.saturating_add(1);
-                }
-                Connection::new(proxy.connect(from), from)
+                port = port.saturating_add(1);
+                Connection::new(proxy.connect(who.clone()), who)
             };
             let mut connection = match kept {
                 Some(kept) => kept,
-                None => open(None),
+                None => open(&asked, None),
             };
             let mut last = None;
             for sent in &sends {
                 if !connection.is_open().await {
-                    connection = open(Some(connection.from));
+                    connection = open(&asked, Some(&connection.who));
                 }
                 let started = time.passed();
                 let response = connection.exchange(sent).await;
                 let took = time.passed() - started;
-                last = Some(Last { title: sent.title.clone(), from: connection.from, response, took });
+                last = Some(Last { title: sent.title.clone(), from: connection.who.from, response, took });
             }
             (connection, last.expect("a client sends something"))
         })

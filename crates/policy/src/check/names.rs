@@ -3,7 +3,7 @@
 use super::absent;
 use super::walk::Walker;
 use crate::diagnostic::{did_you_mean, nearest};
-use crate::functions::{FUNCTIONS, MODULES, On};
+use crate::functions::{FUNCTIONS, MODULES, On, find};
 use crate::hooks::HOOKS;
 use crate::vars::{GLOBALS, Type, param_type};
 use rhai::{ASTFlags, Position, Stmt};
@@ -105,7 +105,16 @@ impl Walker<'_> {
                 self.report(at, format!("this file has no constant `{name}`"), help);
             }
         } else if !self.parsed.imports.iter().any(|(alias, _)| alias == root) {
-            self.unknown_module(root, at);
+            match MODULES.into_iter().find(|module| *module == root) {
+                Some(module) if find(On::Module(module), name).is_some() => {
+                    self.report(
+                        at,
+                        format!("`{root}::{name}` is a function"),
+                        Some(format!("call it: `{root}::{name}(…)`")),
+                    );
+                }
+                Some(_) | None => self.unknown_module(root, at),
+            }
         }
         Type::Any
     }

@@ -4,10 +4,12 @@ use super::compile::{Compiler, Value, maybe, small};
 use super::cond::{Cond, Int};
 use super::effect::Statement;
 use super::length::Length;
+use super::local::Any;
 use super::text::{Maybe, Part, Text};
 use super::{At, Frame, Give, Run};
 use crate::library::throttle::{self, Verdict};
-use crate::library::{digest, query, system, text, time, url};
+use crate::library::{connection, digest, query, system, text, time, url};
+use crate::scene::ScriptValue;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rhai::{Expr, Position};
@@ -47,6 +49,18 @@ pub(super) fn healthy(backend: Value) -> Option<Cond> {
     }))
 }
 
+/// What is known of the connection.
+fn told(module: &str, name: &str) -> Option<Value> {
+    if let Some(read) = connection::text(module, name) {
+        return Some(give_maybe(move |f| Ok(read(f.scene).map(str::to_owned))));
+    }
+    if let Some(read) = connection::flag(module, name) {
+        return Some(Value::Cond(Cond::Flag(read)));
+    }
+    let read = connection::int(module, name)?;
+    Some(Value::Any(Any::Host(Give::new(move |f| Ok(read(f.scene).map_or(ScriptValue::Unit, ScriptValue::Int))))))
+}
+
 impl<'a> Compiler<'a> {
     pub(super) fn module_call(
         &mut self,
@@ -62,6 +76,7 @@ impl<'a> Compiler<'a> {
             "std" => self.std(name, args, at).or_else(|| self.secrets(name, args, at)),
             "throttle" => self.throttle(name, args),
             "tags" => self.tags(name, args),
+            "proxy" | "unix" if args.is_empty() => told(module, name),
             _ => None,
         }
     }

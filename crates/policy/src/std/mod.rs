@@ -1,8 +1,9 @@
 //! The functions that scripts find beside their handles: `std::`, `query::`, `url::`, `throttle::`, `json::`, `jwt::`,
-//! `geo::`, `tags::`, methods of strings, times.
+//! `geo::`, `tags::`, `proxy::`, `unix::`, methods of strings, times.
 //!
 //! (In Rust this folder is the module `library`, because a module `std` would hide the standard library.)
 
+pub(crate) mod connection;
 pub(crate) mod digest;
 pub(crate) mod files;
 pub(crate) mod geo;
@@ -76,4 +77,5 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     json::register(e, &env.limits);
     jwt::register(e, &env.limits);
     geo::register(e, env);
+    connection::register(e);
 }

@@ -224,6 +224,11 @@ pub(super) fn lines() -> Vec<Line> {
             "2:24 not a valid regular expression: backreferences are not supported (there is no look-ahead, look-behind or backreference: two tests say it, as in `a.matches(x) && !a.matches(y)`)",
         ),
         (recv, "std::logg(1);", "2:10 the module `std` has no function `logg` (did you mean `log`?)"),
+        (
+            recv,
+            "if proxy::is_ssl { return pass(); }",
+            "2:15 `proxy::is_ssl` is a function (call it: `proxy::is_ssl(…)`)",
+        ),
         (recv, "qery::sort(req.url); ()", "2:5 there is no module `qery` (did you mean `query`?)"),
         (recv, "std::log(global::TTL);", "2:22 this file has no constant `TTL`"),
         (

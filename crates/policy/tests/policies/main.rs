@@ -1,6 +1,7 @@
 //! Policies at work: what hooks read, write and return; here what the tests share.
 
 mod actions;
+mod connection;
 mod faults;
 mod loading;
 mod variables;

@@ -2,7 +2,7 @@
 
 mod mmdb;
 
-use copal_policy::{Acl, Environment, Geo, Hook, ObjectVars, Scene};
+use copal_policy::{Acl, ClientSsl, Connection, Environment, Geo, Hook, ObjectVars, Proxied, Scene, UnixPeer};
 use copal_semantics::{RequestHead, ResponseHead, Span, Time};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +75,25 @@ pub(super) fn scene() -> Box<Scene> {
     for peer in [&mut s.server, &mut s.local] {
         (peer.ip, peer.port) = ("198.51.100.1".parse().expect("address"), 80);
     }
+    let text = |text: &str| Some(text.to_owned());
+    s.connection = Some(Arc::new(Connection {
+        proxied: Proxied {
+            alpn: text("h2"),
+            authority: text("shop.example"),
+            ssl: Some(ClientSsl {
+                ssl: true,
+                cert_conn: true,
+                cert_sess: true,
+                verify: 0,
+                version: text("TLSv1.3"),
+                cn: text("anna"),
+                cipher: text("TLS_AES_256_GCM_SHA384"),
+                sign: text("RSA-SHA256"),
+                key: text("RSA2048"),
+            }),
+        },
+        peer: Some(UnixPeer { uid: 110, gid: 33, user: text("haproxy"), group: text("www-data") }),
+    }));
     s.now = Time::from_secs(784_111_777);
     s
 }
