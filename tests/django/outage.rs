@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 const PAGE: &str = "/news/today/"; // fresh for a second
 
 /// Probes that see an outage, and its end, within a fraction of a second.
-const PROBE: &str = r#"probe = { path = "/healthz/", interval = "200ms", timeout = "2s", window = 4, threshold = 2 }"#;
+const PROBE: &str =
+    r#"probe = { path = "/healthz/", interval = "200ms", timeout = "2s", window = 4, threshold = 2, initial = 2 }"#;
 
 /// So that the policy's grace alone decides how long what is stale may be served.
 const GRACE_ALONE: &str = "\n[cache]\nstale_if_error = \"0s\"";

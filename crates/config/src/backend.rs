@@ -224,7 +224,8 @@ impl BackendTls {
 impl Probe {
     fn assemble(view: &View<'_>) -> Probe {
         // The table of keys has 64 as their maximum.
-        let small = |leaf: &str| u8::try_from(view.count(leaf)).unwrap_or(64);
+        let small = |count: u32| u8::try_from(count).unwrap_or(64);
+        let threshold = view.count("threshold");
         let http = || HttpProbe {
             method: view.string("method"),
             path: view.string("path"),
@@ -238,9 +239,9 @@ impl Probe {
             interval: view.duration("interval"),
             jitter_permille: view.percent("jitter"),
             timeout: view.duration("timeout"),
-            window: small("window"),
-            threshold: small("threshold"),
-            initial: small("initial"),
+            window: small(view.count("window")),
+            threshold: small(threshold),
+            initial: small(view.count_if_set("initial").unwrap_or(threshold.saturating_sub(1))),
         }
     }
 }

@@ -245,7 +245,7 @@ pub const KEYS: &[Key] = &[
         "How many of the last probes are looked at."),
     key("backend.*.probe.threshold", Kind::Count(1, 64), Is("3"), "Varnish's",
         "How many of them must be good for the backend to be healthy."),
-    key("backend.*.probe.initial", Kind::Count(0, 64), Is("2"), "Varnish's: sick at first, healthy after one good probe",
+    key("backend.*.probe.initial", Kind::Count(0, 64), Unset("one less than `threshold`"), "Varnish's: sick at first, healthy after one good probe",
         "How many count as good at the start."),
     key("backend.*.probe.expected_status", Kind::Statuses, Is("200"), "what a health page says",
         "The status of a good answer, or a range."),

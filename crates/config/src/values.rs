@@ -155,6 +155,11 @@ impl View<'_> {
         }
     }
 
+    /// A number that may be unset.
+    pub(crate) fn count_if_set(&self, leaf: &str) -> Option<u32> {
+        self.value(leaf).map(|_| self.count(leaf))
+    }
+
     pub(crate) fn members(&self, leaf: &str) -> Vec<Member> {
         match self.value(leaf) {
             Some(Value::Members(items)) => items.into_iter().map(|Item { value, .. }| value).collect(),

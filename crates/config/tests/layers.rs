@@ -324,6 +324,20 @@ fn what_nobody_sets_has_its_default() {
 }
 
 #[test]
+fn a_probe_begins_one_good_answer_short_of_its_threshold_unless_said_otherwise() {
+    for (probe, initial) in [
+        ("threshold = 6", 5),
+        ("threshold = 1", 0),
+        ("threshold = 3", 2),
+        ("threshold = 6, initial = 2", 2),
+        ("window = 4, threshold = 4", 3),
+    ] {
+        let config = load(&format!("{ONE}probe = {{ {probe} }}\n"), &[], &Overrides::default()).unwrap();
+        assert_eq!(config.backends[0].probe.as_ref().unwrap().initial, initial, "{probe}");
+    }
+}
+
+#[test]
 fn every_default_in_the_table_is_a_legal_value_of_its_key() {
     // Written out as a file, each default must load; this is also how a user would write it.
     for key in KEYS.iter().filter(|key| !key.path.starts_with("listen") && !key.path.contains('*')) {
