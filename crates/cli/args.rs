@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Warm(Warm),
     /// Show the backends and directors of a running proxy, and say who may serve.
     Backend(Backend),
+    /// Read the policy anew and put it in force if it is right; reopen the access log. SIGHUP does the same.
+    Reload(Reload),
 }
 
 /// What both serve and check take.
@@ -76,6 +78,10 @@ pub(crate) struct Serve {
 
 #[derive(clap::Args)]
 pub(crate) struct Check {
+    /// A configuration (.toml), a policy (any other file), or both. A policy without a configuration is checked but for the
+    /// names that only a configuration has; these are told.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) given: Given,
     /// Print every key with its value and where that came from.
@@ -159,6 +165,9 @@ pub(crate) struct Purge {
     /// http://host/path
     #[arg(value_name = "URL")]
     pub(crate) url: String,
+    /// A header of the request that the policy's recv and hash make the key of. May be repeated; Host replaces the URL's.
+    #[arg(short = 'H', long, value_name = "'NAME: VALUE'")]
+    pub(crate) header: Vec<String>,
     /// Make it stale instead of dropping it: grace still serves it.
     #[arg(long)]
     pub(crate) soft: bool,
@@ -210,9 +219,15 @@ pub(crate) struct Snapshot {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Stat {
     /// Print once and end. (The live screen is not in this version: -1 is needed.)
-    #[arg(short = '1', required = true)]
+    #[arg(short = '1')]
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,

@@ -15,7 +15,9 @@ mod ban;
 mod check;
 mod demo;
 mod explain;
+mod left_out;
 mod purge;
+mod reload;
 mod serve;
 mod snapshot;
 mod stat;
@@ -32,8 +34,14 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
+    end(match Args::try_parse() {
+        Ok(args) => run(args.command),
+        Err(error) => Err(left_out::refusal(&error).unwrap_or_else(|| error.exit())),
+    })
+}
+
+fn run(command: Command) -> Result<(), Failed> {
+    match command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
@@ -46,7 +54,11 @@ fn main() -> ExitCode {
         Command::Stat(args) => stat::run(&args),
         Command::Warm(args) => warm::run(&args),
         Command::Backend(args) => backend::run(&args),
-    };
+        Command::Reload(args) => reload::run(&args),
+    }
+}
+
+fn end(result: Result<(), Failed>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -68,6 +80,11 @@ impl Failed {
     /// What was given is wrong: configuration, policy, arguments. Exit status 1.
     pub(crate) fn input(text: impl std::fmt::Display) -> Failed {
         Failed { text: text.to_string(), code: 1 }
+    }
+
+    /// The command is not used as it must be. Exit status 2, as the parser's.
+    pub(crate) fn usage(text: impl std::fmt::Display) -> Failed {
+        Failed { text: format!("error: {text}"), code: 2 }
     }
 
     /// It cannot be done now: a port is taken, nobody answers. Exit status 3.

@@ -3,11 +3,14 @@
 use crate::Failed;
 use crate::admin::ask;
 use crate::args::Stat;
+use crate::left_out::missing;
 use copal_observe::stats::Stats;
 use http::Method;
 
 pub(crate) fn run(args: &Stat) -> Result<(), Failed> {
-    debug_assert!(args.once, "the parser asks for -1");
+    if !args.once {
+        return Err(missing("copal stat without -1 (a live screen)", "`copal stat -1`, or `watch copal stat -1`"));
+    }
     let answer = ask(&args.reach, &Method::GET, "/stats")?;
     if args.reach.json {
         say!("{}", answer.trim_end());

@@ -22,6 +22,48 @@ fn is_wrong(toml: &str, rhai: &str, parts: &[&str]) {
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+#[test]
+fn a_command_that_is_not_in_this_version_says_so_and_what_to_use() {
+    for (args, instead) in [
+        (&["log"][..], "`copal explain URL`"),
+        (&["log", "-q", "status >= 500"], "[log] access"),
+        (&["top"], "jq"),
+        (&["hist", "--help"], "`copal stat -1`"),
+        (&["policy", "list"], "`copal reload`"),
+        (&["completions", "bash"], "--help"),
+        (&["man"], "--help"),
+        (&["stat"], "`copal stat -1`"),
+    ] {
+        let output = Command::new(COPAL).args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("is not in this version") && said.contains(instead), "{args:?}: {said}");
+    }
+    let typo = Command::new(COPAL).arg("pruge").output().unwrap();
+    assert_eq!(typo.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&typo.stderr).contains("purge"));
+}
+
+#[test]
+fn the_reload_command_puts_a_right_policy_in_force_and_says_what_is_wrong_with_another() {
+    let origin = echo();
+    let proxy = builder(&origin, "").policy("fn recv(req) { return synth(201); }").start();
+    let reload = |rhai: &str| {
+        proxy.dir().write("policy.rhai", rhai);
+        let admin = format!("unix:{}", proxy.admin().display());
+        let output = Command::new(COPAL).args(["reload", "--admin", &admin]).output().unwrap();
+        let said = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), said(output.stdout), said(output.stderr))
+    };
+    let status = || proxy.client().get("/", &[]).status;
+    let (code, out, _) = reload("fn recv(req) { return synth(202); }");
+    assert!(code == Some(0) && out.starts_with("reloaded policy"), "{out}");
+    assert_eq!(status(), 202);
+    let (code, _, told) = reload("fn recv(req) { return synth(202) }; x");
+    assert!(code == Some(1) && told.contains("policy.rhai:1:"), "{told}");
+    assert_eq!(status(), 202);
+}
+
 const BACKEND: &str = "[backend.app]\naddress = \"127.0.0.1:8000\"\n";
 
 #[test]
@@ -43,6 +85,35 @@ fn check_finds_faults_in_the_configuration_and_names_what_was_meant() {
     ] {
         is_wrong(&toml, "", parts);
     }
+}
+
+#[test]
+fn check_takes_files_by_their_kind_and_a_policy_without_a_configuration() {
+    let dir = TempDir::new();
+    let toml = dir.write("copal.toml", BACKEND);
+    let rhai = dir.write(
+        "site.rhai",
+        r#"fn recv(req) { if client.ip.within("purgers") { req.backend = backend("app"); } else { return policy("shop"); } }"#,
+    );
+    let vcl = dir.write("default.vcl", "vcl 4.1;\nsub vcl_recv {\n  set req.url = \"/\";\n}\n");
+    let run = |args: &[&std::path::Path]| {
+        let output = Command::new(COPAL).arg("check").args(args).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code(), said)
+    };
+    let (code, said) = run(&[&toml]);
+    assert!(code == Some(0) && said.contains("1 backend"), "{said}");
+    let (code, said) = run(&[&rhai]);
+    let names = "only a configuration has it: ACL \"purgers\", backend \"app\", policy \"shop\"";
+    assert!(code == Some(0) && said.contains(names) && said.contains("recv: native"), "{said}");
+    let (code, said) = run(&[&rhai, std::path::Path::new("--json")]);
+    assert!(code == Some(0) && said.contains(r#""unchecked":[{"kind":"ACL","name":"purgers"}"#), "{said}");
+    let (code, said) = run(&[&toml, &rhai]);
+    assert!(code == Some(1) && said.contains("no ACL \"purgers\"") && !said.contains("\"app\"\n"), "{said}");
+    let (code, said) = run(&[&vcl]);
+    assert!(code == Some(1) && said.contains("VCL") && said.contains("default.vcl:2:1"), "{said}");
+    let (code, said) = run(&[&rhai, &vcl]);
+    assert!(code == Some(2) && said.contains("two files for one policy"), "{said}");
 }
 
 #[test]

@@ -117,6 +117,30 @@ fn the_purge_command_drops_what_the_request_would() {
 }
 
 #[test]
+fn the_purge_command_takes_headers_of_which_the_key_is_made_and_shows_the_key_when_nothing_went() {
+    let origin = Origin::start(|_| Reply::ok("page").header("Cache-Control", "max-age=60"));
+    let rhai = r#"fn hash(req, key) { key.add(req.url); key.add(req.http.x_device ?? "desktop"); return lookup(); }"#;
+    let proxy = builder(&origin, "").policy(rhai).start();
+    let _ = proxy.client().get("/page", &[("X-Device", "phone")]);
+    let purge = |args: &[&str]| {
+        let admin = format!("unix:{}", proxy.admin().display());
+        let url = "http://test.example/page";
+        let output = Command::new(COPAL).args(["purge", url, "--admin", &admin]).args(args).output().unwrap();
+        let said = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), said(output.stdout), said(output.stderr))
+    };
+    let (code, out, told) = purge(&[]);
+    assert_eq!((code, out.as_str()), (Some(0), "0 objects purged\n"));
+    assert!(told.contains("the key \"/page\" + \"desktop\"") && told.contains("copal explain URL -H"), "{told}");
+    let (code, out, told) = purge(&["-H", "X-Device: phone"]);
+    assert_eq!((code, out.as_str(), told.as_str()), (Some(0), "1 object purged\n", ""));
+    for bad in ["no colon", "bad name: x", "x: a\r\ny: b"] {
+        let (code, _, told) = purge(&["-H", bad]);
+        assert!(code == Some(1) && told.contains('`'), "{bad}: {told}");
+    }
+}
+
+#[test]
 fn a_soft_purge_keeps_the_object_for_grace() {
     let origin = Origin::start(|_| Reply::ok("page").header("Cache-Control", "max-age=60, stale-while-revalidate=60"));
     let proxy = front(&origin);

@@ -38,7 +38,7 @@ pub use crate::core::{Core, Invalidation, Pipes, Retrying, Settings, Worker};
 pub use driver::serve;
 pub use jitter::Jitter;
 pub use protocols::Protocols;
-pub use purge::{ban, purge_tags, purge_url};
+pub use purge::{PurgedUrl, ban, purge_tags, purge_url};
 pub use shadow::Shadowing;
 pub use tracer::{Noted, Sink, Tracer, Witness};
 pub use txn::{Txn, Verdict};

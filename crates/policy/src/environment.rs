@@ -7,6 +7,7 @@ use crate::library::geo::Geo;
 use crate::library::throttle::Throttle;
 use crate::limits::Limits;
 use crate::scene::ScriptValue;
+use crate::trust::Trust;
 use copal_semantics::{Span, Time};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,6 +84,8 @@ pub struct Environment {
     pub policies: Vec<String>,
     /// The names of the storages, `main` among them.
     pub storages: Vec<String>,
+    /// Takes names for known that are in none of these lists; `None` but where a policy is checked without a configuration.
+    pub trust: Option<Arc<Trust>>,
     /// Actions that the host cannot carry out: a policy that uses one is refused at load.
     pub unavailable: Vec<ActionKind>,
     /// What one hook may do.
@@ -121,6 +124,7 @@ impl Default for Environment {
             directors: Vec::new(),
             policies: Vec::new(),
             storages: vec!["main".to_owned()],
+            trust: None,
             unavailable: Vec::new(),
             limits: Limits::default(),
             health: Arc::new(AllHealthy),

@@ -37,6 +37,7 @@ pub mod scene;
 mod sources;
 mod tokens;
 mod traced;
+mod trust;
 mod unfit;
 mod value;
 pub mod vars;
@@ -66,3 +67,4 @@ pub use scene::{
     ScriptValue,
 };
 pub use traced::Traced;
+pub use trust::{Named, Trust};

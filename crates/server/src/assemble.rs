@@ -14,8 +14,8 @@ use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
 use copal_policy::{
-    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Policies, Policy, ScriptValue,
-    Stopwatch, StorageUsage, Storages, Throttle,
+    Acl, Coverage, Diagnostics, Environment, Geo, GeoError, Health, Invalidate, Limits, Named, Policies, Policy,
+    ScriptValue, Stopwatch, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
 use copal_store::{
@@ -428,6 +428,16 @@ pub fn check_policy(config: &Config) -> Result<Option<Arc<Policies>>, AssembleEr
         return Ok(None);
     }
     load(config, None, &Arc::new(environment(config, None)?)).map(Some)
+}
+
+/// Checks the policy of a file as if the configuration had every name that it uses; these names.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_policy_alone(config: &Config, file: &Path) -> Result<(Arc<Policy>, Vec<Named>), AssembleError> {
+    let mut environment = environment(config, None)?;
+    environment.backends.clear();
+    Policy::load_alone(file, environment).map_err(AssembleError::Policy)
 }
 
 /// The limits of one listener.

@@ -18,7 +18,7 @@ mod snapshot;
 mod stats;
 mod worker;
 
-pub use assemble::{AssembleError, Surroundings, check_policy};
+pub use assemble::{AssembleError, Surroundings, check_policy, check_policy_alone};
 pub use chance::Chance;
 pub use in_memory::{ClientEnd, InMemory, Introduction};
 pub use listen::ListenError;

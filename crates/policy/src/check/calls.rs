@@ -175,7 +175,7 @@ impl Walker<'_> {
                 None => self.report(at, "`std::file_exists` takes a literal path: it looks at load", None),
             },
             Literal::Geo => {
-                if self.env.geo.is_none() {
+                if self.env.geo.is_none() && !self.env.trusts("GeoIP database", "") {
                     let help = "write `geoip = \"FILE.mmdb\"` under `[policy]`";
                     self.report(at, geo::NO_DATABASE, Some(help.to_owned()));
                 }
@@ -223,14 +223,14 @@ impl Walker<'_> {
     }
 
     fn acl(&mut self, name: &str, at: Position) {
-        if !self.env.acls.contains_key(name) {
+        if !self.env.acls.contains_key(name) && !self.env.trusts("ACL", name) {
             let help = did_you_mean(name, self.env.acls.keys().map(String::as_str));
             self.report(at, format!("the configuration has no ACL \"{name}\""), help);
         }
     }
 
     fn policy(&mut self, name: &str, at: Position) {
-        if !self.env.policies.iter().any(|known| known == name) {
+        if !self.env.policies.iter().any(|known| known == name) && !self.env.trusts("policy", name) {
             let help = did_you_mean(name, self.env.policies.iter().map(String::as_str));
             let help = help.or_else(|| Some(format!("write `{name} = \"FILE.rhai\"` under `[policy.named]`")));
             self.report(at, format!("the configuration has no policy \"{name}\""), help);
@@ -238,21 +238,21 @@ impl Walker<'_> {
     }
 
     pub(super) fn storage(&mut self, name: &str, at: Position) {
-        if !self.env.storages.iter().any(|known| known == name) {
+        if !self.env.storages.iter().any(|known| known == name) && !self.env.trusts("storage", name) {
             let help = did_you_mean(name, self.env.storages.iter().map(String::as_str));
             let help = help.or_else(|| Some(format!("write `[store.{name}]` and its `size` into the configuration")));
             self.report(at, format!("the configuration has no storage \"{name}\""), help);
         }
     }
 
-    pub(super) fn backend(&mut self, kind: &str, name: &str, at: Position) {
+    pub(super) fn backend(&mut self, kind: &'static str, name: &str, at: Position) {
         let (backends, directors) = (&self.env.backends, &self.env.directors);
         let all: Vec<&str> = match kind {
             "backend" => backends.iter().map(String::as_str).collect(),
             "director" => directors.iter().map(String::as_str).collect(),
             _ => backends.iter().chain(directors).map(String::as_str).collect(),
         };
-        if all.contains(&name) {
+        if all.contains(&name) || self.env.trusts(kind, name) {
             return;
         }
         let help = match (kind, self.env.serves(name)) {

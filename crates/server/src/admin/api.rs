@@ -7,7 +7,7 @@ use bytes::Bytes;
 use copal_backend::{Admin, FaultCount, OriginRow, Pool};
 use copal_observe::counters::Counter;
 use copal_observe::stats::{BackendRow, FaultRow, Stats};
-use copal_pipeline::{Core, Worker};
+use copal_pipeline::{Core, PurgedUrl, Worker};
 use copal_store::PurgeMode;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -95,7 +95,7 @@ pub(super) async fn answer(api: &Arc<Api>, request: &Request<Incoming>) -> Respo
         (&Method::POST, path) if path.starts_with("/backends/") => set_backend(api, &path["/backends/".len()..], query),
         _ => error(
             StatusCode::NOT_FOUND,
-            "there is GET /stats, GET /backends, GET /directors, GET /listeners, GET /policy/faults, POST /backends/NAME?state=, POST /purge?url=, POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /snapshot, POST /explain?url=, POST /reload",
+            "there is GET /stats, GET /backends, GET /directors, GET /listeners, GET /policy/faults, POST /backends/NAME?state=, POST /purge?url=[&header=], POST /tags/purge?key=, POST /ban?expression=, GET /bans, POST /snapshot, POST /explain?url=, POST /reload",
         ),
     }
 }
@@ -179,11 +179,14 @@ fn purge(api: &Api, query: &str) -> Response {
     };
     let soft = is_soft(query);
     let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
-    match copal_pipeline::purge_url(&api.core, &url, mode) {
-        Ok(count) => {
+    let Some(headers) = parameters(query, "header").collect::<Option<Vec<String>>>() else {
+        return error(StatusCode::BAD_REQUEST, "a header line is not UTF-8");
+    };
+    match copal_pipeline::purge_url(&api.core, &url, &headers, mode) {
+        Ok(PurgedUrl { count, key }) => {
             api.core.counters.inc(Counter::Purges);
             api.core.counters.add(Counter::PurgedObjects, count);
-            json(StatusCode::OK, &json!({ "purged": count, "url": url, "soft": soft }))
+            json(StatusCode::OK, &json!({ "purged": count, "url": url, "soft": soft, "key": key }))
         }
         Err(why) => error(StatusCode::BAD_REQUEST, &why),
     }

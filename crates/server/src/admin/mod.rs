@@ -3,7 +3,7 @@
 //! | request | does |
 //! |---|---|
 //! | `GET /stats` | counters, latencies, store and backends as JSON |
-//! | `POST /purge?url=URL[&soft=1]` | drops (or makes stale) all variants of the URL |
+//! | `POST /purge?url=URL[&header=LINE…][&soft=1]` | drops (or makes stale) all variants of the URL |
 //! | `POST /tags/purge?key=KEY[&key=KEY…][&soft=1]` | the same for all objects that carry any of these tags |
 //! | `POST /ban?expression=EXPRESSION` | bans what it is about |
 //! | `GET /bans` | the bans in force, and how far the lurker is |
