@@ -32,7 +32,8 @@ fn pages_are_shared_until_a_log_in_and_files_always() {
     let proxy = start(NAME, &origin);
     for (path, cookie, text, hit) in [
         ("/", "csrftoken=1", "/ -", false),
-        ("/", "csrftoken=2; messages=x", "/ -", true),
+        ("/", "csrftoken=2; theme=x", "/ -", true),
+        ("/", "csrftoken=2; messages=x", "/ csrftoken=2; messages=x", false),
         ("/", "csrftoken=1; sessionid=me", "/ csrftoken=1; sessionid=me", false),
         ("/static/a.css", "sessionid=me", "/static/a.css -", false),
         ("/static/a.css", "csrftoken=1", "/static/a.css -", true),

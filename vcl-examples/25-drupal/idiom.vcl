@@ -28,7 +28,20 @@ sub vcl_recv {
         ban("obj.http.Cache-Tags ~ " + req.http.Cache-Tags);
         return (synth(200, "Ban added."));
     }
-    if (req.http.Cookie ~ "S?SESS") {
+    if (req.url ~ "^/(core/)?(install|update|cron|rebuild|authorize)\.php" || req.url ~ "^/cron/") {
+        if (client.ip !~ purgers) {
+            return (synth(404, "Page not found."));
+        }
+        return (pass);
+    }
+    if (req.method != "GET" && req.method != "HEAD") {
+        return (pass);
+    }
+    if (req.url ~ "(?i)\.(css|js|png|jpe?g|gif|webp|avif|svg|ico|woff2?)(\?.*)?$" && req.url !~ "^/system/files/") {
+        unset req.http.Cookie;
+        return (hash);
+    }
+    if (req.http.Cookie ~ "S?SESS|NO_CACHE") {
         return (pass);
     }
     unset req.http.Cookie;

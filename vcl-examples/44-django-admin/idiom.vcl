@@ -20,7 +20,7 @@ sub vcl_recv {
     if (req.url ~ "^/(static|media)/") {
         unset req.http.Cookie;
     }
-    if (req.http.Cookie ~ "(^|;\s*)sessionid=" || (req.method != "GET" && req.method != "HEAD")) {
+    if (req.http.Cookie ~ "(^|;\s*)(sessionid|messages)=" || (req.method != "GET" && req.method != "HEAD")) {
         return (pass);
     }
     unset req.http.Cookie;

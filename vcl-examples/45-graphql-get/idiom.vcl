@@ -15,7 +15,7 @@ sub vcl_recv {
         if (req.url ~ "(?i)[?&]query=(%20|%0A|\+)*(mutation|subscription)") {
             return (synth(405, "Method Not Allowed"));
         }
-        if (req.http.Authorization) {
+        if (req.http.Authorization || req.http.Cookie ~ "(^|;\s*)sessionid=") {
             return (pass);
         }
         unset req.http.Cookie;

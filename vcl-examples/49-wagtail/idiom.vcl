@@ -24,11 +24,11 @@ sub vcl_recv {
         return (pass);
     }
     # The editors' interface, previews, and documents that may be private.
-    if (req.url ~ "^/(cms|django-admin|documents)/" || req.url ~ "[?&]in_preview_panel=") {
+    if (req.url ~ "^/(admin|cms|django-admin|documents)/" || req.url ~ "[?&]in_preview_panel=") {
         return (pass);
     }
     # An editor sees the userbar; who gave the password of a protected page has a session too.
-    if (req.http.Cookie ~ "(^|;\s*)sessionid=") {
+    if (req.http.Cookie ~ "(^|;\s*)(sessionid|messages)=") {
         return (pass);
     }
     unset req.http.Cookie;
