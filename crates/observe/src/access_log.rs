@@ -8,7 +8,7 @@
 //!
 //! Invariant 10: no request waits for the log or fails because of it. What is lost is counted.
 
-pub use crate::record::{FaultWords, Format, Outcome, Record};
+pub use crate::record::{BAD_REQUEST, FaultWords, Format, Outcome, Record};
 use crate::{Counter, Counters};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

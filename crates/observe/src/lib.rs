@@ -8,6 +8,7 @@ mod counter;
 pub mod counters;
 pub mod explain;
 pub mod histogram;
+mod log_reference;
 pub mod prometheus;
 mod record;
 pub mod request_id;
@@ -22,5 +23,6 @@ pub use access_log::{AccessLog, AccessLogOptions, Format, Outcome, Record, Targe
 pub use clock::Clock;
 pub use counters::{Counter, Counters, reference_markdown};
 pub use histogram::{Histogram, HistogramSnapshot, Latencies, LatenciesSnapshot};
+pub use log_reference::log_reference_markdown;
 pub use snapshot::Snapshot;
 pub use stats::{BackendRow, Stats, StoreRow};

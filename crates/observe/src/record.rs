@@ -10,6 +10,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// The reason of a request that was refused before anything was decided: what it was is no HTTP.
+pub const BAD_REQUEST: &str = "bad-request";
+
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Outcome {
@@ -41,6 +44,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of the enum.
+    pub const ALL: [Outcome; 12] = [
+        Outcome::Hit,
+        Outcome::HitGrace,
+        Outcome::HitStaleError,
+        Outcome::Coalesced,
+        Outcome::Miss,
+        Outcome::HitForMiss,
+        Outcome::Pass,
+        Outcome::HitForPass,
+        Outcome::Synth,
+        Outcome::Purge,
+        Outcome::Pipe,
+        Outcome::Error,
+    ];
+
     /// The word that users see.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +76,27 @@ impl Outcome {
             Outcome::Purge => "purge",
             Outcome::Pipe => "pipe",
             Outcome::Error => "error",
+        }
+    }
+
+    /// One sentence for a person.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Outcome::Hit => "Served from a fresh object.",
+            Outcome::HitGrace => "Served from a stale object within grace, while a fetch renews it.",
+            Outcome::HitStaleError => "Served from a stale object because the origin is sick or failed.",
+            Outcome::Coalesced => "Served by a fetch that another request had begun.",
+            Outcome::Miss => "Fetched, to be stored.",
+            Outcome::HitForMiss => "Fetched at once, because a hit-for-miss marker said that waiting is no use.",
+            Outcome::Pass => "Passed to the origin.",
+            Outcome::HitForPass => "Passed to the origin because of a hit-for-pass marker.",
+            Outcome::Synth => "Answered by Copal or the policy.",
+            Outcome::Purge => "A purge, obeyed or refused.",
+            Outcome::Pipe => "The connection became a tunnel.",
+            Outcome::Error => {
+                "Failed: malformed, or the origin or the policy failed and nothing could be served instead."
+            }
         }
     }
 

@@ -17,6 +17,7 @@ pub(crate) const PAGES: &[Page] = &[
     ("docs/reference/policy.md", copal_policy::reference_markdown),
     ("docs/reference/copal.d.rhai", copal_policy::definitions),
     ("docs/reference/counters.md", counters),
+    ("docs/reference/log.md", copal_observe::log_reference_markdown),
     ("docs/reference/steps.md", copal_pipeline::step::reference_markdown),
 ];
 

@@ -3,7 +3,7 @@
 use super::source::{At, Source};
 use super::words::{Line, Word, split_first};
 use crate::case::{Comparison, Ending, Expect, Expectation, Subject, Test};
-use copal_observe::access_log::Outcome;
+use copal_observe::access_log::{BAD_REQUEST, Outcome};
 use copal_observe::counters::{COUNTERS, Counter};
 use copal_pipeline::step::{CLIENT_EDGES, ClientStep, Edge, FETCH_EDGES, FetchStep};
 use copal_policy::{HOOKS, Hook};
@@ -40,21 +40,6 @@ pub const SUBJECTS: [(&str, &str); 27] = [
     ("purged", "objects purged"),
     ("healthy", "that backend is healthy"),
     ("sick", "that backend is sick"),
-];
-
-const OUTCOMES: [Outcome; 12] = [
-    Outcome::Hit,
-    Outcome::HitGrace,
-    Outcome::HitStaleError,
-    Outcome::Coalesced,
-    Outcome::Miss,
-    Outcome::HitForMiss,
-    Outcome::Pass,
-    Outcome::HitForPass,
-    Outcome::Synth,
-    Outcome::Purge,
-    Outcome::Pipe,
-    Outcome::Error,
 ];
 
 const CLIENT_STEPS: [ClientStep; 12] = [
@@ -124,9 +109,9 @@ fn subject(source: &mut Source<'_>, text: &str, at: At) -> Option<Subject> {
         "complete" => alone(source, rest, rest_at, Subject::Ending(Ending::Complete))?,
         "cut" => alone(source, rest, rest_at, Subject::Ending(Ending::Cut))?,
         "took" => Subject::Took(numeric(source, rest, rest_at)?),
-        "outcome" => Subject::Outcome(one_of(source, rest, rest_at, "outcome", &OUTCOMES.map(Outcome::as_str))?),
+        "outcome" => Subject::Outcome(one_of(source, rest, rest_at, "outcome", &Outcome::ALL.map(Outcome::as_str))?),
         "why" => {
-            let codes: Vec<&str> = REASONS.iter().map(|row| row.code).collect();
+            let codes: Vec<&str> = REASONS.iter().map(|row| row.code).chain([BAD_REQUEST]).collect();
             Subject::Why(one_of(source, rest, rest_at, "reason", &codes)?)
         }
         "backend" => Subject::Backend(test(source)?),

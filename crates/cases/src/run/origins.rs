@@ -4,7 +4,7 @@ use crate::case::{Answer, Broken, Fault, Framing, Route, Script};
 use bytes::BytesMut;
 use copal_backend::{Dial, Dialling, OriginEnd, Wire};
 use copal_semantics::{RequestHead, ResponseHead, Span};
-use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireLimits, parse_request, request_framing};
+use copal_wire::{BodyFraming, Chunked, HeadScan, Piece, WireError, WireLimits, parse_request, request_framing};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
@@ -36,6 +36,7 @@ struct State {
     down: BTreeSet<String>,
     seen: Vec<Seen>,
     unscripted: Vec<String>,
+    unreadable: Vec<String>,
 }
 
 /// All origins of one case.
@@ -105,6 +106,13 @@ impl Origins {
     /// Requests for which no origin had a line, since this was asked last.
     pub(super) fn take_unscripted(&self) -> Vec<String> {
         std::mem::take(&mut self.state().unscripted)
+    }
+}
+
+impl Origins {
+    /// What was sent to an origin that is no request, since this was asked last.
+    pub(super) fn take_unreadable(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().unreadable)
     }
 }
 
@@ -202,7 +210,11 @@ impl Dial for Dialler {
 
 /// Reads one request and answers it. What goes wrong on the way is Copal hanging up, which is its good right.
 async fn serve(origins: Arc<Origins>, name: String, asker: Asker, mut end: OriginEnd) {
-    let Some((head, body)) = read(&mut end).await else { return };
+    let (head, body) = match read(&mut end).await {
+        Ok(request) => request,
+        Err(Unread::Gone) => return,
+        Err(Unread::Wrong(why)) => return origins.state().unreadable.push(format!("`{name}`: {why}")),
+    };
     let answer = {
         let mut state = origins.state();
         let answer = state.answer(&name, &head);
@@ -223,46 +235,63 @@ async fn serve(origins: Arc<Origins>, name: String, asker: Asker, mut end: Origi
     }
 }
 
-async fn read(end: &mut OriginEnd) -> Option<(RequestHead, Vec<u8>)> {
+/// Why there is no request.
+enum Unread {
+    /// Copal has hung up.
+    Gone,
+    /// It is none, for people.
+    Wrong(String),
+}
+
+/// Longest beginning of such a request that is shown, in bytes.
+const SHOWN_MAX: usize = 200;
+
+impl Unread {
+    fn of(why: WireError, sent: &[u8]) -> Unread {
+        let shown = sent[..sent.len().min(SHOWN_MAX)].escape_ascii();
+        Unread::Wrong(format!("{why}, in \"{shown}{}\"", if sent.len() > SHOWN_MAX { "…" } else { "" }))
+    }
+}
+
+async fn more(end: &mut OriginEnd, buf: &mut BytesMut) -> Result<(), Unread> {
+    match end.stream.read_buf(buf).await {
+        Ok(0) | Err(_) => Err(Unread::Gone),
+        Ok(_) => Ok(()),
+    }
+}
+
+async fn read(end: &mut OriginEnd) -> Result<(RequestHead, Vec<u8>), Unread> {
     let (mut buf, mut scan, mut head) = (BytesMut::new(), HeadScan::default(), RequestHead::default());
     let at = loop {
         match scan.find(&buf, &HEADS) {
             Ok(Some(at)) => break at,
-            Ok(None) => {}
-            Err(_) => return None,
-        }
-        if end.stream.read_buf(&mut buf).await.ok()? == 0 {
-            return None;
+            Ok(None) => more(end, &mut buf).await?,
+            Err(why) => return Err(Unread::of(why, &buf)),
         }
     };
-    parse_request(&buf.split_to(at), &HEADS, &mut head).ok()?;
+    let sent = buf.split_to(at);
+    parse_request(&sent, &HEADS, &mut head).map_err(|why| Unread::of(why, &sent))?;
     let mut body = Vec::new();
-    match request_framing(&head).ok()? {
+    match request_framing(&head).map_err(|why| Unread::of(why, &sent))? {
         BodyFraming::None | BodyFraming::Close => {}
         BodyFraming::Length(length) => {
             while (buf.len() as u64) < length {
-                if end.stream.read_buf(&mut buf).await.ok()? == 0 {
-                    return None;
-                }
+                more(end, &mut buf).await?;
             }
             body.extend_from_slice(&buf);
         }
         BodyFraming::Chunked => {
             let mut chunks = Chunked::default();
             loop {
-                match chunks.decode(&mut buf).ok()? {
+                match chunks.decode(&mut buf).map_err(|why| Unread::of(why, &sent))? {
                     Piece::Data(piece) => body.extend_from_slice(&piece),
                     Piece::End(_) => break,
-                    Piece::More => {
-                        if end.stream.read_buf(&mut buf).await.ok()? == 0 {
-                            return None;
-                        }
-                    }
+                    Piece::More => more(end, &mut buf).await?,
                 }
             }
         }
     }
-    Some((head, body))
+    Ok((head, body))
 }
 
 async fn reply(mut end: OriginEnd, request: &RequestHead, answer: &Answer, number: usize) {

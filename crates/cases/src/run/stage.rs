@@ -331,6 +331,7 @@ impl<'a> Stage<'a> {
         self.time.settle().await;
         let mut failures: Vec<Failure> =
             self.origins.take_unscripted().into_iter().map(|what| unscripted(line, &what)).collect();
+        failures.extend(self.origins.take_unreadable().into_iter().map(|what| unreadable(line, &what)));
         let last = self.visitors.get(&key).and_then(|visitor| visitor.last.as_ref());
         let told = last.and_then(|last| self.witness.last_of(last.from));
         let counters = self.proxy.counters();
@@ -368,6 +369,16 @@ fn unscripted(line: usize, what: &str) -> Failure {
         line,
         what: "an origin was asked for what its script does not have".to_owned(),
         expected: "a line in an `origin` block, or no such request".to_owned(),
+        got: what.to_owned(),
+        of: String::new(),
+    }
+}
+
+fn unreadable(line: usize, what: &str) -> Failure {
+    Failure {
+        line,
+        what: "an origin was sent what is no request, and closed the connection".to_owned(),
+        expected: "a request in HTTP/1.1: look at what the policy has written to it".to_owned(),
         got: what.to_owned(),
         of: String::new(),
     }

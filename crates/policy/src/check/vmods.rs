@@ -26,7 +26,7 @@ pub(super) const VMODS: [(&str, &str); 129] = [
     ("std.time", "`if std::time(req.http.x_until, now) < now { return synth(410); }`"),
     ("std.strftime", "`req.http.x_day = std::strftime(now, \"%F\");`"),
     ("std.log", "`std::log(\"x: \" + req.url);`"),
-    ("std.syslog", "`std::log(\"x: \" + req.url);`: the access log has it; a hook writes to no other place"),
+    ("std.syslog", "`std::log(\"x: \" + req.url);`: the access log has it, in its JSON format; a hook writes to no other place"),
     ("std.timestamp", "``std::log(`at ${now.unix()}`);``"),
     ("std.syntax", "nothing: there is one syntax"),
     ("std.getenv", "`req.http.x_a = std::getenv(\"X\");`"),

@@ -3,7 +3,7 @@
 use super::Ends;
 use super::half::Half;
 use super::sink::Sink;
-use copal_observe::access_log::{Outcome, Record};
+use copal_observe::access_log::{BAD_REQUEST, Outcome, Record};
 use copal_observe::counters::Counter;
 use copal_observe::trace::Event;
 use copal_pipeline::Worker;
@@ -28,7 +28,7 @@ fn proxy_status(name: &str, why: &str) -> String {
 /// RFC 9211 §2: neither a hit nor forwarded.
 fn cache_status(name: &str) -> String {
     let mut member = String::with_capacity(32);
-    CacheStatus { detail: Some("bad-request"), ..CacheStatus::default() }.write(name, &mut member);
+    CacheStatus { detail: Some(BAD_REQUEST), ..CacheStatus::default() }.write(name, &mut member);
     member
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn respond<W: Half>(worker: &Worker, ends: &Ends, sink: &mut Si
             status,
             body_bytes: body.len() as u64,
             outcome: Outcome::Error,
-            reason: "bad-request",
+            reason: BAD_REQUEST,
             request_id: id,
             error: Some(why.to_owned()),
             ..Record::default()
