@@ -134,7 +134,7 @@ fn every_action_of_the_table_is_carried_out_in_every_hook_that_may_return_it() {
             cells += 1;
         }
     }
-    assert_eq!(cells, 59);
+    assert_eq!(cells, 60);
 }
 
 #[test]

@@ -137,6 +137,10 @@ fn decide(job: &Job, fresh: &Freshness, explicit: bool) -> Decision {
         return no(Reason::Partial);
     }
     let ttl_by_policy = vars.ttl != fresh.ttl;
+    if ttl_by_policy && vars.ttl <= Span::ZERO && !explicit {
+        // `beresp.ttl = 0s` is VCL's usual word for "do not keep this"; no grace may bring it back to another client.
+        return no(Reason::Policy);
+    }
     let reason = if explicit {
         Reason::Policy
     } else {

@@ -1,6 +1,6 @@
 //! hash: the cache key is made. Without a hook: url and host, as in VCL.
 
-use super::{Step, policy_fault, unavailable};
+use super::{Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
 use crate::txn::Txn;
 use copal_policy::{Action, Fault, Hook};
@@ -9,7 +9,9 @@ pub(crate) fn run(worker: &Worker, txn: &mut Txn, purge: bool) -> Step {
     match make_key(worker, txn) {
         Ok(Action::Default | Action::Lookup) if purge => Step::Purge,
         Ok(Action::Default | Action::Lookup) => Step::Lookup,
-        Ok(other) => unavailable(worker, txn, Hook::Hash, &other),
+        Ok(other) => {
+            common_action(txn, Hook::Hash, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Hash, &other))
+        }
         Err(fault) => policy_fault(&fault),
     }
 }
