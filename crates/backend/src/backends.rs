@@ -20,8 +20,10 @@ use crate::origin::{Origin, OriginOptions};
 use crate::route::Route;
 use crate::row::{DirectorRow, OriginRow};
 use crate::tls::TlsError;
+use copal_semantics::RequestHead;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -133,8 +135,6 @@ pub struct Backends {
     names: HashMap<String, Target>,
     default_name: String,
     default: Target,
-    /// Does any origin remember what it has failed?
-    saint: bool,
     budget: BudgetOptions,
     /// The retry budgets: of the origins, then of the directors.
     budgets: Vec<Mutex<Budget>>,
@@ -181,7 +181,6 @@ impl Backends {
             directors.iter().filter_map(|d| Some(d.session.as_ref()?.name.clone())).collect();
         cookies.sort_unstable();
         cookies.dedup();
-        let saint = origins.iter().any(|o| !o.saint_mode.is_zero());
         let origins: Vec<_> = origins.into_iter().map(|options| Origin::with_chance(options, chance)).collect();
         for origin in &origins {
             origin.check_tls().map_err(|e| BackendsError::Tls(origin.name().to_owned(), e))?;
@@ -223,7 +222,6 @@ impl Backends {
             names,
             default_name,
             default,
-            saint,
             budget,
             budgets,
             born,
@@ -251,7 +249,6 @@ impl Backends {
             names: self.names.clone(),
             default_name: self.default_name.clone(),
             default: self.default,
-            saint: self.saint,
             budget: self.budget,
             budgets: budgets(self.budgets.len(), self.budget),
             born: self.born,
@@ -375,8 +372,7 @@ impl Backends {
         let Some(target) = self.target(name) else {
             return Err(Fault::early(Phase::Pool, FaultKind::UnknownBackend, None, shown));
         };
-        let failed_some = |o: &Arc<Origin>| o.saint.as_ref().is_some_and(|saint| !saint.is_empty());
-        let object = (self.saint && self.origins.iter().any(failed_some)).then(|| ask.object());
+        let object = self.origins.iter().any(|o| !o.saint.is_empty()).then(|| ask.object());
         let cautious = View { all: self, now, object, tried: ask.tried, cautious: true };
         let bold = View { cautious: false, ..cautious };
         let again = || (!others_only && !ask.tried.is_empty()).then(|| View { tried: &[], ..bold }.choose(target, ask));
@@ -384,6 +380,13 @@ impl Backends {
         match found {
             Some((index, set_cookie)) => Ok(Picked { index, origin: self.origins[index].clone(), set_cookie }),
             None => Err(Fault::early(Phase::Pool, FaultKind::NoHealthyBackend, None, shown)),
+        }
+    }
+
+    /// The backend of that name is not asked for what `head` asks for that long, while another can be.
+    pub fn spare(&self, name: &str, head: &RequestHead, time: Duration) {
+        if let Some(Target::Origin(i)) = self.target(Some(name)) {
+            self.origins[i].spare(head, time, Instant::now());
         }
     }
 

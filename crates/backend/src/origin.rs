@@ -132,7 +132,7 @@ pub struct Origin {
     /// When it last became healthy, in microseconds after `born`; 0: it has always been.
     healthy_since_us: AtomicU64,
     pub(crate) ejection: Arc<Ejection>,
-    pub(crate) saint: Option<Saint>,
+    pub(crate) saint: Saint,
     latency: Mutex<PeakEwma>,
     debt: Mutex<Debt>,
     /// Of refreshes in the background that found it full.
@@ -161,7 +161,7 @@ impl Origin {
             health: Health::new(options.probe.as_ref()),
             healthy_since_us: AtomicU64::new(0),
             ejection: Ejection::new(options.eject.as_ref(), born),
-            saint: (!options.saint_mode.is_zero()).then(|| Saint::new(options.saint_mode)),
+            saint: Saint::default(),
             latency: Mutex::default(),
             debt: Mutex::default(),
             refused: Mutex::default(),
@@ -334,10 +334,15 @@ impl Origin {
         let took = now.saturating_duration_since(started);
         self.tally.head_arrived(took);
         self.observe(took, now);
-        if let Some(saint) = self.saint.as_ref().filter(|_| (500..600).contains(&status)) {
-            saint.failed(crate::ask::object(head), self.since_born(now));
+        if (500..600).contains(&status) && !self.options.saint_mode.is_zero() {
+            self.spare(head, self.options.saint_mode, now);
         }
         self.heard(if matches!(status, 502..=504) { News::Fault } else { News::Good }, now);
+    }
+
+    /// What `head` asks for it is not asked for that long, while another can be.
+    pub(crate) fn spare(&self, head: &RequestHead, time: Duration, now: Instant) {
+        self.saint.failed(crate::ask::object(head), self.since_born(now), time);
     }
 
     /// No response head has come.

@@ -134,7 +134,7 @@ impl Origin {
             latency_count: t.latency_count.load(Relaxed),
             ejections: self.ejection.ejections.load(Relaxed),
             ejections_refused: self.ejection.refused.load(Relaxed),
-            saint_objects: self.saint.as_ref().map_or(0, |saint| saint.len(self.since_born(now))),
+            saint_objects: self.saint.len(self.since_born(now)),
             probes: t.probes.load(Relaxed),
             probes_failed: t.probes_failed.load(Relaxed),
             probe_history: self.health.history(),

@@ -1,5 +1,5 @@
-//! Saint mode: what a backend has answered with a server error it is not asked for again for a while, if another backend
-//! can be asked; everything else it goes on serving.
+//! Saint mode: what a backend has answered with a server error, or as the policy would not have it, it is not asked for
+//! again for a while, if another backend can be asked; everything else it goes on serving.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,26 +11,20 @@ use std::time::Duration;
 pub const SAINT_OBJECTS_MAX: usize = 1024;
 
 /// The objects that one backend is spared. `now` is time since any fixed moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Saint {
-    time: Duration,
     until: Mutex<HashMap<u64, Duration>>,
     /// So that a pick with nothing on the list takes no lock.
     len: AtomicUsize,
 }
 
 impl Saint {
-    /// Objects are avoided for `time`.
-    pub(crate) fn new(time: Duration) -> Self {
-        Saint { time, until: Mutex::default(), len: AtomicUsize::new(0) }
-    }
-
     fn until(&self) -> MutexGuard<'_, HashMap<u64, Duration>> {
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The backend failed this object.
-    pub(crate) fn failed(&self, object: u64, now: Duration) {
+    /// The backend failed this object: it is avoided for `time`.
+    pub(crate) fn failed(&self, object: u64, now: Duration, time: Duration) {
         let mut until = self.until();
         if until.len() >= SAINT_OBJECTS_MAX && !until.contains_key(&object) {
             until.retain(|_, end| *end > now);
@@ -40,7 +34,7 @@ impl Saint {
                 until.remove(&first);
             }
         }
-        until.insert(object, now + self.time);
+        until.insert(object, now.saturating_add(time));
         self.len.store(until.len(), Relaxed);
     }
 
@@ -78,8 +72,8 @@ mod tests {
     #[test]
     fn an_object_is_avoided_for_its_time_and_others_are_not() {
         let s = Duration::from_secs;
-        let saint = Saint::new(s(10));
-        saint.failed(7, s(100));
+        let saint = Saint::default();
+        saint.failed(7, s(100), s(10));
         assert!(saint.avoids(7, s(109)) && !saint.avoids(8, s(109)));
         assert_eq!((saint.len(s(109)), saint.len(s(110))), (1, 0));
         assert!(!saint.avoids(7, s(110)));
@@ -88,9 +82,9 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded_and_the_oldest_makes_room() {
-        let saint = Saint::new(Duration::from_secs(3600));
+        let saint = Saint::default();
         for n in 0..=SAINT_OBJECTS_MAX as u64 {
-            saint.failed(n, Duration::from_secs(n));
+            saint.failed(n, Duration::from_secs(n), Duration::from_secs(3600));
         }
         let now = Duration::from_secs(2000);
         assert_eq!(saint.len(now), SAINT_OBJECTS_MAX as u64);

@@ -72,7 +72,7 @@ const fn row(
 pub const HOOKS: [HookRow; HOOK_COUNT] = [
     row(Hook::Init, "init", &[], &[], "once per load", "nothing"),
     row(Hook::Recv, "recv", &["req"], &[Lookup, Pass, Pipe, Purge, Synth, Redirect, Restart, Fail, Policy], "a request was read; again after a restart, and once per ESI include", "the built-in recv decides"),
-    row(Hook::Hash, "hash", &["req", "key"], &[Lookup], "the cache key is made", "url and host are added"),
+    row(Hook::Hash, "hash", &["req", "key"], &[Lookup, Fail], "the cache key is made", "url and host are added"),
     row(Hook::Hit, "hit", &["req", "obj"], &[Deliver, Miss, Pass, Restart, Synth, Fail], "an object was found, fresh or in grace", "deliver, with a refresh in the background when it is stale"),
     row(Hook::Miss, "miss", &["req"], &[Fetch, Pass, Restart, Synth, Fail], "nothing usable was found", "fetch"),
     row(Hook::Pass, "pass", &["req"], &[Fetch, Restart, Synth, Fail], "before a fetch whose response is not stored", "fetch"),

@@ -172,6 +172,8 @@ pub struct BackendResponseVars {
     pub was_304: bool,
     /// The storage that it is put in; `None` is the main one.
     pub storage: Option<String>,
+    /// For how long the backend is not to be asked for this URL again.
+    pub denylist: Option<Span>,
 }
 
 /// A stored object, read-only.

@@ -237,7 +237,7 @@ pub const VARS: &[Var] = &[
     rw("beresp", "reason", Type::Text, BR, "The reason phrase."),
     ro("beresp", "proto", Type::Text, BR, "The version the origin speaks."),
     ro("beresp", "http", Type::Headers, BR, "The header fields."),
-    rw("beresp", "ttl", Type::Duration, BR, "How long it is fresh from now."),
+    rw("beresp", "ttl", Type::Duration, BR, "How long it is fresh from now. Set to zero or less it is not stored, unless `deliver()` is returned; in `backend_error` more than zero stores the page."),
     rw("beresp", "grace", Type::Duration, BR, "How long past its ttl it may be served while it is renewed."),
     rw("beresp", "keep", Type::Duration, BR, "How long past its ttl it is kept for a conditional fetch."),
     rw("beresp", "stale_if_error", Type::Duration, BR, "How long past its ttl it may be served when the origin fails."),

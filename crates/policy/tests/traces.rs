@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// The functions that change something: the request or the response, the key, what is stored, counted or logged. The
 /// test fails for one that is missing here, and for one that tells nothing.
-const CHANGING: [&str; 26] = [
+const CHANGING: [&str; 28] = [
     "Cookies.keep",
     "Cookies.keep_matching",
     "Cookies.remove",
@@ -28,11 +28,13 @@ const CHANGING: [&str; 26] = [
     "Key.add_body",
     "Response.cors",
     "Response.harden",
+    "Vars.clear",
     "Vars.remove",
     "ban",
     "purge::hard",
     "purge::soft",
     "std::cache_req_body",
+    "std::denylist",
     "std::log",
     "std::rollback",
     "tags::purge",

@@ -150,8 +150,7 @@ fn one_that_stands_alone_or_in_a_pair_by_half_is_never_the_last_to_go() {
 
 #[test]
 fn what_an_origin_has_failed_it_is_not_asked_for_again_while_others_can_be() {
-    let with = |name: &str| OriginOptions { saint_mode: s(10), ..origin(name) };
-    let b = build(vec![with("a"), with("b")], vec![app(&[("a", 1), ("b", 1)])]);
+    let b = build(origins(&["a", "b"]), vec![app(&[("a", 1), ("b", 1)])]);
     let start = Instant::now();
     let (bad, good) = (RequestHead::get("/bad", [("Host", "x")]), RequestHead::get("/good", [("Host", "x")]));
     let asked = |head: &RequestHead, at| -> String {
@@ -159,11 +158,7 @@ fn what_an_origin_has_failed_it_is_not_asked_for_again_while_others_can_be() {
         let pick = |_| b.pick_at(Some("app"), &ask, start + s(at), false).expect("healthy").origin.name().to_owned();
         (0..4).map(pick).collect()
     };
-    let fails = |i: usize, head, at| {
-        let origin = &b.origins()[i];
-        let saint = origin.saint.as_ref().expect("on");
-        saint.failed(crate::ask::object(head), origin.since_born(start + s(at)));
-    };
+    let fails = |i: usize, head, at| b.origins()[i].spare(head, s(10), start + s(at));
     fails(0, &bad, 1);
     assert_eq!((asked(&bad, 2).as_str(), asked(&good, 2).matches('a').count()), ("bbbb", 2));
     fails(1, &bad, 3);

@@ -53,10 +53,8 @@ impl View<'_> {
             Target::Origin(i) if self.tried.contains(&i) => 0,
             Target::Origin(i) => {
                 let origin = &self.all.origins[i];
-                let avoided = || match (self.object, &origin.saint) {
-                    (Some(object), Some(saint)) => saint.avoids(object, origin.since_born(self.now)),
-                    (None, _) | (_, None) => false,
-                };
+                let avoids = |object| origin.saint.avoids(object, origin.since_born(self.now));
+                let avoided = || self.object.is_some_and(avoids);
                 let left_out = self.cautious && (origin.is_ejected(self.now) || origin.is_full() || avoided());
                 if left_out { 0 } else { origin.share(self.now) }
             }

@@ -44,6 +44,9 @@ pub(super) fn run(job: &mut Job, answer: Answer) -> Next {
         Ok(action) => action,
         Err(failure) => return Next::BackendError(failure),
     };
+    if let Some(time) = job.scene_mut().beresp_vars.denylist.take() {
+        job.worker.core.backends.spare(&job.origin, &job.scene().bereq, time.to_std());
+    }
     let decision = match action {
         Action::Default => {
             if let Some(failure) = error_that_stale_covers(job) {

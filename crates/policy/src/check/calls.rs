@@ -141,7 +141,7 @@ impl Walker<'_> {
                 }
             }),
             Literal::Address if args.len() == 1 => self.literal(text(0), |w, s, at| {
-                if s.parse::<std::net::IpAddr>().is_err() {
+                if system::parse_ip(s).is_none() {
                     w.report(at, system::not_an_address(s), None);
                 }
             }),

@@ -3,6 +3,7 @@
 //! Rhai nests them to the right: `a.b[c].d` is Dot(a, Index(b, Dot(c, d))).
 
 use super::absent;
+use super::kinds;
 use super::walk::Walker;
 use crate::diagnostic::{did_you_mean, nearest};
 use crate::functions::{FUNCTIONS, On, RHAI, find};
@@ -16,8 +17,8 @@ use rhai::{ASTFlags, Expr, Position};
 #[derive(Clone, Copy)]
 enum Use<'a> {
     Read,
-    /// The value and its type; with `true` it is read, too (`+=`).
-    Write(&'a Expr, Type, bool),
+    /// The value and its type; with an operator the variable is read, too (`+=`).
+    Write(&'a Expr, Type, Option<&'static str>),
 }
 
 impl Walker<'_> {
@@ -27,8 +28,8 @@ impl Walker<'_> {
     }
 
     /// A chain that is assigned to.
-    pub(super) fn assign_chain(&mut self, lhs: &Expr, value: &Expr, ty: Type, reads: bool) {
-        self.start(lhs, Use::Write(value, ty, reads));
+    pub(super) fn assign_chain(&mut self, lhs: &Expr, value: &Expr, ty: Type, op: Option<&'static str>) {
+        self.start(lhs, Use::Write(value, ty, op));
     }
 
     fn start(&mut self, e: &Expr, last: Use<'_>) -> Type {
@@ -164,14 +165,16 @@ impl Walker<'_> {
             return Type::Any;
         };
         if let Some(hook) = self.hook {
-            let reads = matches!(how, Use::Read | Use::Write(_, _, true));
+            let reads = matches!(how, Use::Read | Use::Write(_, _, Some(_)));
             if reads && !var.read.has(hook) {
                 let help = format!("it can be read in {}", var.read.names());
                 self.report(at, format!("`{object}.{name}` cannot be read in `{}`", hook.name()), Some(help));
             }
         }
-        if let Use::Write(value, ty, _) = how {
-            self.written(var, value, ty, at);
+        if let Use::Write(value, ty, op) = how {
+            // `beresp.ttl *= 2` is a product of a length and a number.
+            let made = |op| kinds::of_operator(op, &[var.ty, ty]);
+            self.written(var, value, op.map_or(ty, made), at);
         }
         // One that may be `()` has the type that it has otherwise, as a header field: comparing takes `()`, too.
         var.ty

@@ -16,7 +16,7 @@ pub(super) fn of_operator(name: &str, args: &[Type]) -> Type {
         ("+" | "-" | "*" | "/" | "%", [Int | Float, Float] | [Float, Int]) => Float,
         ("+" | "-", [Time, Duration]) => Time,
         ("+" | "-", [Duration, Duration]) | ("-", [Time, Time]) => Duration,
-        ("*", [Duration, Int | Float] | [Int | Float, Duration]) | ("/", [Duration, Int]) => Duration,
+        ("*", [Duration, Int | Float] | [Int | Float, Duration]) | ("/", [Duration, Int | Float]) => Duration,
         ("/", [Duration, Duration]) => Float,
         ("-", [ty @ (Int | Float | Duration)]) => *ty,
         _ => Any,

@@ -181,7 +181,9 @@ impl Walker<'_> {
         self.used(rhs);
         match lhs {
             Expr::Variable(v, _, at) => self.assign_variable(&v.1, *at),
-            Expr::Dot(..) | Expr::Index(..) => self.assign_chain(lhs, rhs, value, op.is_op_assignment()),
+            Expr::Dot(..) | Expr::Index(..) => {
+                self.assign_chain(lhs, rhs, value, op.get_op_assignment_info().map(|info| info.5));
+            }
             _ => {}
         }
     }

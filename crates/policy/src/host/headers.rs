@@ -13,6 +13,9 @@ use rhai::{Array, Dynamic, Engine, FuncRegistration, NativeCallContext};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
+/// What stands between the members of a list (RFC 9110 §5.3).
+const COMMA: &str = ", ";
+
 /// The header fields of one side.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Fields<S>(PhantomData<S>);
@@ -180,10 +183,10 @@ fn all<S: Side>(name: &str) -> Res<Array> {
     current::read(|s| S::fields(s).map(list).unwrap_or_default())
 }
 
-fn collect<S: Side>(name: &str) -> Res<Dynamic> {
+fn collect<S: Side>(name: &str, separator: &str) -> Res<Dynamic> {
     let joined = current::read(|s| {
-        let h = S::fields(s)?;
-        Some((h.get_all(name).count(), h.combined(name)?.into_owned()))
+        let lines: Vec<&[u8]> = S::fields(s)?.get_all(name).collect();
+        (!lines.is_empty()).then(|| (lines.len(), lines.join(separator.as_bytes())))
     })?;
     let Some((lines, joined)) = joined else { return Ok(Dynamic::UNIT) };
     // RFC 9110 §5.3: Set-Cookie cannot be joined.
@@ -209,7 +212,8 @@ fn side<S: Side>(e: &mut Engine) {
     e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| remove_like::<S>(pattern));
     e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| append::<S>(name, &value));
     e.register_fn("all", |_: Fields<S>, name: &str| all::<S>(name));
-    e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name));
+    e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name, COMMA));
+    e.register_fn("collect", |_: Fields<S>, name: &str, separator: &str| collect::<S>(name, separator));
 }
 
 type Ctx<'a> = NativeCallContext<'a>;
@@ -270,12 +274,14 @@ fn tell_side<S: Side>(e: &mut Engine) {
         note::<S>(&ctx, Did::Read, name)?;
         all::<S>(name)
     });
-    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| -> Res<Dynamic> {
-        note::<S>(&ctx, Did::Read, name)?;
+    fn joining<S: Side>(ctx: &Ctx<'_>, name: &str, separator: &str) -> Res<Dynamic> {
+        note::<S>(ctx, Did::Read, name)?;
         let mut joined = Dynamic::UNIT;
-        noting::<S>(&ctx, || collect::<S>(name).map(|text| joined = text))?;
+        noting::<S>(ctx, || collect::<S>(name, separator).map(|text| joined = text))?;
         Ok(joined)
-    });
+    }
+    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| joining::<S>(&ctx, name, COMMA));
+    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str, by: &str| joining::<S>(&ctx, name, by));
     e.register_fn("remove_matching", |ctx: Ctx, _: Fields<S>, pattern: &str| -> Res<()> {
         // That there was nothing to remove is told, too.
         if noting::<S>(&ctx, || remove_like::<S>(pattern))? { Ok(()) } else { note::<S>(&ctx, Did::Wrote, pattern) }

@@ -149,6 +149,7 @@ fn carried(e: &mut Engine) {
         .register_into_engine(e, |_: &mut Carried, name: &str, value: Dynamic| carried_set(name, value));
     e.register_fn("has", |_: Carried, name: &str| carried_has(name));
     e.register_fn("remove", |_: Carried, name: &str| carried_remove(name));
+    e.register_fn("clear", |_: Carried| carried_clear());
 }
 
 fn carried_get(name: &str) -> Res<Dynamic> {
@@ -174,6 +175,13 @@ fn carried_has(name: &str) -> Res<bool> {
 fn carried_remove(name: &str) -> Res<()> {
     current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
         s.req_vars.vars.remove(name);
+        Ok(())
+    })
+}
+
+fn carried_clear() -> Res<()> {
+    current::write("req", "vars", crate::hooks::HookSet::CLIENT, 0, |s| {
+        s.req_vars.vars.clear();
         Ok(())
     })
 }
@@ -210,6 +218,11 @@ pub(crate) fn tell(e: &mut Engine) {
     e.register_fn("remove", |ctx: NativeCallContext, _: Carried, name: &str| -> Res<()> {
         carried_remove(name)?;
         note(&ctx, Did::Wrote, name)
+    });
+    e.register_fn("clear", |ctx: NativeCallContext, _: Carried| -> Res<()> {
+        carried_clear()?;
+        notes::wrote(&ctx, "req.vars".to_owned(), &Dynamic::UNIT);
+        Ok(())
     });
     e.register_fn("is_get_or_head", |ctx: NativeCallContext, _: &mut Req| -> Res<bool> {
         method(&ctx, "req.method", |s| &s.req.method)

@@ -138,9 +138,14 @@ impl<'a> Compiler<'a> {
                 Value::Effect(Statement::Log(text, at))
             }
             ("escape_html", [text]) => made(system::escape_html)(self.text_of("std::escape_html", text, at)?, at),
-            ("fnmatch", [Expr::StringConstant(pattern, _), text]) => {
+            ("fnmatch", [Expr::StringConstant(pattern, _), text, rest @ ..]) => {
+                let pathname = match rest {
+                    [] => true,
+                    [Expr::BoolConstant(pathname, _)] => *pathname,
+                    _ => return None,
+                };
                 let (pattern, text) = (small(pattern), self.maybe(text)?);
-                give_cond(move |f| Ok(text.eval(f)?.is_some_and(|t| text::fnmatch(&pattern, &t))))
+                give_cond(move |f| Ok(text.eval(f)?.is_some_and(|t| text::fnmatch(&pattern, &t, pathname))))
             }
             ("integer", [text, fallback]) => {
                 let (text, Value::Int(fallback)) = (self.maybe(text)?, self.value(fallback)?) else { return None };
@@ -218,8 +223,18 @@ impl<'a> Compiler<'a> {
     }
 
     fn throttle(&mut self, name: &str, args: &'a [Expr]) -> Option<Value> {
-        let [key, Expr::StringConstant(per, _), Expr::IntegerConstant(burst, _)] = args else { return None };
+        let [key, Expr::StringConstant(per, _), Expr::IntegerConstant(burst, _), block @ ..] = args else {
+            return None;
+        };
         let (key, rate) = (self.text(key)?, throttle::rate(per, *burst).ok()?);
+        let rate = match block {
+            [] => rate,
+            [block] => match self.value(block)? {
+                Value::Length(Length::Lit(span)) => rate.blocking(span),
+                _ => return None,
+            },
+            _ => return None,
+        };
         let take = name == "allowed";
         let ask =
             move |f: &Frame<'_>| -> Run<Verdict> { Ok(f.env.throttle.ask(&key.eval(f)?, rate, f.scene.now, take)) };

@@ -158,6 +158,10 @@ impl<'a> Compiler<'a> {
                     Ok(())
                 }))
             }
+            (Value::Vars, "clear", []) if HookSet::CLIENT.has(self.hook) => Some(act(|f| {
+                f.scene.req_vars.vars.clear();
+                Ok(())
+            })),
             (value @ (Value::Backend(_) | Value::MaybeBackend(_)), "healthy", []) => cond(healthy(value)?),
             (Value::Names(names), "contains", [item]) => {
                 let item = self.value(item)?;

@@ -61,6 +61,17 @@ pub(crate) fn same_secret(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(sha256(a).as_ref(), sha256(b).as_ref()).is_ok()
 }
 
+/// The bytes of hexadecimal digits, with or without `0x`, in base64; none when they are no bytes.
+fn base64_hex(digits: &str) -> Option<String> {
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let pair = |at: usize| {
+        let pair = digits.get(at..at + 2).filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
+    Some(STANDARD.encode(bytes?))
+}
+
 /// Decoded from either alphabet of RFC 4648, with or without padding; none when it is not base64 of UTF-8 text.
 pub(crate) fn from_base64(text: &str) -> Option<String> {
     let standard: String = text
@@ -143,6 +154,8 @@ pub(crate) fn add(m: &mut Module) {
     ModuleFunction::new("base64").set_into_module(m, |text: &str| ImmutableString::from(STANDARD.encode(text)));
     ModuleFunction::new("base64url")
         .set_into_module(m, |text: &str| ImmutableString::from(URL_SAFE_NO_PAD.encode(text)));
+    ModuleFunction::new("base64_hex")
+        .set_into_module(m, |digits: &str| base64_hex(digits).map_or(Dynamic::UNIT, Dynamic::from));
     ModuleFunction::new("from_base64")
         .set_into_module(m, |text: &str| from_base64(text).map_or(Dynamic::UNIT, Dynamic::from));
     ModuleFunction::new("same_secret").set_into_module(m, |a: &str, b: &str| same_secret(a.as_bytes(), b.as_bytes()));
@@ -179,6 +192,17 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert!(DIGESTS.iter().all(|name| algorithms(name).is_ok()) && algorithms("md5").is_err());
+    }
+
+    #[test]
+    fn a_digest_is_written_in_base64() {
+        // RFC 4231, test case 2.
+        let digest = hmac_of("sha256", "Jefe", "what do ya want for nothing?").expect("a digest");
+        assert_eq!(base64_hex(&digest).as_deref(), Some("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="));
+        for (digits, base64) in [("", Some("")), ("666F6f", Some("Zm9v")), ("f", None), ("0xzz", None), ("aé1", None)]
+        {
+            assert_eq!(base64_hex(digits).as_deref(), base64, "{digits}");
+        }
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use crate::current::{self, Res};
 use crate::environment::Environment;
 use crate::fault::{FaultKind, HostError};
-use crate::hooks::HookSet;
+use crate::hooks::{Hook, HookSet};
 use crate::host::{Req, headers};
 use crate::library::ModuleFunction;
 use crate::library::time::{shown, strftime};
 use crate::notes::{self, Did};
 use crate::sources::Sources;
 use crate::value::{Backend, text, type_name};
-use copal_semantics::{RequestHead, Time};
+use copal_semantics::{RequestHead, Span, Time};
 use rhai::{Dynamic, Engine, ImmutableString, Module, NativeCallContext};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// With &, <, > and quotes as entities.
@@ -29,6 +29,14 @@ pub(crate) fn escape_html(s: &str) -> String {
         }
     }
     out
+}
+
+/// An address as logs and proxies write it: with brackets, with a port behind it, as IPv4 in IPv6. No names.
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let ported = || text.parse::<SocketAddr>().ok().map(|a| a.ip());
+    Some(text.parse().ok().or_else(bare).or_else(ported)?.to_canonical())
 }
 
 /// What to say of text that is no address.
@@ -108,6 +116,18 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     ModuleFunction::new("rollback")
         .with_volatility(true)
         .set_into_module(&mut m, |ctx: NativeCallContext| rollback(&ctx));
+    ModuleFunction::new("denylist").with_volatility(true).set_into_module(
+        &mut m,
+        |ctx: NativeCallContext, time: Span| -> Res<()> {
+            current::write("std", "denylist", HookSet::of(&[Hook::BackendResponse]), 0, |s| {
+                s.beresp_vars.denylist = Some(time);
+                Ok(())
+            })?;
+            let told = || ("beresp.backend".to_owned(), Some(format!("not asked for this URL for {time} s")));
+            notes::tell(&ctx, Did::Wrote, told);
+            Ok(())
+        },
+    );
     let variable = env.variable;
     ModuleFunction::new("getenv").with_volatility(true).set_into_module(&mut m, move |name: &str| -> Dynamic {
         crate::value::optional(variable(name).map(ImmutableString::from))
@@ -116,9 +136,9 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     ModuleFunction::new("random")
         .set_into_module(&mut m, move |a: Dynamic, b: Dynamic| -> Res<Dynamic> { Ok(random(&world, &a, &b)?) });
     ModuleFunction::new("ip").set_into_module(&mut m, |t: &str| -> Res<IpAddr> {
-        Ok(t.parse::<IpAddr>().map_err(|_| HostError::value(not_an_address(t)))?)
+        Ok(parse_ip(t).ok_or_else(|| HostError::value(not_an_address(t)))?)
     });
-    ModuleFunction::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| t.trim().parse().unwrap_or(fallback));
+    ModuleFunction::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| parse_ip(t).unwrap_or(fallback));
     ModuleFunction::new("ip").set_into_module(&mut m, |(): (), fallback: IpAddr| fallback);
     ModuleFunction::new("ip").set_into_module(&mut m, |ip: IpAddr, _: IpAddr| ip);
     ModuleFunction::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
@@ -174,6 +194,23 @@ mod tests {
         let f = random(&env, &0.0_f64.into(), &1.0_f64.into()).expect("range").as_float().expect("float");
         assert!((0.0..1.0).contains(&f));
         assert!(random(&env, &"a".into(), &1_i64.into()).is_err());
+    }
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        for (text, ip) in [
+            ("192.0.2.7", "192.0.2.7"),
+            (" 192.0.2.7:4711 ", "192.0.2.7"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+        ] {
+            assert_eq!(parse_ip(text).map(|ip| ip.to_string()).as_deref(), Some(ip), "{text}");
+        }
+        for text in ["", "x", "localhost", "1.2.3", "01.2.3.4", "[192.0.2.7]", "192.0.2.7:x", "192.0.2.7, 192.0.2.8"] {
+            assert_eq!(parse_ip(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,23 +4,26 @@ use crate::current::Res;
 use crate::fault::HostError;
 use crate::library::ModuleFunction;
 use crate::library::query::checked;
-use copal_semantics::{Time, date};
+use crate::library::time::parse_time;
+use copal_semantics::Time;
 use rhai::{Array, ImmutableString, Module};
 
 /// Does the shell pattern match the text? `*` stands for anything, `?` for one character, `[a-z]` and `[!a-z]` for one
-/// of a set, `\` takes the next character as it is. A `/` is a character like others.
-pub(crate) fn fnmatch(pattern: &str, text: &str) -> bool {
+/// of a set, `\` takes the next character as it is. With `pathname`, which is VCL's default, none of them but a `/` itself
+/// stands for a `/`.
+pub(crate) fn fnmatch(pattern: &str, text: &str, pathname: bool) -> bool {
     let (p, t): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     // The usual two-pointer walk: after a mismatch the last star takes one more. Quadratic at worst, and both are short.
     let (mut pi, mut ti, mut star) = (0, 0, None);
     while ti < t.len() {
+        let slash = pathname && t[ti] == '/';
         if p.get(pi) == Some(&'*') {
             star = Some((pi, ti));
             pi += 1;
-        } else if let Some(next) = one(&p, pi, t[ti]) {
+        } else if let Some(next) = one(&p, pi, t[ti]).filter(|_| !slash || matches!(p[pi], '/' | '\\')) {
             pi = next;
             ti += 1;
-        } else if let Some((sp, st)) = star {
+        } else if let Some((sp, st)) = star.filter(|(_, st)| !pathname || t[*st] != '/') {
             star = Some((sp, st + 1));
             pi = sp + 1;
             ti = st + 1;
@@ -130,8 +133,10 @@ pub(crate) fn bucket(key: &str, buckets: u32) -> u32 {
 
 /// Adds to `std::`.
 pub(crate) fn add(m: &mut Module) {
+    ModuleFunction::new("fnmatch").set_into_module(m, |p: &str, t: &str| fnmatch(p, t, true));
     ModuleFunction::new("fnmatch").set_into_module(m, fnmatch);
     ModuleFunction::new("fnmatch").set_into_module(m, |_: &str, (): ()| false);
+    ModuleFunction::new("fnmatch").set_into_module(m, |_: &str, (): (), _: bool| false);
     ModuleFunction::new("integer")
         .set_into_module(m, |t: &str, fallback: i64| t.trim().parse::<i64>().unwrap_or(fallback));
     ModuleFunction::new("integer").set_into_module(m, |(): (), fallback: i64| fallback);
@@ -142,8 +147,7 @@ pub(crate) fn add(m: &mut Module) {
     });
     ModuleFunction::new("real").set_into_module(m, |(): (), fallback: f64| fallback);
     ModuleFunction::new("real").set_into_module(m, |n: f64, _: f64| n);
-    ModuleFunction::new("time")
-        .set_into_module(m, |t: &str, fallback: Time| date::parse(t.as_bytes()).unwrap_or(fallback));
+    ModuleFunction::new("time").set_into_module(m, |t: &str, fallback: Time| parse_time(t).unwrap_or(fallback));
     ModuleFunction::new("time").set_into_module(m, |(): (), fallback: Time| fallback);
     ModuleFunction::new("time").set_into_module(m, |time: Time, _: Time| time);
     let pick = |field: &str, offered: Array| -> Res<ImmutableString> {
@@ -185,10 +189,26 @@ mod tests {
             ("?", "", false),
             ("é?", "éü", true),
         ] {
-            assert_eq!(fnmatch(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(fnmatch(pattern, text, false), expected, "{pattern} {text}");
+        }
+        // As fnmatch(3) with FNM_PATHNAME; a pattern with two stars needs the last one alone to give way.
+        for (pattern, text, expected) in [
+            ("*.css", "/a/b.css", false),
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/b/c", false),
+            ("/*/*.css", "/a/b.css", true),
+            ("/*/*.css", "/a/b/c.css", false),
+            ("/a?b", "/a/b", false),
+            ("/a[!x]b", "/a/b", false),
+            (r"/a\/b", "/a/b", true),
+            ("**", "a/b", false),
+            ("*/b", "/b", true),
+            ("*b/*c", "abb/xc", true),
+        ] {
+            assert_eq!(fnmatch(pattern, text, true), expected, "{pattern} {text}");
         }
         // Many stars and no match: still quick.
-        assert!(!fnmatch(&format!("{}c", "a*".repeat(100)), &"a".repeat(1_000)));
+        assert!(!fnmatch(&format!("{}c", "a*".repeat(100)), &"a".repeat(1_000), false));
     }
 
     #[test]

@@ -53,6 +53,15 @@ pub(crate) struct Rate {
     /// Between two, when they come evenly; microseconds.
     interval: i64,
     burst: i64,
+    /// How long everything is refused after one was; microseconds, zero for no longer than the rate asks.
+    block: i64,
+}
+
+impl Rate {
+    /// The same, with everything refused for that long after one was.
+    pub(crate) fn blocking(self, block: Span) -> Self {
+        Rate { block: block.as_micros().max(0), ..self }
+    }
 }
 
 /// What the state of a key means at a time.
@@ -94,17 +103,23 @@ impl Throttle {
         let debt = paid - now;
         let room = rate.interval.saturating_mul(rate.burst);
         let remaining = (room - debt).div_euclid(rate.interval).max(0);
-        if remaining == 0 {
-            if take {
-                // Who keeps knocking is not forgotten.
-                self.put(&mut shard, id, paid);
-            }
-            return Verdict { remaining, wait: Span::from_micros(debt + rate.interval - room) };
-        }
+        let wait = if remaining > 0 { 0 } else { debt + rate.interval - room };
         if take {
-            self.put(&mut shard, id, paid + rate.interval);
+            // Who keeps knocking is not forgotten.
+            self.put(&mut shard, id, if remaining > 0 { paid + rate.interval } else { paid });
         }
-        Verdict { remaining, wait: Span::ZERO }
+        if rate.block > 0 {
+            let end = shard.young.get(&block(id)).or_else(|| shard.old.get(&block(id))).copied().unwrap_or(now);
+            let begins = end <= now && remaining == 0 && take;
+            let end = if begins { now + rate.block } else { end };
+            if end > now {
+                if take {
+                    self.put(&mut shard, block(id), end);
+                }
+                return Verdict { remaining: 0, wait: Span::from_micros(wait.max(end - now)) };
+            }
+        }
+        Verdict { remaining, wait: Span::from_micros(wait) }
     }
 
     /// Takes one back (`all`: everything) of what has been counted of `key`.
@@ -116,11 +131,14 @@ impl Throttle {
             let paid = if all { now } else { (paid - rate.interval).max(now) };
             self.put(&mut shard, id, paid);
         }
+        if all && rate.block > 0 {
+            self.put(&mut shard, block(id), now);
+        }
     }
 
     /// The rate belongs to the key: two rates for one address are two accounts.
     fn id(&self, key: &str, rate: Rate) -> Key {
-        let id = [&self.seeds[0], &self.seeds[1]].map(|s| s.hash_one((key, rate.interval, rate.burst)));
+        let id = [&self.seeds[0], &self.seeds[1]].map(|s| s.hash_one((key, rate.interval, rate.burst, rate.block)));
         (id[0], id[1])
     }
 
@@ -146,6 +164,11 @@ impl Throttle {
     }
 }
 
+/// The account of the block of a key: when it ends. In the same shard.
+fn block(id: Key) -> Key {
+    (id.0, !id.1)
+}
+
 /// Reads "10/s", "100/m", "5/10s": how many, and in how long. The interval between two in microseconds.
 pub(crate) fn parse_rate(text: &str) -> Option<i64> {
     let (count, period) = text.split_once('/')?;
@@ -169,50 +192,54 @@ pub(crate) fn rate(text: &str, burst: i64) -> Result<Rate, HostError> {
     if !(1..=1_000_000).contains(&burst) {
         return Err(HostError::value("a burst is a number from 1 to 1000000"));
     }
-    Ok(Rate { interval, burst })
+    Ok(Rate { interval, burst, block: 0 })
 }
 
-/// Gives scripts the module.
+/// Gives scripts the module. Each function takes a block as well.
 pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>) {
     let mut m = Module::new();
-    let ask = |take: bool| {
-        let throttle = Arc::clone(&env.throttle);
-        move |key: &str, per: &str, burst: i64| -> Res<Verdict> {
-            let rate = rate(per, burst)?;
-            current::read(|s| throttle.ask(key, rate, s.now, take))
-        }
+    let throttle = Arc::clone(&env.throttle);
+    let allowed = move |ctx: &NativeCallContext<'_>, key: &str, rate: Rate| -> Res<bool> {
+        let verdict = current::read(|s| throttle.ask(key, rate, s.now, true))?;
+        let left = (verdict.remaining - 1).max(0);
+        notes::tell(ctx, Did::Wrote, || (format!("throttle.{key}"), Some(format!("{left} left"))));
+        Ok(verdict.remaining > 0)
     };
-    let f = ask(true);
-    ModuleFunction::new("allowed").with_volatility(true).set_into_module(
-        &mut m,
-        move |ctx: NativeCallContext, k: &str, r: &str, b: i64| -> Res<bool> {
-            let verdict = f(k, r, b)?;
-            let left = (verdict.remaining - 1).max(0);
-            notes::tell(&ctx, Did::Wrote, || (format!("throttle.{k}"), Some(format!("{left} left"))));
-            Ok(verdict.remaining > 0)
-        },
-    );
-    let f = ask(false);
-    ModuleFunction::new("remaining")
-        .with_volatility(true)
-        .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.remaining));
-    let f = ask(false);
-    ModuleFunction::new("wait")
-        .with_volatility(true)
-        .set_into_module(&mut m, move |k: &str, r: &str, b: i64| f(k, r, b).map(|v| v.wait));
+    add(&mut m, "allowed", allowed);
+    let throttle = Arc::clone(&env.throttle);
+    add(&mut m, "remaining", move |_, key, rate| current::read(|s| throttle.ask(key, rate, s.now, false).remaining));
+    let throttle = Arc::clone(&env.throttle);
+    add(&mut m, "wait", move |_, key, rate| current::read(|s| throttle.ask(key, rate, s.now, false).wait));
     for (name, all) in [("give_back", false), ("forget", true)] {
         let throttle = Arc::clone(&env.throttle);
-        let take = move |ctx: NativeCallContext, key: &str, per: &str, burst: i64| -> Res<()> {
-            let rate = rate(per, burst)?;
+        add(&mut m, name, move |ctx, key, rate| {
             let now = current::read(|s| s.now)?;
             throttle.take_back(key, rate, now, all);
             let left = || throttle.ask(key, rate, now, false).remaining;
-            notes::tell(&ctx, Did::Wrote, || (format!("throttle.{key}"), Some(format!("{} left", left()))));
+            notes::tell(ctx, Did::Wrote, || (format!("throttle.{key}"), Some(format!("{} left", left()))));
             Ok(())
-        };
-        ModuleFunction::new(name).with_volatility(true).set_into_module(&mut m, take);
+        });
     }
     e.register_static_module("throttle", m.into());
+}
+
+fn add<R: rhai::Variant + Clone>(
+    m: &mut Module,
+    name: &'static str,
+    f: impl Fn(&NativeCallContext<'_>, &str, Rate) -> Res<R> + Clone + 'static,
+) {
+    let g = f.clone();
+    ModuleFunction::new(name)
+        .with_volatility(true)
+        .set_into_module(m, move |ctx: NativeCallContext, key: &str, per: &str, burst: i64| {
+            f(&ctx, key, rate(per, burst)?)
+        });
+    ModuleFunction::new(name).with_volatility(true).set_into_module(
+        m,
+        move |ctx: NativeCallContext, key: &str, per: &str, burst: i64, block: Span| {
+            g(&ctx, key, rate(per, burst)?.blocking(block))
+        },
+    );
 }
 
 #[cfg(test)]
@@ -250,6 +277,24 @@ mod tests {
         t.take_back("a", r, at(0), false);
         assert_eq!([allowed(), allowed(), allowed()], [true, true, false]);
         t.take_back("nobody", r, at(0), false);
+    }
+
+    #[test]
+    fn who_was_refused_is_refused_for_the_time_of_the_block() {
+        let (t, r) = (Throttle::new(1_000), rate("10/s", 2).expect("rate").blocking(Span::from_secs(30)));
+        let ask = |ms, take| t.ask("a", r, at(ms), take);
+        assert_eq!([0, 0, 0].map(|ms| ask(ms, true).remaining), [2, 1, 0]);
+        assert_eq!(ask(10_000, false), Verdict { remaining: 0, wait: Span::from_secs(20) });
+        // Knocking does not make it longer, and another's account is another's.
+        assert_eq!([15_000, 29_999, 30_000].map(|ms| ask(ms, true).remaining > 0), [false, false, true]);
+        assert!(t.ask("a", rate("10/s", 2).expect("rate"), at(0), true).remaining == 2);
+        assert_eq!([40_000, 40_000, 40_000].map(|ms| ask(ms, true).remaining), [2, 1, 0]);
+        assert!(ask(41_000, false).remaining == 0);
+        t.take_back("a", r, at(41_000), true);
+        assert!(ask(41_000, false).remaining == 2);
+        // To look at an account that is used up begins no block.
+        assert_eq!([50_000, 50_000].map(|ms| ask(ms, true).remaining), [2, 1]);
+        assert!(ask(50_000, false).remaining == 0 && ask(50_100, true).remaining == 1);
     }
 
     #[test]

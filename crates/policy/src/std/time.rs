@@ -2,7 +2,7 @@
 
 use crate::current::Res;
 use crate::fault::HostError;
-use copal_semantics::{Span, Time};
+use copal_semantics::{Span, Time, date};
 use rhai::{Engine, ImmutableString};
 
 /// Units of durations in seconds; VCL has the same. Longer names first, so that "ms" is not read as "m".
@@ -17,8 +17,8 @@ const UNITS: [(&str, f64); 8] = [
     ("y", 31_536_000.0),
 ];
 
-/// Units of sizes in bytes.
-const SIZES: [(&str, i64); 13] = [
+/// Units of sizes in bytes. One letter is what it is in VCL.
+const SIZES: [(&str, i64); 18] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
@@ -32,19 +32,27 @@ const SIZES: [(&str, i64); 13] = [
     ("K", 1 << 10),
     ("M", 1 << 20),
     ("G", 1 << 30),
+    ("T", 1 << 40),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
 ];
 
-/// Reads "90s", "1h30m", "3.5s", "0".
+/// Reads "90s", "1h30m", "3.5s", "10 s", "-5s", "0".
 pub(crate) fn parse_duration(text: &str) -> Option<Span> {
     let mut rest = text.trim();
     if rest == "0" {
         return Some(Span::ZERO);
     }
+    if let Some(span) = rest.strip_prefix('-') {
+        return span.starts_with(|c: char| c.is_ascii_digit()).then(|| parse_duration(span))?.map(|span| -span);
+    }
     let mut seconds = 0.0;
     while !rest.is_empty() || seconds == 0.0 {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
-        let tail = &rest[digits..];
+        let tail = rest[digits..].trim_start();
         let (unit, factor) = UNITS.iter().find(|(u, _)| tail.starts_with(u))?;
         seconds += number * factor;
         rest = tail[unit.len()..].trim_start();
@@ -130,6 +138,33 @@ fn civil(time: Time) -> Civil {
     Civil { year, month, day, weekday: usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0), year_day, second }
 }
 
+/// Reads what VCL's `std.time` reads: a date of HTTP, "1994-11-06T08:49:37" in UTC, with or without a `Z`, and seconds
+/// since 1970.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
+    let text = text.trim();
+    date::parse(text.as_bytes()).or_else(|| iso(text)).or_else(|| seconds(text))
+}
+
+fn iso(text: &str) -> Option<Time> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (h, m, s) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    // Hinnant's days-from-civil, with March as the first month.
+    let (y, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
+    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * shifted + 2) / 5 + day - 719_469;
+    let time = Time::from_secs(days * 86_400 + h * 3_600 + m * 60 + s);
+    // What is no date, such as the 30th of February, or is written otherwise does not come back.
+    (strftime(time, "%FT%T") == text).then_some(time)
+}
+
+fn seconds(text: &str) -> Option<Time> {
+    let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(['e', 'E']);
+    let number = text.parse::<f64>().ok().filter(|n| plain && *n < 1e12)?;
+    Some(Time::from_secs(0) + Span::from_secs_f64(number))
+}
+
 /// RFC 9110 §5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT".
 pub(crate) fn http_date(time: Time) -> String {
     strftime(time, "%a, %d %b %Y %T GMT")
@@ -196,6 +231,10 @@ pub(crate) fn register(e: &mut Engine) {
     e.register_fn("/", |a: Span, n: i64| -> Res<Span> {
         Ok(a.as_micros().checked_div(n).map(Span::from_micros).ok_or_else(|| HostError::value("division by zero"))?)
     });
+    e.register_fn("/", |a: Span, n: f64| -> Res<Span> {
+        let quotient = (n != 0.0).then(|| Span::from_secs_f64(a.as_secs_f64() / n));
+        Ok(quotient.ok_or_else(|| HostError::value("division by zero"))?)
+    });
     e.register_fn("/", |a: Span, b: Span| a.as_secs_f64() / b.as_secs_f64());
     e.register_fn("seconds", |a: Span| a.as_secs_f64());
     compare::<Span>(e);
@@ -250,21 +289,58 @@ mod tests {
             ("0", 0),
             ("0s", 0),
             ("1d", 86_400_000),
+            ("-5s", -5_000),
+            ("10 s", 10_000),
         ] {
             assert_eq!(parse_duration(text), Some(Span::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "5", "5x", "-5s", "5 parsecs", "1.2.3s", "1s2", "NaNs"] {
+        for text in ["", "s", "5", "5x", "--5s", "-", "- 5s", "5 parsecs", "1.2.3s", "1s2", "NaNs"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, n) in [("10MiB", 10 << 20), ("512B", 512), ("1.5KiB", 1_536), ("2MB", 2_000_000), ("7", 7)] {
+        for (text, n) in [
+            ("10MiB", 10 << 20),
+            ("512B", 512),
+            ("1.5KiB", 1_536),
+            ("2MB", 2_000_000),
+            ("7", 7),
+            ("1.5k", 1_536),
+            ("10 g", 10 << 30),
+        ] {
             assert_eq!(parse_size(text), Some(n), "{text}");
         }
         for text in ["", "MiB", "5 parsecs", "-1B", "99999999999TiB"] {
             assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_vcl_reads_them() {
+        let at = Some(Time::from_secs(784_111_777));
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " 1994-11-06T08:49:37 ",
+            "1994-11-06T08:49:37Z",
+            "784111777",
+            "784111777.00",
+        ] {
+            assert_eq!(parse_time(text), at, "{text}");
+        }
+        for (text, second) in [("2000-02-29T00:00:00", 951_782_400), ("1970-01-01T00:00:01", 1), ("0", 0)] {
+            assert_eq!(parse_time(text), Some(Time::from_secs(second)), "{text}");
+        }
+        for text in
+            ["", "x", "1994-11-06", "1994-02-30T00:00:00", "1994-11-06T24:00:00", "1994-11-06 08:49:37", "1e9", "-1"]
+        {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+        for text in ["1994-11-06T08:49:37é", "19é4-11-06T08:49:37", "9999999999999"] {
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 
