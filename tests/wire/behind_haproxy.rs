@@ -102,7 +102,9 @@ fn over_tls(addr: SocketAddr, authority: &Authority, client: Option<&Issued>, pa
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from("shop.example").unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(tls, TcpStream::connect(addr).unwrap());
+    let socket = TcpStream::connect(addr).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut stream = StreamOwned::new(tls, socket);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").unwrap();
     let mut response = Vec::new();
     // HAProxy may leave without the last words of TLS.
