@@ -6,6 +6,7 @@ use super::text::{Maybe, Names, Side, Text};
 use super::{At, Frame, Give, Run};
 use crate::acl::Acl;
 use crate::fault::{FaultKind, HostError};
+use crate::library::connection::ReadInt;
 use crate::library::patterns::Pattern;
 use crate::scene::{Scene, ScriptValue};
 use http::Method;
@@ -31,6 +32,7 @@ pub(super) enum Cond {
     Contains(Text, Text),
     Matches(Maybe, Box<Pattern>, At),
     Compare(Int, Order, Int),
+    CompareTold(ReadInt, Order, Int),
     CompareLengths(Length, Order, Length),
     /// Is the text one of these?
     Listed(Names, Maybe),
@@ -199,6 +201,11 @@ impl Cond {
             Cond::Compare(a, order, b) => {
                 let (a, b) = (a.eval(f)?, b.eval(f)?);
                 order.holds(&a, &b)
+            }
+            // `()` is no number: it differs from each, and is neither more nor less.
+            Cond::CompareTold(read, order, b) => {
+                let b = b.eval(f)?;
+                read(f.scene).map_or(matches!(order, Order::Ne), |a| order.holds(&a, &b))
             }
             Cond::CompareLengths(a, order, b) => {
                 let (a, b) = (a.eval(f)?, b.eval(f)?);

@@ -9,7 +9,6 @@ use super::text::{Maybe, Part, Text};
 use super::{At, Frame, Give, Run};
 use crate::library::throttle::{self, Verdict};
 use crate::library::{connection, digest, query, system, text, time, url};
-use crate::scene::ScriptValue;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rhai::{Expr, Position};
@@ -57,8 +56,7 @@ fn told(module: &str, name: &str) -> Option<Value> {
     if let Some(read) = connection::flag(module, name) {
         return Some(Value::Cond(Cond::Flag(read)));
     }
-    let read = connection::int(module, name)?;
-    Some(Value::Any(Any::Host(Give::new(move |f| Ok(read(f.scene).map_or(ScriptValue::Unit, ScriptValue::Int))))))
+    connection::int(module, name).map(|read| Value::Any(Any::Told(read)))
 }
 
 impl<'a> Compiler<'a> {

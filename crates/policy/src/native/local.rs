@@ -4,6 +4,7 @@ use super::cond::{Cond, Int};
 use super::length::Length;
 use super::text::{Maybe, Text};
 use super::{At, Frame, Give, Run};
+use crate::library::connection::ReadInt;
 use crate::library::patterns::Pattern;
 use crate::scene::ScriptValue;
 use copal_semantics::Span;
@@ -53,6 +54,8 @@ pub(super) enum Fresh {
 #[derive(Debug, Clone)]
 pub(super) enum Any {
     Local(usize),
+    /// A number of the connection, or `()`.
+    Told(ReadInt),
     Host(Give<ScriptValue>),
 }
 
@@ -63,6 +66,7 @@ impl Any {
                 Local::Any(value) => value.clone(),
                 _ => ScriptValue::Unit,
             },
+            Any::Told(read) => read(f.scene).map_or(ScriptValue::Unit, ScriptValue::Int),
             Any::Host(host) => host.call(f)?,
         })
     }

@@ -4,6 +4,7 @@ use super::At;
 use super::compile::{Compiler, Value, maybe};
 use super::cond::{Cond, Int, Order, Sum};
 use super::length::Length;
+use super::local::Any;
 use super::text::{Maybe, Part, Text};
 use rhai::{Expr, Position, Token};
 
@@ -48,6 +49,7 @@ pub(super) fn contains(list: Value, item: Value) -> Option<Value> {
 fn compare(a: Value, order: Order, b: Value) -> Option<Value> {
     let same = match (a, b) {
         (Value::Int(a), Value::Int(b)) => return Some(Value::Cond(Cond::Compare(a, order, b))),
+        (Value::Any(Any::Told(a)), Value::Int(b)) => return Some(Value::Cond(Cond::CompareTold(a, order, b))),
         (Value::Length(a), Value::Length(b)) => return Some(Value::Cond(Cond::CompareLengths(a, order, b))),
         (Value::Maybe(m) | Value::MaybeBackend(m), Value::Unit)
         | (Value::Unit, Value::Maybe(m) | Value::MaybeBackend(m)) => Cond::Not(Box::new(Cond::IsThere(m))),

@@ -73,12 +73,28 @@ fn without_a_certificate_or_a_peer_nobody_passes_for_one() {
     fn recv(req) {
         if proxy::ssl_verify_result() == 0 { std::log("verified"); }
         if proxy::ssl_verify_result() != 0 { std::log("refused"); }
-        if unix::uid() == 0 || unix::uid() < 1000 || unix::gid() <= 0 { std::log("a user"); }
+        if unix::uid() == 0 || unix::uid() < 1000 || unix::gid() <= 0 || unix::gid() >= 0 || unix::uid() > -1 { std::log("a user"); }
     }"#;
     let with = |ssl: ClientSsl| Connection { proxied: Proxied { ssl: Some(ssl), ..Proxied::default() }, peer: None };
     for connection in [None, Some(with(tls()))] {
-        assert_eq!(told(body, connection, false).0, ["refused"]);
+        assert_eq!(told(body, connection, true).0, ["refused"]);
     }
-    assert_eq!(told(body, Some(with(ClientSsl { cert_conn: true, ..tls() })), false).0, ["verified"]);
-    assert_eq!(told(body, Some(with(ClientSsl { cert_sess: true, verify: 1, ..tls() })), false).0, ["refused"]);
+    assert_eq!(told(body, Some(with(ClientSsl { cert_conn: true, ..tls() })), true).0, ["verified"]);
+    assert_eq!(told(body, Some(with(ClientSsl { cert_sess: true, verify: 1, ..tls() })), true).0, ["refused"]);
+}
+
+#[test]
+fn numbers_compare_as_numbers() {
+    let body = r#"
+    fn recv(req) {
+        if unix::uid() == 110 && unix::uid() != 33 && unix::gid() < 34 && unix::gid() <= 33 && unix::gid() > 32 && unix::gid() >= 33 {
+            std::log("right");
+        }
+        if unix::uid() != 110 || unix::uid() == 33 || unix::gid() < 33 || unix::gid() > 33 { std::log("wrong"); }
+    }"#;
+    let peer = Some(UnixPeer { uid: 110, gid: 33, ..UnixPeer::default() });
+    assert_eq!(told(body, Some(Connection { peer, ..Connection::default() }), true).0, ["right"]);
+    // A number on the left is for the interpreter.
+    let turned = "fn recv(req) { if 33 == unix::uid() { std::log(\"a user\"); } }";
+    assert_eq!(told(turned, None, false).0, [""; 0]);
 }
