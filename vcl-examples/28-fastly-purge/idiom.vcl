@@ -41,6 +41,12 @@ sub vcl_backend_response {
 }
 
 sub vcl_deliver {
+    if (obj.hits > 0) {
+        set resp.http.X-Cache = "HIT";
+    } else {
+        set resp.http.X-Cache = "MISS";
+    }
+    set resp.http.X-Cache-Hits = obj.hits;
     unset resp.http.xkey;
     unset resp.http.Surrogate-Key;
 }

@@ -62,7 +62,8 @@ fn of_global(name: &str) -> Option<&'static Example> {
 /// The text of `copal.d.rhai`: everything that Copal gives to scripts, for editors.
 #[must_use]
 pub fn definitions() -> String {
-    let mut out = String::from("// Made from the tables of copal-policy; do not edit.\nmodule copal;\n\n");
+    // `static`: what is in here needs no `import`.
+    let mut out = String::from("// Made from the tables of copal-policy; do not edit.\nmodule static;\n\n");
     for h in &HOOKS {
         let params: Vec<String> = h.params.iter().map(|p| format!("{p}: {}", param_type(p).name())).collect();
         let _ = writeln!(out, "/// A hook that a policy may define: {}.\n///", h.runs);
@@ -76,8 +77,8 @@ pub fn definitions() -> String {
         let _ = writeln!(out, "const {name}: {};\n", ty.name());
     }
     for v in VARS {
-        let ty = param_type(v.object);
-        let owner = if ty == crate::vars::Type::Any { capital(v.object) } else { ty.name().to_owned() };
+        let global = GLOBALS.iter().find(|(name, ..)| *name == v.object);
+        let owner = global.map_or_else(|| param_type(v.object), |(_, ty, _)| *ty).name();
         let example = shown(examples_vars::of_var(v), "\n///\n/// ");
         let _ = writeln!(out, "/// `{}.{}`: {}{example}", v.object, v.name, v.doc);
         let _ = writeln!(out, "fn get {}(_: {owner}) -> {};\n", v.name, v.ty.name());
@@ -97,11 +98,6 @@ pub fn definitions() -> String {
         out.push_str("}\n\n");
     }
     out
-}
-
-fn capital(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// The reference page: hooks, variables, functions, limits.
@@ -154,6 +150,47 @@ pub fn reference_markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The forms that Rhai's language server knows in a `.d.rhai`; a type is a name, `()` or `?` for any.
+    #[test]
+    fn every_line_of_the_definitions_is_a_form_of_rhais_definitions() {
+        const KEYWORDS: [&str; 34] = [
+            "as", "break", "case", "catch", "const", "continue", "default", "do", "else", "export", "false", "fn",
+            "for", "global", "if", "import", "in", "is", "let", "loop", "match", "module", "new", "private", "return",
+            "static", "switch", "this", "throw", "true", "try", "until", "use", "while",
+        ];
+        let (name, ty) = ("([a-z_][a-z0-9_]*)", r"([A-Za-z]+|\(\)|\?)");
+        let params = format!(r"\((?:{name}: {ty}(?:, {name}: {ty})*)?\)");
+        let form = format!(
+            r"^(?:module static;|module {name} \{{|\}}|const {name}: {ty};|(?:    )?fn (?:(?:get|set) )?{name}{params} -> {ty};|fn set {name}\(_: {ty}, value: {ty}\);)$"
+        );
+        let form = regex::Regex::new(&form).expect("valid");
+        let text = definitions();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let (plain, docs): (Vec<&str>, Vec<&str>) =
+            lines.into_iter().partition(|line| !line.trim_start().starts_with("//"));
+        assert!(
+            docs.len() > plain.len() && plain[0] == "module static;",
+            "each has a text, and the file needs no import"
+        );
+        let known: Vec<&str> = plain.iter().filter_map(|line| line.strip_prefix("const ")).collect();
+        for line in plain {
+            assert!(form.is_match(line), "{line}");
+            let head = line.trim_start().trim_start_matches("fn ").replace("module static", "");
+            for word in head.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()) {
+                let opens = ["const", "module"].contains(&word) && head.starts_with(word);
+                assert!(opens || !KEYWORDS.contains(&word), "`{word}` is a word of Rhai's own: {line}");
+            }
+            // A variable stands on the type that its object is said to have.
+            if let Some(owner) =
+                line.strip_prefix("fn get ").and_then(|l| l.split("(_: ").nth(1)).and_then(|l| l.split(')').next())
+            {
+                let of_hook = HOOKS.iter().flat_map(|h| h.params).any(|p| param_type(p).name() == owner);
+                let global = known.iter().any(|line| line.ends_with(&format!(": {owner};")));
+                assert!(of_hook || global, "nothing is a {owner}: {line}");
+            }
+        }
+    }
 
     #[test]
     fn everything_in_the_tables_is_written() {

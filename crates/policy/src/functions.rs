@@ -114,7 +114,7 @@ const fn method(on: Type, name: &'static str, params: Params, returns: Type, doc
 #[rustfmt::skip]
 pub const FUNCTIONS: &[Function] = &[
     act("lookup", &[], 0, "Look the request up in the cache."),
-    act("pass", &["for: Duration"], 1, "Ask the origin and store nothing. With a duration, in `backend_response`: let later requests pass for that long."),
+    act("pass", &["time: Duration"], 1, "Ask the origin and store nothing. With a duration, in `backend_response`: let later requests pass for that long."),
     act("pipe", &[], 0, "Tunnel bytes between client and origin."),
     act("purge", &[], 0, "Remove the object and all its variants."),
     act("synth", &["status: int", "reason: string"], 1, "Answer from here."),
@@ -215,7 +215,7 @@ pub const FUNCTIONS: &[Function] = &[
     module("url", "decode", &["text: string"], Text, "Percent-decoded."),
     module("url", "encode", &["text: string"], Text, "Percent-encoded: all but letters, digits, `-`, `.`, `_` and `~`."),
 
-    module("url", "sign", &["url: string", "key: string", "for: Duration"], Text, "The url with `expires` and an HMAC-SHA256 as `signature`, good for that long."),
+    module("url", "sign", &["url: string", "key: string", "valid: Duration"], Text, "The url with `expires` and an HMAC-SHA256 as `signature`, good for that long."),
     module("url", "is_signed", &["url: string", "key: string"], Bool, "Was it signed with that key, unchanged since, and has it not expired?"),
 
     method(Req, "is_get_or_head", &[], Bool, "Is the method GET or HEAD?"),

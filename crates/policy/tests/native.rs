@@ -642,8 +642,8 @@ fn the_hooks_of_the_examples_run_natively_but_for_these() {
     }
     let known = [
         "21-ban recv: 6:13 `ban(…)` with these arguments",
+        "24-magento backend_response: 35:91 the method `find` of this, or with these arguments",
         "27-storages backend_response: 5:38 the variable `storage`",
-        "28-fastly-purge backend_response: 6:22 `duration(…)` with these arguments",
         "34-ab-test recv: 6:78 the method `unix` of this, or with these arguments",
         "35-rate-limit synth: 17:70 the method `seconds` of this, or with these arguments",
         "47-api-authorization recv: 6:23 `jwt::verify(…)`",
