@@ -44,6 +44,32 @@ fn is(explanation: &Value, outcome: &str, status: u16, hit: bool) {
 }
 
 #[test]
+fn an_error_page_after_a_restart_is_told_with_what_led_to_it() {
+    let origin = Origin::start(|seen| match seen.path.as_str() {
+        "/sorry" => Reply::status(503, "sorry").header("Cache-Control", "max-age=60"),
+        _ => Reply::status(500, ""),
+    });
+    let rhai = "fn recv(req) { if req.restarts > 0 { req.url = \"/sorry\"; } }\n\
+                fn deliver(req, resp) { if resp.status == 500 { return restart(); } }\n";
+    let proxy = builder(&origin, "").policy(rhai).start();
+    for outcome in ["miss", "hit"] {
+        let told = explain(&proxy, "/page", &[]);
+        is(&told, outcome, 503, outcome == "hit");
+        says(
+            &told,
+            "why",
+            &[
+                "Backend `app` answered 500",
+                "The policy's hook `deliver` returned `restart()`: the request began again at `recv`.",
+                "policy.rhai:2:",
+                "So this is an error page of the policy's making (503), not the page that was asked for.",
+                "The policy's hook `recv` set `req.url` to /sorry.",
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_miss_says_that_nothing_was_stored_and_that_the_next_one_is_a_hit_and_so_it_is() {
     let origin = echo();
     let proxy = front(&origin);

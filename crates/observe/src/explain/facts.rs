@@ -1,6 +1,7 @@
-//! What matters of a trace for its explanation: the last word on each question, since a restart asks all of them again.
+//! What matters of a trace for its explanation: the last word on each question, since a restart asks all of them again. What
+//! a restart ended is told when it ends.
 
-use super::Question;
+use super::{Question, Sentence, why};
 use crate::record::Outcome;
 use crate::trace::{Change, Entry, Event, Field, Found, Lifetime, Machine, Standing, Storing, Use};
 use copal_semantics::Span;
@@ -46,6 +47,10 @@ pub(super) struct Facts<'a> {
     pub(super) response: &'a [Field],
     pub(super) key: &'a [String],
     pub(super) hooks: Vec<Ran<'a>>,
+    /// How many of them ran before the last restart.
+    before: usize,
+    /// What is to be told of the ways to each restart.
+    pub(super) restarts: Vec<Sentence>,
     pub(super) looked: Option<Looked<'a>>,
     pub(super) judged: Option<Judged>,
     pub(super) waited: Option<(u64, &'static str)>,
@@ -71,6 +76,8 @@ impl<'a> Facts<'a> {
             response: &[],
             key: &[],
             hooks: Vec::new(),
+            before: 0,
+            restarts: Vec::new(),
             looked: None,
             judged: None,
             waited: None,
@@ -89,7 +96,7 @@ impl<'a> Facts<'a> {
 
     fn take(&mut self, entry: &'a Entry) {
         match &entry.event {
-            Event::Edge { from: "restart", .. } => self.again(),
+            Event::Edge { from: "restart", to } => self.again(to),
             Event::Edge { from, to } if entry.machine == Machine::Client => self.edges.push((from, to)),
             Event::Edge { .. }
             | Event::Forwarded { .. }
@@ -131,7 +138,10 @@ impl<'a> Facts<'a> {
     }
 
     /// A restart asks everything anew; what hooks did before it has changed the request, so that stays.
-    fn again(&mut self) {
+    fn again(&mut self, to: &str) {
+        let told = why::restarted(self, to);
+        self.restarts.extend(told);
+        self.before = self.hooks.len();
         self.looked = None;
         self.judged = None;
         self.waited = None;
@@ -145,12 +155,22 @@ impl<'a> Facts<'a> {
 
     /// The hook that returned an action (or failed) and so led away from the client step of that name, last time it ran.
     pub(super) fn decided(&self, step: &str) -> Option<&Ran<'a>> {
-        self.hooks.iter().rev().find(|ran| ran.hook == step).filter(|ran| ran.action.is_some() || ran.fault.is_some())
+        self.hooks[self.before..]
+            .iter()
+            .rev()
+            .find(|ran| ran.hook == step)
+            .filter(|ran| ran.action.is_some() || ran.fault.is_some())
     }
 
     /// The step from which the client machine went to that one.
     pub(super) fn came_from(&self, to: &str) -> Option<&'static str> {
         self.edges.iter().rev().find(|edge| edge.1 == to).map(|edge| edge.0)
+    }
+
+    /// The hook that changed it last since the last restart.
+    pub(super) fn changed_again(&self, what: &str) -> Option<(&Ran<'a>, &'a Change)> {
+        let ran = self.hooks[self.before..].iter().rev();
+        ran.filter_map(|ran| Some((ran, ran.changes.iter().find(|change| change.what == what)?))).next()
     }
 
     /// The hook that changed it last.

@@ -222,7 +222,7 @@ fn why(events: Vec<Event>) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_pass_names_the_line_and_after_a_restart_only_what_came_last_counts() {
+fn each_way_to_a_restart_is_told_and_after_it_only_what_came_last_counts() {
     let (why, advice) = why(vec![
         edge("recv", "hash"),
         lookup(Found::Nothing, 0),
@@ -234,8 +234,77 @@ fn a_pass_names_the_line_and_after_a_restart_only_what_came_last_counts() {
         edge("recv", "pass"),
         delivered(200, Outcome::Pass, Some(Reason::Pass)),
     ]);
-    assert_eq!(why, ["The policy's hook `recv` returned `pass()`: the request went past the cache. [site.rhai:3:47]"]);
+    assert_eq!(
+        why,
+        [
+            "Nothing was stored under this key. [RFC 9211 §2.2]",
+            "The policy's hook `miss` returned `restart()`: the request began again at `recv`. [site.rhai:9:5]",
+            "The policy's hook `recv` returned `pass()`: the request went past the cache. [site.rhai:3:47]",
+        ]
+    );
     assert_eq!(advice, ["Let `recv` not return `pass()` for this request: see site.rhai:3:47."]);
+}
+
+#[test]
+fn an_error_page_that_a_restart_has_fetched_is_not_told_as_the_page_that_was_asked_for() {
+    let url = Change { what: "req.url".into(), from: Some("/news".into()), to: Some("/503.html".into()) };
+    let (why, _) = why(vec![
+        edge("recv", "hash"),
+        lookup(Found::Nothing, 0),
+        edge("lookup", "miss"),
+        Event::Failed { error: "destination_unavailable", text: "no healthy backend".into() },
+        edge("miss", "deliver"),
+        hook("deliver", Some("restart()"), Some("site.rhai:168:9"), Vec::new()),
+        edge("deliver", "restart"),
+        edge("restart", "recv"),
+        hook("recv", None, Some("site.rhai:8:5"), vec![url]),
+        edge("recv", "hash"),
+        lookup(Found::Response, 1),
+        judged(3, 60, Use::Fresh, Reason::Fresh),
+        edge("lookup", "hit"),
+        edge("hit", "deliver"),
+        delivered(503, Outcome::Hit, Some(Reason::Fresh)),
+    ]);
+    assert_eq!(
+        why,
+        [
+            "Nothing was stored under this key. [RFC 9211 §2.2]",
+            "The fetch failed: no healthy backend. [RFC 9209 §2.3: destination_unavailable]",
+            "The policy's hook `deliver` returned `restart()`: the request began again at `recv`. [site.rhai:168:9]",
+            "The stored response is within its lifetime. It is served. [RFC 9111 §4.2]",
+            "So this is an error page of the policy's making (503), not the page that was asked for. The policy's hook `recv` \
+             set `req.url` to /503.html. [site.rhai:8:5]",
+        ]
+    );
+}
+
+#[test]
+fn a_restart_too_many_and_one_from_synth_or_hit_are_told_once() {
+    let (why, _) = why(vec![
+        edge("recv", "hash"),
+        lookup(Found::Response, 1),
+        judged(3, 60, Use::Fresh, Reason::Fresh),
+        edge("lookup", "hit"),
+        hook("hit", Some("restart()"), Some("site.rhai:5:5"), Vec::new()),
+        edge("hit", "restart"),
+        edge("restart", "recv"),
+        hook("recv", Some("synth(503)"), Some("site.rhai:2:5"), Vec::new()),
+        edge("recv", "synth"),
+        hook("synth", Some("restart()"), Some("site.rhai:9:5"), Vec::new()),
+        edge("synth", "restart"),
+        edge("restart", "synth"),
+        delivered(503, Outcome::Error, None),
+    ]);
+    assert_eq!(
+        why,
+        [
+            "The stored response is within its lifetime. [RFC 9111 §4.2]",
+            "The policy's hook `hit` returned `restart()`: the request began again at `recv`. [site.rhai:5:5]",
+            "The policy's hook `recv` returned `synth(503)`: Copal answered by itself. [site.rhai:2:5]",
+            "The policy's hook `synth` returned `restart()`: that was one restart too many. [site.rhai:9:5]",
+            "Copal answered by itself.",
+        ]
+    );
 }
 
 #[test]

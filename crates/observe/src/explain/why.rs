@@ -8,7 +8,7 @@ use crate::trace::{Found, Storing, Use};
 use copal_semantics::reason::Reason;
 
 pub(super) fn sentences(facts: &Facts<'_>) -> Vec<Sentence> {
-    let mut out = Vec::new();
+    let mut out = facts.restarts.clone();
     if !facts.delivered {
         match facts.came_from("pass") {
             Some(_) => out.push(passed(facts)),
@@ -38,7 +38,51 @@ pub(super) fn sentences(facts: &Facts<'_>) -> Vec<Sentence> {
         | Outcome::HitForPass => looked_up(facts, &mut out),
     }
     fetched(facts, &mut out);
+    if facts.status >= 400 && !facts.restarts.is_empty() && facts.outcome != Outcome::Error {
+        out.push(another_page(facts));
+    }
     out
+}
+
+/// What came before a restart, and who restarted the request.
+pub(super) fn restarted(facts: &Facts<'_>, to: &str) -> Vec<Sentence> {
+    let mut out = Vec::new();
+    match facts.came_from("pass") {
+        Some(_) => out.push(passed(facts)),
+        None => looked_up(facts, &mut out),
+    }
+    fetched(facts, &mut out);
+    let from = facts.came_from("restart").unwrap_or("recv");
+    // What `hit` returned is told with what it was handed.
+    if from == "hit" {
+        out.retain(|sentence| !sentence.text.contains("`restart()`"));
+    }
+    if facts.came_from("synth").is_some_and(|step| facts.decided(step).is_some()) {
+        out.push(made_here(facts));
+    }
+    let then = if to == "recv" { "the request began again at `recv`" } else { "that was one restart too many" };
+    let text = format!("The policy's hook `{from}` returned `restart()`: {then}.");
+    out.push(match facts.decided(from) {
+        Some(ran) => Sentence::by(text, place(facts, ran)),
+        None => Sentence::by(text, facts.policy),
+    });
+    out
+}
+
+/// After a restart, an error page in place of what was asked for.
+fn another_page(facts: &Facts<'_>) -> Sentence {
+    let text =
+        format!("So this is an error page of the policy's making ({}), not the page that was asked for.", facts.status);
+    match ["req.url", "req.backend", "req.method"].iter().find_map(|what| facts.changed_again(what)) {
+        Some((ran, change)) => {
+            let to = change.to.as_deref().unwrap_or("nothing");
+            Sentence::by(
+                format!("{text} The policy's hook `{}` set `{}` to {to}.", ran.hook, change.what),
+                place(facts, ran),
+            )
+        }
+        None => Sentence::new(text),
+    }
 }
 
 fn by_reason(reason: Reason) -> Sentence {
@@ -150,6 +194,7 @@ fn stored(facts: &Facts<'_>, judged: &Judged) -> Sentence {
         );
     }
     let then = match judged.usage {
+        _ if facts.came_from("restart").is_some() => return by_reason(judged.reason),
         Use::Fresh => "It is served.",
         Use::Grace => "It is served as it is.",
         Use::OnError => "So the origin is asked first.",
