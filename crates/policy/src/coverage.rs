@@ -314,7 +314,7 @@ fn recv(req) {
     } else if req.url == "/never" {
         return pass();
     } else { helper(host) }
-    query::sort(req.url);
+    req.url = query::sort(req.url);
     switch n { 1 => lookup(), _ => pass() }
 }
 fn helper(x) {

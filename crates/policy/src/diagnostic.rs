@@ -78,7 +78,9 @@ fn word(text: &str, column: usize) -> usize {
 /// The right name that is nearest to a wrong one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (wrong.chars().count() / 3).clamp(1, 3);
+    let length = wrong.chars().count();
+    // To one letter anything is near.
+    let limit = if length < 2 { 0 } else { (length / 3).clamp(1, 3) };
     right
         .into_iter()
         .map(|r| (strsim::damerau_levenshtein(wrong, r), r))

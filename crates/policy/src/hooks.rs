@@ -172,6 +172,18 @@ impl HookSet {
         HookSet(self.0 | 1 << hook as u8)
     }
 
+    /// Are some of them in the other set?
+    #[must_use]
+    pub const fn any_of(self, other: HookSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// With those too.
+    #[must_use]
+    pub const fn and(self, other: HookSet) -> HookSet {
+        HookSet(self.0 | other.0)
+    }
+
     /// Nothing in it?
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_traced_hook_decides_the_same_and_says_where() {
-        let text = "fn recv(req) {\n    let first = lookup();\n    if req.url == \"/m\" { return synth(404, \"Gone\"); }\n    \
+        let text = "fn recv(req) {\n    let first = lookup(); if req.url == \"/f\" { return first; }\n    if req.url == \"/m\" { return synth(404, \"Gone\"); }\n    \
                     if req.url == \"/p\" {\n        pass()\n    } else if req.url == \"/h\" { helper() }\n}\nfn helper() {\n    \
                     pass()\n}\n";
         let policy = Policy::compile("site.rhai", text, Arc::default()).expect("valid");

@@ -66,7 +66,8 @@ fn what_is_under_the_key_is_purged_from_hit_and_miss_only() {
     let clerk = Arc::new(Clerk::default());
     let env = Environment { invalidate: Arc::clone(&clerk) as Arc<dyn Invalidate>, ..Environment::default() };
     let text = r#"fn miss(req) { std::log(purge::hard() + purge::soft() + purge::soft(duration("10s"))); }
-        fn recv(req) { let n = purge::hard(); std::log(n); }"#;
+        fn gone() { purge::hard() }
+        fn recv(req) { let f = Fn("gone"); std::log(f.call()); }"#;
     let policy = Policy::compile("site.rhai", text, Arc::new(env)).unwrap_or_else(|e| panic!("{e}"));
     let mut scene = Box::new(Scene { now: NOW, ..Scene::default() });
     scene.key.add(b"/page");

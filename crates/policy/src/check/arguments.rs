@@ -20,7 +20,7 @@ impl Walker<'_> {
     }
 }
 
-fn shown(f: &Function) -> String {
+pub(super) fn shown(f: &Function) -> String {
     match f.on {
         On::Module(module) => format!("{module}::{}", f.name),
         On::Free | On::Type(_) => f.name.to_owned(),
@@ -87,12 +87,12 @@ mod tests {
             for (at, param) in f.params.iter().enumerate() {
                 for (ty, wrong) in VALUES.iter().filter(|(ty, _)| !param.ends_with(": ?") && !param.ends_with(ty)) {
                     let arg = |(i, p): (usize, &&str)| match VALUES.iter().find(|(ty, _)| p.ends_with(ty)) {
-                        _ if i == at => format!("hide({wrong})"),
+                        _ if i == at => format!("hide([{wrong}])"),
                         found => found.map_or("\"a\"", |v| v.1).to_owned(),
                     };
                     let args: Vec<String> = f.params.iter().enumerate().map(arg).collect();
                     let call = format!("{prefix}{}({})", f.name, args.join(", "));
-                    let source = format!("fn hide(x) {{ x }}\n{head} {{ let x = {call}; }}");
+                    let source = format!("fn hide(x) {{ x[0] }}\n{head} {{ let x = {call}; }}");
                     // Some take only what is written out, or what the configuration has.
                     let Ok(policy) = Policy::compile("p", &source, Arc::clone(&env)) else { continue };
                     let (_, result) = policy.call(hook, Box::default());

@@ -2,9 +2,8 @@
 //!
 //! Rhai nests them to the right: `a.b[c].d` is Dot(a, Index(b, Dot(c, d))).
 
-use super::absent;
-use super::kinds;
 use super::walk::Walker;
+use super::{absent, kinds};
 use crate::diagnostic::{did_you_mean, nearest};
 use crate::functions::{FUNCTIONS, On, RHAI, find};
 use crate::hooks::Hook;
@@ -17,8 +16,8 @@ use rhai::{ASTFlags, Expr, Position};
 #[derive(Clone, Copy)]
 enum Use<'a> {
     Read,
-    /// The value and its type; with an operator the variable is read, too (`+=`).
-    Write(&'a Expr, Type, Option<&'static str>),
+    /// The value and its type; with a sign it is read, too (`+=`).
+    Write(&'a Expr, Type, Option<&'a str>),
 }
 
 impl Walker<'_> {
@@ -28,8 +27,8 @@ impl Walker<'_> {
     }
 
     /// A chain that is assigned to.
-    pub(super) fn assign_chain(&mut self, lhs: &Expr, value: &Expr, ty: Type, op: Option<&'static str>) {
-        self.start(lhs, Use::Write(value, ty, op));
+    pub(super) fn assign_chain(&mut self, lhs: &Expr, value: &Expr, ty: Type, sign: Option<&str>) {
+        self.start(lhs, Use::Write(value, ty, sign));
     }
 
     fn start(&mut self, e: &Expr, last: Use<'_>) -> Type {
@@ -37,7 +36,12 @@ impl Walker<'_> {
             Expr::Dot(x, flags, _) | Expr::Index(x, flags, _) => (x, *flags),
             _ => return Type::Any,
         };
+        let before = self.list.len();
         let base = self.expr(&x.lhs, false);
+        if self.list.len() > before && matches!(x.lhs, Expr::Variable(..)) {
+            // What an unknown name has is not known.
+            return Type::Any;
+        }
         self.link((base, None), &x.rhs, matches!(e, Expr::Dot(..)), flags, last)
     }
 
@@ -68,11 +72,16 @@ impl Walker<'_> {
     }
 
     fn index(&mut self, base: Type, owner: Option<Type>, at: &Expr, how: Use<'_>) -> Type {
-        self.expr(at, false);
+        let ty = self.expr(at, false);
+        self.plain_index(base, at, ty);
         match base {
             Type::Headers => {
-                if matches!(how, Use::Write(..)) {
-                    self.field_written(owner, literal(at), at.start_position());
+                if let Use::Write(value, ty, sign) = how {
+                    let names = self.texts(at);
+                    self.field_written(owner, names.first().map(String::as_str), at.start_position());
+                    self.field_value(value, ty, sign, at.start_position());
+                } else {
+                    self.texts(at).iter().for_each(|name| self.field_name(name, at.start_position()));
                 }
                 Type::Text
             }
@@ -106,6 +115,56 @@ impl Walker<'_> {
         }
     }
 
+    /// The name of a field that is read.
+    fn field_name(&mut self, name: &str, at: Position) {
+        if !copal_semantics::headers::is_token(name.as_bytes()) {
+            self.report(at, format!("\"{name}\" is not a valid header field name"), None);
+        }
+    }
+
+    /// What a field is set to.
+    fn field_value(&mut self, value: &Expr, ty: Type, sign: Option<&str>, at: Position) {
+        if let (Some(sign), Type::Int | Type::Float) = (sign, ty) {
+            let message = format!("a field is a text: `{sign}` writes the number behind it");
+            let help = "write `… = std::integer(…, 0) + 1`".to_owned();
+            return self.report(at, message, Some(help));
+        }
+        if let Some(sign) = sign {
+            self.arithmetic(sign, Type::Text, ty, at);
+        }
+        let no_text = matches!(ty, Type::Array | Type::Map | Type::Action | Type::Headers | Type::Cookies | Type::Vars);
+        if no_text || ty.object().is_some() {
+            let help = match ty {
+                Type::Array => "a line for each: `.append(\"name\", value)`",
+                Type::Action => "an action can only be returned",
+                _ => "write one of its values",
+            };
+            return self.report(at, format!("a field cannot hold {}", ty.name()), Some(help.to_owned()));
+        }
+        if self.texts(value).iter().any(|text| !copal_semantics::headers::is_field_value(text.as_bytes())) {
+            let help = "a line break begins another field: set that one by its name".to_owned();
+            self.report(super::constants::begins(value), "a field cannot hold control characters", Some(help));
+        }
+    }
+
+    /// A status that is written there.
+    pub(super) fn status(&mut self, status: i64, at: Position) {
+        if let Err(e) = crate::host::sendable(status) {
+            self.report(at, e.message, None);
+        }
+    }
+
+    /// In a function of the script: do any of the hooks that reach it have that variable?
+    fn in_helper(&mut self, var: &vars::Var, writes: bool, at: Position) {
+        let may = if writes { var.write } else { var.read };
+        if self.hook.is_some() || self.hooks.is_empty() || may.is_empty() || self.hooks.any_of(may) {
+            return;
+        }
+        let (what, verb) = (format!("`{}.{}`", var.object, var.name), if writes { "written" } else { "read" });
+        let message = format!("{what} cannot be {verb} where this is called: in {}", self.hooks.names());
+        self.report(at, message, Some(format!("it can be {verb} in {}", may.names())));
+    }
+
     fn header_name(&mut self, name: &str, at: Position) {
         if !copal_semantics::headers::is_token(name.as_bytes()) {
             self.report(at, format!("\"{name}\" is not a valid header field name"), None);
@@ -118,8 +177,9 @@ impl Walker<'_> {
     fn member(&mut self, base: Type, owner: Option<Type>, this: &Expr, how: Use<'_>) -> Type {
         match this {
             Expr::Property(p, at) => {
-                if let (Type::Headers, Use::Write(..)) = (base, how) {
+                if let (Type::Headers, Use::Write(value, ty, sign)) = (base, how) {
                     self.field_written(owner, Some(&p.2.replace('_', "-")), *at);
+                    self.field_value(value, ty, sign, *at);
                 }
                 self.property(base, &p.2, *at, how)
             }
@@ -130,6 +190,14 @@ impl Walker<'_> {
                         let name = call.args.first();
                         let place = name.map_or(*at, Expr::start_position);
                         self.field_written(owner, name.and_then(literal), place);
+                        if let ("append", [_, value]) = (call.name.as_str(), &call.args[..]) {
+                            self.field_value(value, types[1], None, super::constants::begins(value));
+                        }
+                    }
+                    (Type::Headers, "has" | "all" | "find") => {
+                        if let Some(name) = call.args.first() {
+                            self.texts(name).iter().for_each(|n| self.field_name(n, name.start_position()));
+                        }
                     }
                     (Type::Headers, "remove_matching" | "collect") => self.field_written(owner, None, *at),
                     _ => {}
@@ -154,7 +222,7 @@ impl Walker<'_> {
                     self.report(at, format!("{} has no variable `{name}`", base.name()), Some(help));
                     Type::Any
                 }
-                _ => Type::Any,
+                _ => self.plain_property(base, name, at),
             };
         };
         let Some(var) = vars::find(object, name) else {
@@ -171,10 +239,19 @@ impl Walker<'_> {
                 self.report(at, format!("`{object}.{name}` cannot be read in `{}`", hook.name()), Some(help));
             }
         }
-        if let Use::Write(value, ty, op) = how {
-            // `beresp.ttl *= 2` is a product of a length and a number.
-            let made = |op| kinds::of_operator(op, &[var.ty, ty]);
-            self.written(var, value, op.map_or(ty, made), at);
+        self.in_helper(var, matches!(how, Use::Write(..)), at);
+        if let Use::Write(value, ty, sign) = how {
+            match sign {
+                Some(sign) => {
+                    self.arithmetic(sign, var.ty, ty, at);
+                    let sum = kinds::of_operator(sign.trim_end_matches('='), &[var.ty, ty]);
+                    let unit = Expr::Unit(at);
+                    // The text itself only says what was meant.
+                    let shown = if var.ty == Type::Duration { value } else { &unit };
+                    self.written(var, shown, sum, at);
+                }
+                None => self.written(var, value, ty, at),
+            }
         }
         // One that may be `()` has the type that it has otherwise, as a header field: comparing takes `()`, too.
         var.ty
@@ -215,6 +292,9 @@ impl Walker<'_> {
         }
         let all = VARS.iter().filter(|v| v.object == object).map(|v| v.name);
         let mut help = did_you_mean(name, all);
+        if let Some((_, right)) = MEANT.iter().find(|(wrong, _)| *wrong == format!("{object}.{name}")) {
+            help = Some(format!("did you mean `{right}`?"));
+        }
         if help.is_none() && VARS.iter().any(|v| v.object == object && v.name == "http") {
             help = match name {
                 "headers" | "header" => Some("headers are at `.http`".to_owned()),
@@ -243,11 +323,36 @@ impl Walker<'_> {
             let help = format!("it can be written in {}", var.write.names());
             return self.report(at, format!("{what} cannot be written in `{}`", hook.name()), Some(help));
         }
-        if let (Type::Backend, Expr::StringConstant(name, at)) = (var.ty, value) {
-            return self.backend("backend or director", name, *at);
+        let names = self.texts(value);
+        for name in &names {
+            match (var.ty, var.object, var.name) {
+                (Type::Backend, ..) => self.backend("backend or director", name, super::constants::begins(value)),
+                (_, "beresp", "storage") => self.storage(name, super::constants::begins(value)),
+                (_, "req" | "bereq", "method") if !copal_semantics::headers::is_token(name.as_bytes()) => {
+                    self.report(
+                        super::constants::begins(value),
+                        format!("\"{name}\" is not a valid request method"),
+                        None,
+                    );
+                }
+                (_, "req" | "bereq", "url") => {
+                    if let Err(e) = crate::host::request::check_url(what.trim_matches('`'), name) {
+                        let help = "a target is path and query: `\"/path?query\"`".to_owned();
+                        self.report(super::constants::begins(value), e.message, Some(help));
+                    }
+                }
+                _ => {}
+            }
         }
-        if let ("beresp", "storage", Expr::StringConstant(name, at)) = (var.object, var.name, value) {
-            return self.storage(name, *at);
+        if let (Expr::BoolConstant(false, at), "uncacheable") = (value, var.name) {
+            let help = "leave it out, or set it to `true` under a condition".to_owned();
+            self.report(*at, format!("{what} can be set, not cleared"), Some(help));
+        }
+        if let (Expr::IntegerConstant(n, at), "status") = (value, var.name) {
+            self.status(*n, *at);
+        }
+        if !names.is_empty() && (var.ty == Type::Backend || var.name == "storage") {
+            return;
         }
         let fits = ty == Type::Any
             || ty == var.ty
@@ -258,6 +363,10 @@ impl Walker<'_> {
             let help = match (var.ty, value) {
                 (Type::Duration, Expr::StringConstant(s, _)) => Some(format!("write duration(\"{s}\")")),
                 (Type::Duration, _) => Some("write duration(\"60s\")".to_owned()),
+                (Type::Int, Expr::StringConstant(text, _)) if text.parse::<i64>().is_ok() => {
+                    Some(format!("write `{text}` without quotes"))
+                }
+                _ if ty == Type::Unit => Some("the value is `()`, nothing".to_owned()),
                 _ => None,
             };
             self.report(at, format!("{what} takes {}, not {}", var.ty.name(), ty.name()), help);
@@ -285,6 +394,9 @@ impl Walker<'_> {
             self.report(at, format!("{} has no method `{name}`", base.name()), help);
             return Type::Any;
         }
+        if self.plain_method(base, name, at) {
+            return Type::Any;
+        }
         // Of a value whose type is not known, or of a plain one: any method of any type will do.
         match FUNCTIONS.iter().find(|f| f.name == name && matches!(f.on, On::Type(_))) {
             Some(f) => {
@@ -302,6 +414,26 @@ impl Walker<'_> {
         }
     }
 }
+
+/// What people call a variable that has another name.
+const MEANT: [(&str, &str); 16] = [
+    ("req.request", "req.method"),
+    ("req.ip", "client.ip"),
+    ("req.host", "req.http.host"),
+    ("req.query", "url::query(req.url)"),
+    ("resp.code", "resp.status"),
+    ("beresp.code", "beresp.status"),
+    ("beresp.max_age", "beresp.ttl"),
+    ("obj.max_age", "obj.ttl"),
+    ("obj.lastuse", "obj.age"),
+    ("client.addr", "client.ip"),
+    ("client.address", "client.ip"),
+    ("server.name", "server.hostname"),
+    ("server.addr", "server.ip"),
+    ("local.address", "local.ip"),
+    ("remote.address", "remote.ip"),
+    ("remote.addr", "remote.ip"),
+];
 
 fn literal(e: &Expr) -> Option<&str> {
     match e {

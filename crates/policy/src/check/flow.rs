@@ -3,6 +3,7 @@
 
 use super::walk::Walker;
 use crate::hooks::Hook;
+use crate::vars::Type;
 use rhai::{ASTFlags, ASTNode, Expr, Stmt};
 
 impl Walker<'_> {
@@ -29,26 +30,64 @@ impl Walker<'_> {
 
     /// Reports a `deliver` or `synth` of which every way out is `restart()`: no client would ever get its response.
     pub(super) fn never_delivers(&mut self, body: &[Stmt]) {
-        let Some(hook @ (Hook::Deliver | Hook::Synth)) = self.hook else { return };
+        let (hook, action) = match self.hook {
+            Some(hook @ (Hook::Recv | Hook::Deliver | Hook::Synth)) => (hook, "restart"),
+            Some(hook @ Hook::BackendResponse) => (hook, "retry"),
+            _ => return,
+        };
         let Some(last) = body.iter().rfind(|s| !matches!(s, Stmt::Noop(_))) else { return };
         let mut others = false;
         for s in body {
             s.walk(&mut Vec::new(), &mut |path| {
                 if let Some(ASTNode::Stmt(Stmt::Return(value, ..))) = path.last() {
-                    others |= !value.as_deref().is_some_and(is_restart);
+                    others |= !value.as_deref().is_some_and(|e| self.is_call(e, action));
                 }
                 !others
             });
         }
-        let ends_so = match last {
-            Stmt::Return(Some(e), ..) | Stmt::Expr(e) => is_restart(e),
-            Stmt::FnCall(call, _) => call.name == "restart" && !call.is_qualified(),
-            _ => false,
-        };
-        if ends_so && !others {
-            let message = format!("`{}` restarts every request, so no response is ever sent", hook.name());
-            let help = "restart under a condition: `if req.restarts == 0 { return restart(); }`";
+        if self.ends_with(last, action) && !others {
+            let (message, help) = if action == "retry" {
+                let message = format!("`{}` retries every fetch, so no response is ever taken", hook.name());
+                (
+                    message,
+                    "retry under a condition: `if bereq.retries == 0 && beresp.status >= 500 { return retry(); }`",
+                )
+            } else {
+                let message = format!("`{}` restarts every request, so no response is ever sent", hook.name());
+                (message, "restart under a condition: `if req.restarts == 0 { return restart(); }`")
+            };
             self.report(last.position(), message, Some(help.to_owned()));
+        }
+    }
+
+    /// Is that action what the statement gives, whatever way it takes?
+    fn ends_with(&self, last: &Stmt, action: &str) -> bool {
+        let block = |list: &[Stmt]| {
+            let last = list.iter().rfind(|s| !matches!(s, Stmt::Noop(_)));
+            last.is_some_and(|s| self.ends_with(s, action))
+        };
+        match last {
+            Stmt::Return(Some(e), ..) | Stmt::Expr(e) => match &**e {
+                Expr::Stmt(b) => block(b.statements()),
+                e => self.is_call(e, action),
+            },
+            Stmt::FnCall(call, _) => call.name == action && !call.is_qualified(),
+            Stmt::Block(b) => block(b.statements()),
+            Stmt::If(flow, _) => block(flow.body.statements()) && block(flow.branch.statements()),
+            _ => false,
+        }
+    }
+
+    /// A call of the action, or a variable that holds nothing else.
+    fn is_call(&self, e: &Expr, action: &str) -> bool {
+        match e {
+            Expr::FnCall(call, _) => call.name == action && !call.is_qualified(),
+            Expr::Variable(v, ..) => self.before.local(&self.key, &v.1).is_some_and(|known| {
+                known.ty() == Type::Action
+                    && known.plain.actions.iter().all(|kind| kind.written().starts_with(action))
+                    && !known.plain.actions.is_empty()
+            }),
+            _ => false,
         }
     }
 }
@@ -62,16 +101,16 @@ fn start(s: &Stmt) -> rhai::Position {
     }
 }
 
-fn is_restart(e: &Expr) -> bool {
-    matches!(e, Expr::FnCall(call, _) if call.name == "restart" && !call.is_qualified())
-}
-
 /// Does nothing after the statement run?
 fn leaves(s: &Stmt) -> bool {
     match s {
         Stmt::Return(..) | Stmt::BreakLoop(..) => true,
         Stmt::Block(b) => b.statements().iter().any(leaves),
         Stmt::If(flow, _) => flow.body.statements().iter().any(leaves) && flow.branch.statements().iter().any(leaves),
+        Stmt::Switch(x, _) => {
+            let arm = |e: &Expr| matches!(e, Expr::Stmt(block) if block.statements().iter().any(leaves));
+            x.1.def_case.is_some() && x.1.expressions.iter().all(|case| arm(&case.rhs))
+        }
         _ => is_endless(s),
     }
 }

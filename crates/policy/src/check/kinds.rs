@@ -23,6 +23,17 @@ pub(super) fn of_operator(name: &str, args: &[Type]) -> Type {
     }
 }
 
+/// The type of what is written there.
+pub(super) fn of_literal(e: &Expr) -> Type {
+    match e {
+        Expr::IntegerConstant(..) => Type::Int,
+        Expr::StringConstant(..) | Expr::InterpolatedString(..) => Type::Text,
+        Expr::BoolConstant(..) => Type::Bool,
+        Expr::FloatConstant(..) => Type::Float,
+        _ => Type::Any,
+    }
+}
+
 /// The variables whose type may change after `let`: those that are assigned to, and those whose value a function of the
 /// script has as `this`. (Closures capture nothing here.)
 pub(super) fn changing(parsed: &Parsed, body: &[Stmt]) -> BTreeSet<String> {
@@ -43,6 +54,23 @@ pub(super) fn changing(parsed: &Parsed, body: &[Stmt]) -> BTreeSet<String> {
                     }
                 }
                 _ => {}
+            }
+            true
+        });
+    }
+    all
+}
+
+/// The variables that a function of the script may set as `this`.
+pub(super) fn wild(parsed: &Parsed, body: &[Stmt]) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for s in body {
+        s.walk(&mut Vec::new(), &mut |path| {
+            if let Some(ASTNode::Expr(Expr::Dot(x, ..))) = path.last()
+                && let (Expr::Variable(v, ..), Expr::MethodCall(call, _)) = (&x.lhs, &x.rhs)
+                && parsed.function(&call.name).is_some()
+            {
+                all.insert(v.1.to_string());
             }
             true
         });

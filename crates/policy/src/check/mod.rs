@@ -6,11 +6,15 @@ mod arguments;
 mod calls;
 mod chain;
 mod conditions;
+mod constants;
+mod facts;
 mod flow;
 mod kinds;
 mod names;
 mod parse;
+mod plain;
 mod returned;
+mod values;
 mod vcl;
 mod vmods;
 mod walk;
@@ -18,10 +22,11 @@ mod walk;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::engine::{parser, statements};
 use crate::environment::Environment;
-use crate::functions::{FUNCTIONS, On};
+use crate::functions::{FUNCTIONS, MODULES, On};
 use crate::hooks::{HOOKS, Hook, HookSet};
 use crate::sources::{File, Folder, Sources};
 use crate::vars::{Type, param_type};
+use facts::Facts;
 use rhai::{AST, ASTFlags, Engine, Expr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 use walk::Walker;
@@ -36,6 +41,12 @@ struct Parsed {
 }
 
 impl Parsed {
+    fn is_private(&self, name: &str) -> bool {
+        self.ast
+            .as_ref()
+            .is_some_and(|ast| ast.iter_functions().any(|f| f.name == name && f.access == rhai::FnAccess::Private))
+    }
+
     fn function(&self, name: &str) -> Option<usize> {
         self.ast.as_ref()?.iter_functions().find(|f| f.name == name).map(|f| f.params.len())
     }
@@ -54,17 +65,26 @@ pub(crate) fn check(
         folder,
         modules: BTreeMap::new(),
         importing: Vec::new(),
+        before: Facts::default(),
+        facts: Facts::default(),
         list: Vec::new(),
         patterns: BTreeSet::new(),
         files: BTreeMap::new(),
     };
     let main = check.parse(File { name: name.to_owned(), text: text.to_owned() });
-    let (hooks, runs) = check.functions(&main, true);
-    let paths: Vec<String> = check.modules.keys().cloned().collect();
-    for path in paths {
-        if let Some(module) = check.modules.remove(&path) {
-            check.functions(&module, false);
-            check.modules.insert(path, module);
+    // What a walk finds out about functions makes the next one see more; only the last one reports.
+    let parsed = check.list.clone();
+    let (mut hooks, mut runs) = (HookSet::NONE, HookSet::NONE);
+    for _ in 0..WALKS {
+        check.list.clone_from(&parsed);
+        check.before = std::mem::take(&mut check.facts);
+        (hooks, runs) = check.functions(&main, true);
+        let paths: Vec<String> = check.modules.keys().cloned().collect();
+        for path in paths {
+            if let Some(module) = check.modules.remove(&path) {
+                check.functions(&module, false);
+                check.modules.insert(path, module);
+            }
         }
     }
     let ways = ways(&main, &check.modules, &mut BTreeMap::new());
@@ -83,6 +103,19 @@ pub(crate) fn check(
     check.list.dedup();
     Err(Diagnostics { list: check.list })
 }
+
+/// Names that people know hooks by, from older VCL and other programs.
+const OLDER: [(&str, &str); 6] = [
+    ("fetch", "backend_response"),
+    ("error", "synth"),
+    ("request", "recv"),
+    ("response", "deliver"),
+    ("beresp", "backend_response"),
+    ("bereq", "backend_fetch"),
+];
+
+/// How often the tree is walked: types pass through that many calls but one.
+const WALKS: usize = 4;
 
 /// More ways from the policy to its modules are refused: the interpreter notes the functions of each along each way.
 const WAYS_MAX: u64 = 1_000;
@@ -114,6 +147,9 @@ struct Check<'a> {
     modules: BTreeMap<String, Parsed>,
     /// The modules that are being read, each imported by the one before.
     importing: Vec<String>,
+    /// What the walk before found out, and what this one does.
+    before: Facts,
+    facts: Facts,
     list: Vec<Diagnostic>,
     patterns: BTreeSet<String>,
     files: BTreeMap<String, String>,
@@ -160,6 +196,16 @@ impl Check<'_> {
         match statement {
             Stmt::Import(x, at) => match &x.0 {
                 Expr::StringConstant(path, path_at) => {
+                    let alias = x.1.as_str();
+                    if alias.is_empty() {
+                        let name = path.rsplit('/').next().unwrap_or(path);
+                        let message = "nothing of the module can be named without `as`".to_owned();
+                        let help = format!("write `import \"{path}\" as {};`", name.replace('-', "_"));
+                        self.report(file, *at, message, Some(help));
+                    } else if MODULES.contains(&alias) {
+                        let message = format!("this import would hide Copal's own module `{alias}`");
+                        self.report(file, x.1.pos, message, Some("give it another name".to_owned()));
+                    }
                     imports.push((x.1.as_str().to_owned(), path.to_string()));
                     self.import(file, path, *path_at);
                 }
@@ -228,7 +274,7 @@ impl Check<'_> {
             .map(|f| (f.name.to_owned(), f.params.iter().map(|p| (*p).to_owned()).collect()))
             .collect();
         own.sort();
-        self.walk(parsed, None, None, ast.statements(), &mut called);
+        self.walk(parsed, None, ("", None), ast.statements(), &mut called);
         for (name, params) in &own {
             let body = statements(ast, name, params.len());
             let hook = if is_policy { Hook::by_name(name) } else { None };
@@ -251,7 +297,7 @@ impl Check<'_> {
             } else {
                 self.hides(parsed, name, params.len());
             }
-            self.walk(parsed, hook, Some(params), &body, &mut called);
+            self.walk(parsed, hook, (name, Some(params)), &body, &mut called);
         }
         for (name, params) in &own {
             if is_policy && Hook::by_name(name).is_none() && !called.contains(name) {
@@ -266,15 +312,26 @@ impl Check<'_> {
         &mut self,
         parsed: &Parsed,
         hook: Option<Hook>,
-        params: Option<&[String]>,
+        (name, params): (&str, Option<&[String]>),
         body: &[Stmt],
         called: &mut BTreeSet<String>,
     ) {
+        let key = (parsed.file.name.clone(), name.to_owned(), params.map_or(0, <[String]>::len));
+        let changing = kinds::changing(parsed, body);
+        let passed = |i: usize, p: &str| {
+            let ty = self.before.param(&key, i);
+            if changing.contains(p) && !walk::is_handle(ty) { Type::Any } else { ty }
+        };
         let scope = params
             .unwrap_or_default()
             .iter()
-            .map(|p| (p.clone(), if hook.is_some() { param_type(p) } else { Type::Any }, hook.is_some()))
+            .enumerate()
+            .map(|(i, p)| (p.clone(), if hook.is_some() { param_type(p) } else { passed(i, p) }, hook.is_some()))
             .collect();
+        let hooks = match hook {
+            Some(hook) => hook.bit(),
+            None => self.before.hooks(&key),
+        };
         let mut walker = Walker {
             parsed,
             modules: &self.modules,
@@ -287,8 +344,20 @@ impl Check<'_> {
             folder: self.folder,
             files: &mut self.files,
             called,
-            changing: kinds::changing(parsed, body),
+            before: &self.before,
+            facts: &mut self.facts,
+            key,
+            hooks,
+            valued: false,
+            known: BTreeMap::new(),
+            wild: kinds::wild(parsed, body),
+            changing,
         };
+        params.unwrap_or_default().iter().for_each(|p| walker.declare_texts(p, None));
+        if params.is_some() && hook.is_none() && !walk::always_gives(body) {
+            walker.facts.gave(&walker.key.clone()).add(Type::Unit);
+        }
+        walker.unread(body);
         walker.block(body, true);
         walker.never_delivers(body);
     }
@@ -307,15 +376,19 @@ impl Check<'_> {
 
     /// A function that nothing calls and that is named almost like a hook.
     fn near_hook(&mut self, parsed: &Parsed, name: &str, params: &[String]) {
-        let bare = name.strip_prefix("vcl_").unwrap_or(name);
+        let lower = name.to_ascii_lowercase();
+        let bare = lower.strip_prefix("vcl_").or_else(|| lower.strip_prefix("on_")).unwrap_or(&lower);
         let hook = HOOKS.iter().find(|h| {
             // With a hook's own parameters a name may be further off: `recieve(req)` is meant for `recv`.
             let same = h.params.iter().eq(params);
+            let older = OLDER.iter().any(|(old, new)| *new == h.name && *old == bare);
             h.name == bare
+                || (older && (same || name.starts_with("vcl_")))
                 || nearest(bare, [h.name]).is_some()
                 || (same && strsim::damerau_levenshtein(bare, h.name) <= 3)
         });
-        if let Some(hook) = hook {
+        let hidden = FUNCTIONS.iter().any(|f| f.name == name);
+        if let Some(hook) = hook.filter(|_| !hidden) {
             let message = format!("`{name}` is not a hook, and nothing calls it");
             let help = Some(format!("did you mean `{}`?", hook.name));
             self.report(&parsed.file, place_of(parsed, name, params.len()), message, help);

@@ -6,7 +6,7 @@ use crate::diagnostic::{did_you_mean, nearest};
 use crate::functions::{FUNCTIONS, MODULES, On, find};
 use crate::hooks::HOOKS;
 use crate::vars::{GLOBALS, Type, param_type};
-use rhai::{ASTFlags, Position, Stmt};
+use rhai::{AST, ASTFlags, Position, Stmt};
 
 impl Walker<'_> {
     /// The type of a variable; a finding when there is none of that name.
@@ -23,9 +23,28 @@ impl Walker<'_> {
         if !self.in_function && self.constants().iter().any(|c| c == name) {
             return Type::Any;
         }
-        let (message, help) = self.unknown_variable(name);
+        let (message, mut help) = self.unknown_variable(name);
+        if self.key.1.starts_with("anon$")
+            && param_type(name) == Type::Any
+            && !self.constants().iter().any(|c| c == name)
+        {
+            help = Some("a closure sees nothing but its parameters: write the loop with `for`".to_owned());
+        }
         self.report(at, message, self.field_with_a_dash(name, at).or(help));
         Type::Any
+    }
+
+    /// `"${req.url}"`: between double quotes nothing is filled in.
+    pub(super) fn unfilled(&mut self, text: &str, at: Position) {
+        let Some((_, rest)) = text.split_once("${") else { return };
+        let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+        let after = &rest[name.len()..];
+        let global = || self.hook.is_some_and(|h| GLOBALS.iter().any(|g| g.0 == name && g.2.has(h)));
+        let known = self.scope.iter().any(|(n, ..)| n == name) || global();
+        if !name.is_empty() && known && after.starts_with(['}', '.', '[', '(']) && after.contains('}') {
+            let message = format!("`{name}` is not filled in between double quotes");
+            self.report(at, message, Some("write the text between backquotes: `` `…` ``".to_owned()));
+        }
     }
 
     /// To Rhai `req.http.X-Name` is a subtraction: what was meant, when it stands there like that.
@@ -54,6 +73,9 @@ impl Walker<'_> {
         let message = format!("there is no variable `{name}` here");
         if self.constants().iter().any(|c| c == name) {
             return (message, Some(format!("a constant of the file is `global::{name}`")));
+        }
+        if let Some((_, help)) = WORDS.iter().find(|(word, _)| *word == name) {
+            return (message, Some((*help).to_owned()));
         }
         if GLOBALS.iter().any(|g| g.0 == name) || param_type(name) != Type::Any {
             return (message, Some(self.not_here(name)));
@@ -104,7 +126,11 @@ impl Walker<'_> {
                 let help = did_you_mean(name, constants.iter().map(String::as_str));
                 self.report(at, format!("this file has no constant `{name}`"), help);
             }
-        } else if !self.parsed.imports.iter().any(|(alias, _)| alias == root) {
+        } else if let Some((_, path)) = self.parsed.imports.iter().find(|(alias, _)| alias == root) {
+            if let Some(ast) = self.modules.get(path).and_then(|m| m.ast.as_ref()) {
+                self.module_constant(root, name, ast, at);
+            }
+        } else {
             match MODULES.into_iter().find(|module| *module == root) {
                 Some(module) if find(On::Module(module), name).is_some() => {
                     self.report(
@@ -119,6 +145,31 @@ impl Walker<'_> {
         Type::Any
     }
 
+    /// `lib::X` is there when the module exports it.
+    fn module_constant(&mut self, root: &str, name: &str, ast: &AST, at: Position) {
+        let (mut all, mut exported) = (Vec::new(), Vec::new());
+        for s in ast.statements() {
+            match s {
+                Stmt::Var(x, flags, _) => {
+                    all.push(x.0.as_str());
+                    if flags.intersects(ASTFlags::EXPORTED) {
+                        exported.push(x.0.as_str());
+                    }
+                }
+                Stmt::Export(x, _) => exported.push(if x.1.as_str().is_empty() { x.0.as_str() } else { x.1.as_str() }),
+                _ => {}
+            }
+        }
+        if exported.contains(&name) {
+            return;
+        }
+        let help = match all.contains(&name) {
+            true => Some(format!("write `export const {name} = …;` there")),
+            false => did_you_mean(name, exported.into_iter().chain(all)),
+        };
+        self.report(at, format!("the module `{root}` exports no constant `{name}`"), help);
+    }
+
     pub(super) fn unknown_module(&mut self, root: &str, at: Position) {
         let all = self.parsed.imports.iter().map(|(a, _)| a.as_str()).chain(MODULES);
         let help = did_you_mean(root, all).or_else(|| {
@@ -127,6 +178,19 @@ impl Walker<'_> {
         self.report(at, format!("there is no module `{root}`"), help);
     }
 }
+
+/// Words of other languages.
+const WORDS: [(&str, &str); 9] = [
+    ("None", "nothing is `()`"),
+    ("undefined", "nothing is `()`"),
+    ("NULL", "nothing is `()`"),
+    ("nothing", "nothing is `()`"),
+    ("True", "write `true`"),
+    ("False", "write `false`"),
+    ("request", "the request is `req`"),
+    ("response", "the response is `resp`, or `beresp` as it comes from the origin"),
+    ("self", "a function sees what is passed to it"),
+];
 
 fn first_of(module: &str) -> &'static str {
     FUNCTIONS.iter().find(|f| matches!(f.on, On::Module(m) if m == module)).map_or("", |f| f.name)

@@ -121,6 +121,10 @@ fn found(text: &str) -> Vec<(usize, usize, Cow<'static, str>)> {
         let begins = begins.into_iter().chain(attribute).chain(import).chain(within);
         let rest = duration.into_iter().chain(asked).chain(dashed).map(|(at, help)| (at, Cow::Borrowed(help)));
         for (byte, help) in begins.map(|(at, help)| (at, Cow::Borrowed(help))).chain(calls).chain(rest) {
+            // `{"a": 1}` is JSON, no long text.
+            if code[byte - indent..].starts_with("{\"") && json(&line[byte..]) {
+                continue;
+            }
             let column = line[..byte].chars().count() + 1;
             // `!~` is found as `~`, too.
             if !all.iter().any(|(l, c, _)| *l == at + 1 && column.abs_diff(*c) <= 1) {
@@ -130,6 +134,12 @@ fn found(text: &str) -> Vec<(usize, usize, Cow<'static, str>)> {
     }
     all.sort_by_key(|(line, column, _)| (*line, *column));
     all
+}
+
+/// `{"a": 1}`
+fn json(rest: &str) -> bool {
+    let key = rest.strip_prefix("{\"").and_then(|rest| rest.split_once('"'));
+    key.is_some_and(|(_, after)| after.trim_start().starts_with(':'))
 }
 
 fn place(code: &str, word: &str) -> Option<usize> {

@@ -1,10 +1,11 @@
 //! The walk over statements and expressions: scopes, types, what a hook returns.
 
+use super::facts::{Facts, Key};
 use super::{Parsed, finding};
 use crate::action::{ActionKind, written_list};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
-use crate::hooks::Hook;
+use crate::hooks::{Hook, HookSet};
 use crate::sources::Folder;
 use crate::vars::Type;
 use rhai::{ASTFlags, Expr, FnCallExpr, OpAssignment, Position, Stmt};
@@ -29,6 +30,18 @@ pub(super) struct Walker<'a> {
     pub(super) called: &'a mut BTreeSet<String>,
     /// Variables whose type may not be that of their `let`.
     pub(super) changing: BTreeSet<String>,
+    /// Those of them that a function may have set.
+    pub(super) wild: BTreeSet<String>,
+    /// What the walk before has found out, and what this one does.
+    pub(super) before: &'a Facts,
+    pub(super) facts: &'a mut Facts,
+    /// The function under the checks, and the hooks that reach it, as far as that is known.
+    pub(super) key: Key,
+    pub(super) hooks: HookSet,
+    /// Something takes the value of the statement under the checks.
+    pub(super) valued: bool,
+    /// Variables whose texts are known; `None` where they are not.
+    pub(super) known: BTreeMap<String, Option<Vec<String>>>,
 }
 
 impl Walker<'_> {
@@ -40,9 +53,13 @@ impl Walker<'_> {
     pub(super) fn block(&mut self, statements: &[Stmt], tail: bool) {
         let depth = self.scope.len();
         self.unreachable(statements);
+        let valued = self.valued;
         for (i, s) in statements.iter().enumerate() {
-            self.statement(s, tail && i + 1 == statements.len());
+            let last = i + 1 == statements.len();
+            self.valued = valued && last;
+            self.statement(s, tail && last);
         }
+        self.valued = valued;
         self.scope.truncate(depth);
     }
 
@@ -63,9 +80,14 @@ impl Walker<'_> {
                 self.block(flow.branch.statements(), tail);
             }
             Stmt::Switch(x, _) => {
-                self.expr(&x.0, false);
+                let ty = self.expr(&x.0, false);
+                self.switched(&x.0, ty, &x.1);
                 for case in &x.1.expressions {
                     self.condition(&case.lhs);
+                    if let Expr::Stmt(block) = &case.rhs {
+                        self.block(block.statements(), tail);
+                        continue;
+                    }
                     let ty = self.expr(&case.rhs, tail);
                     self.value(&case.rhs, ty, tail);
                 }
@@ -76,12 +98,19 @@ impl Walker<'_> {
                 if !matches!(flow.expr, Expr::Unit(_)) {
                     self.condition(&flow.expr);
                 }
+                self.valued = false;
                 self.block(flow.body.statements(), false);
             }
             Stmt::For(x, _) => {
-                self.expr(&x.2.expr, false);
+                let over = self.expr(&x.2.expr, false);
+                self.looped(&x.2.expr, over);
+                self.valued = false;
+                let texts = self.listed(&x.2.expr);
                 let depth = self.scope.len();
-                self.scope.push((x.0.as_str().to_owned(), Type::Any, false));
+                let changes = self.changing.contains(x.0.as_str());
+                let ty = if texts.is_some() && !changes { Type::Text } else { Type::Any };
+                self.declare_texts(x.0.as_str(), texts);
+                self.scope.push((x.0.as_str().to_owned(), ty, false));
                 if let Some(counter) = &x.1 {
                     self.scope.push((counter.as_str().to_owned(), Type::Int, false));
                 }
@@ -92,9 +121,13 @@ impl Walker<'_> {
                 let ty = self.expr(&x.1, false);
                 self.used(&x.1);
                 let constant = flags.intersects(ASTFlags::CONSTANT);
-                // What may change its type later is not known; handles never do.
-                let stays = constant || is_handle(ty) || !self.changing.contains(x.0.as_str());
-                let ty = if stays { ty } else { Type::Any };
+                let name = x.0.as_str();
+                self.set_to(name, &x.1, ty);
+                let texts = self.texts(&x.1);
+                self.declare_texts(name, (!texts.is_empty()).then_some(texts));
+                // What is set again has the type that all it is set to has; handles never change.
+                let stays = constant || is_handle(ty) || !self.changing.contains(name);
+                let ty = if stays { ty } else { self.type_of_all(name) };
                 self.scope.push((x.0.as_str().to_owned(), ty, constant));
             }
             Stmt::Assignment(x) => self.assignment(&x.0, &x.1.lhs, &x.1.rhs),
@@ -132,14 +165,22 @@ impl Walker<'_> {
         }
         match e {
             Expr::Stmt(_) => {}
-            _ if tail => self.result(e.start_position(), ty),
-            _ => self.dropped_method(e),
+            _ if tail => {
+                self.held_actions(e);
+                self.result(e.start_position(), ty);
+            }
+            _ if self.valued => {}
+            _ => {
+                self.dropped_method(e);
+                self.idle(e);
+            }
         }
     }
 
     fn call_value(&mut self, call: &FnCallExpr, at: Position, ty: Type, tail: bool) {
         let action = if call.is_qualified() { None } else { ActionKind::of_call(&call.name, call.args.len()) };
         match (action, self.hook) {
+            (Some(_), _) if !tail && self.valued => {}
             (Some(_), _) if !tail => {
                 let message = format!("`{}` has no effect here: an action counts only when it is returned", call.name);
                 self.report(
@@ -148,6 +189,7 @@ impl Walker<'_> {
                     Some(format!("write `return {}(…);`", call.name).replace("(…)", args_shown(call))),
                 );
             }
+            (Some(kind), None) => self.facts.gave(&self.key).action(kind),
             (Some(kind), Some(hook)) => {
                 if self.env.unavailable.contains(&kind) {
                     let message = format!("`{}` is not available in this version", kind.written());
@@ -159,14 +201,27 @@ impl Walker<'_> {
                     self.report(at, message, Some(format!("it may return {}", written_list(legal))));
                 }
             }
-            _ if tail => self.result(at, ty),
-            _ => self.dropped_call(call, at),
+            _ if tail => {
+                self.passed_on(call, at);
+                self.result(at, ty);
+            }
+            _ => {
+                if !self.valued {
+                    self.dropped_call(call, at);
+                    self.idle_call(call, at);
+                }
+            }
         }
     }
 
     /// A hook returns an action or nothing.
     fn result(&mut self, at: Position, ty: Type) {
-        let Some(hook) = self.hook else { return };
+        let Some(hook) = self.hook else {
+            if self.in_function {
+                self.facts.gave(&self.key).add(ty);
+            }
+            return;
+        };
         if matches!(ty, Type::Any | Type::Unit | Type::Action) {
             return;
         }
@@ -180,9 +235,20 @@ impl Walker<'_> {
         let value = self.expr(rhs, false);
         self.used(rhs);
         match lhs {
-            Expr::Variable(v, _, at) => self.assign_variable(&v.1, *at),
+            Expr::Variable(v, _, at) => {
+                self.assign_variable(&v.1, *at);
+                let ty = self.scope.iter().rev().find(|(n, ..)| *n == v.1).map_or(Type::Any, |(_, ty, _)| *ty);
+                if let Some(sign) = op.get_op_assignment_info().map(|info| info.3) {
+                    self.arithmetic(sign, ty, value, *at);
+                    let before = self.before.local(&self.key, &v.1).map_or(Type::Any, |known| known.plain.ty());
+                    self.grown(&v.1, super::kinds::of_operator(sign.trim_end_matches('='), &[before, value]));
+                } else {
+                    self.set_to(&v.1, rhs, value);
+                }
+            }
             Expr::Dot(..) | Expr::Index(..) => {
-                self.assign_chain(lhs, rhs, value, op.get_op_assignment_info().map(|info| info.5));
+                let sign = op.get_op_assignment_info().map(|info| info.3);
+                self.assign_chain(lhs, rhs, value, sign);
             }
             _ => {}
         }
@@ -211,7 +277,10 @@ impl Walker<'_> {
             Expr::BoolConstant(..) => Type::Bool,
             Expr::IntegerConstant(..) => Type::Int,
             Expr::FloatConstant(..) => Type::Float,
-            Expr::StringConstant(..) => Type::Text,
+            Expr::StringConstant(text, at) => {
+                self.unfilled(text, *at);
+                Type::Text
+            }
             Expr::Unit(_) => Type::Unit,
             Expr::InterpolatedString(parts, _) => {
                 parts.iter().for_each(|p| drop_type(self.expr(p, false)));
@@ -228,7 +297,9 @@ impl Walker<'_> {
             Expr::Variable(v, _, at) if v.2.is_empty() => self.variable(&v.1, *at),
             Expr::Variable(v, _, at) => self.qualified_variable(v.2.root(), &v.1, *at),
             Expr::Stmt(b) => {
+                let outer = std::mem::replace(&mut self.valued, !tail);
                 self.block(b.statements(), tail);
+                self.valued = outer;
                 Type::Any
             }
             Expr::FnCall(call, at) => self.call(call, *at),
@@ -253,6 +324,28 @@ fn args_shown(call: &FnCallExpr) -> &'static str {
     if call.args.is_empty() { "()" } else { "(…)" }
 }
 
-fn is_handle(ty: Type) -> bool {
+pub(super) fn is_handle(ty: Type) -> bool {
     ty.object().is_some() || matches!(ty, Type::Headers | Type::Cookies | Type::Vars)
+}
+
+/// Does a function give a value whatever way it takes? Otherwise it may give nothing.
+pub(super) fn always_gives(block: &[Stmt]) -> bool {
+    match block.iter().rfind(|s| !matches!(s, Stmt::Noop(_))) {
+        Some(Stmt::Return(value, ..)) => value.is_some(),
+        Some(Stmt::Expr(e)) => match &**e {
+            Expr::Stmt(block) => always_gives(block.statements()),
+            _ => true,
+        },
+        Some(Stmt::FnCall(..)) => true,
+        Some(Stmt::Block(b)) => always_gives(b.statements()),
+        Some(Stmt::If(flow, _)) => always_gives(flow.body.statements()) && always_gives(flow.branch.statements()),
+        Some(Stmt::Switch(x, _)) => {
+            let gives = |e: &Expr| match e {
+                Expr::Stmt(block) => always_gives(block.statements()),
+                _ => true,
+            };
+            x.1.def_case.is_some() && x.1.expressions.iter().all(|arm| gives(&arm.rhs))
+        }
+        _ => false,
+    }
 }

@@ -14,7 +14,7 @@ use crate::notes::{self, Did};
 use crate::scene::{RequestBody, Scene};
 use crate::value::{optional, text, type_name};
 use crate::vars::Type;
-use rhai::{Dynamic, Engine, FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, Module, NativeCallContext};
 use std::rc::Rc;
 
 const NAME: &str = "std::cache_req_body";
@@ -75,7 +75,7 @@ fn cache(size: &Dynamic) -> Res<bool> {
 
 /// Adds to the module `std`.
 pub(crate) fn add(m: &mut Module) {
-    FuncRegistration::new("cache_req_body").with_volatility(true).set_into_module(
+    crate::library::ModuleFunction::new("cache_req_body").with_volatility(true).set_into_module(
         m,
         |ctx: NativeCallContext, size: Dynamic| -> Res<bool> {
             let kept = cache(&size)?;

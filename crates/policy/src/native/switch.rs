@@ -38,6 +38,14 @@ fn hash(value: &Dynamic) -> u64 {
 }
 
 impl Literals {
+    /// What has that hash: a text or an int.
+    pub(crate) fn kind(&self, hash: u64) -> Option<&'static str> {
+        self.0.get(&hash).map(|literal| match literal {
+            Literal::Text(_) => "a text",
+            Literal::Int(_) => "an int",
+        })
+    }
+
     /// What is written in the script.
     pub(crate) fn of(engine: &Engine, source: &str) -> Literals {
         let mut all = BTreeMap::new();

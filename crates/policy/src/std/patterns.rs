@@ -90,6 +90,11 @@ impl Pattern {
         self.regex.captures_len()
     }
 
+    /// Its groups' names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.regex.capture_names().flatten()
+    }
+
     fn cost(&self, text: &str) -> usize {
         let cost = self.states.saturating_mul(text.len());
         if cost > HEAVY {
@@ -304,6 +309,30 @@ fn expand(caps: &Captures<'_>, by: &str, out: &mut String) {
         }
     }
     out.push_str(rest);
+}
+
+/// The groups that a substitution names, by number or name: what [`expand`] looks up.
+pub(crate) fn named_groups(by: &str) -> Vec<&str> {
+    let (mut all, mut rest) = (Vec::new(), by);
+    while let Some(i) = rest.find(['\\', '$']) {
+        let (sign, tail) = (rest.as_bytes()[i], &rest[i + 1..]);
+        rest = tail;
+        match tail.as_bytes().first() {
+            Some(d) if d.is_ascii_digit() => {
+                all.push(&tail[..1]);
+                rest = &tail[1..];
+            }
+            Some(c) if *c == sign => rest = &tail[1..],
+            Some(b'{') if sign == b'$' => {
+                if let Some(end) = tail.find('}') {
+                    all.push(&tail[1..end]);
+                    rest = &tail[end + 1..];
+                }
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 #[cfg(test)]

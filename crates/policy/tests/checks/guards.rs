@@ -1,6 +1,6 @@
 //! No message and no help of the checks is without a golden: the texts are looked for in the source.
 
-use super::{UNAVAILABLE, WITH_MODULES, files, lines};
+use super::{UNAVAILABLE, WITH_MODULES, files, lines, values};
 use regex::Regex;
 
 /// Messages that are made elsewhere, by the name that stands where they are reported.
@@ -13,6 +13,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("not_a_rate", "is not a rate"),
     ("NO_DATABASE", "has no GeoIP database"),
     ("e.position()", "is a reserved word"),
+    ("e.message", "is not a status that can be sent"),
 ];
 
 /// What stands between the parentheses that begin at `at`.
@@ -71,8 +72,9 @@ fn every_message_of_the_checks_has_a_golden() {
     let goldens: Vec<&str> = lines()
         .iter()
         .map(|l| l.2)
-        .chain(files().iter().map(|f| f.1))
-        .chain(WITH_MODULES.iter().map(|m| m.1))
+        .chain(values::lines().iter().map(|l| l.2))
+        .chain(files().iter().chain(&values::files()).map(|f| f.1))
+        .chain(WITH_MODULES.iter().chain(values::MODULES).map(|m| m.1))
         .chain(UNAVAILABLE)
         .collect();
     let all = reported();
@@ -113,8 +115,13 @@ fn texts() -> Vec<(String, Regex)> {
 #[test]
 fn every_help_of_the_checks_has_a_golden() {
     // The goldens as they are written.
-    let goldens =
-        [include_str!("main.rs"), include_str!("lines.rs"), include_str!("vcl.rs"), include_str!("conditions.rs")];
+    let goldens = [
+        include_str!("values.rs"),
+        include_str!("main.rs"),
+        include_str!("lines.rs"),
+        include_str!("vcl.rs"),
+        include_str!("conditions.rs"),
+    ];
     let goldens = goldens.concat().replace("\\\"", "\"").replace("\\\\", "\\");
     let goldens: Vec<&str> = goldens.lines().collect();
     let all = texts();

@@ -122,7 +122,7 @@ pub(super) fn lines() -> Vec<Line> {
             "req.backend = director(\"ap\");",
             "2:28 the configuration has no director \"ap\" (did you mean `app`?)",
         ),
-        (recv, "req[\"host\"] == \"a\"; ()", "2:9 Request has no `[…]` (headers are at `.http[…]`)"),
+        (recv, "if req[\"host\"] == \"a\" { }", "2:12 Request has no `[…]` (headers are at `.http[…]`)"),
         (
             deliver,
             "resp.cookies = \"a=1\";",
@@ -348,7 +348,7 @@ pub(super) fn lines() -> Vec<Line> {
             "2:20 a backend has no variable `healthy` (it is a method: `.healthy()`)",
         ),
         (recv, "req.backend.name = \"app1\";", "2:17 the name of a backend can only be read"),
-        (deliver, "resp.status = \"404\";", "2:10 `resp.status` takes int, not string"),
+        (deliver, "resp.status = \"404\";", "2:10 `resp.status` takes int, not string (write `404` without quotes)"),
         (deliver, "obj.ttl = duration(\"1s\");", "2:9 `obj.ttl` can only be read"),
         (response, "beresp.tll = duration(\"1s\");", "2:12 `beresp` has no variable `tll` (did you mean `ttl`?)"),
         (
@@ -466,6 +466,10 @@ pub(super) fn lines() -> Vec<Line> {
             "if req.http[\"x-a\"] { return pass(); }",
             "2:8 a condition is a boolean, and this is the text of `req.http[\"x-a\"]`, or `()` (is the field there? `req.http.has(\"x-a\")`)",
         ),
-        (recv, "let match = 1;", "2:9 `match` is a reserved word of Rhai"),
+        (
+            recv,
+            "let match = 1;",
+            "2:9 `match` is a reserved word of Rhai (write `switch x { \"a\" => …, _ => … }`; as a name, another one)",
+        ),
     ]
 }

@@ -3,6 +3,7 @@
 mod conditions;
 mod guards;
 mod lines;
+mod values;
 mod vcl;
 
 use copal_policy::{Acl, Environment, Limits, Policy};
@@ -45,7 +46,7 @@ fn in_hook(hook: &str, line: &str) -> String {
 
 #[test]
 fn golden() {
-    for (hook, line, expected) in lines() {
+    for (hook, line, expected) in lines().into_iter().chain(values::lines()) {
         assert_eq!(in_hook(hook, line), expected, "{line}");
     }
 }
@@ -65,8 +66,8 @@ fn files() -> Vec<(&'static str, &'static str)> {
             "1:1 a policy has no variables outside of its functions (write `const`, and `global::NAME` where it is used; what a request carries along goes into `req.vars`)",
         ),
         (
-            "print(\"x\");",
-            "1:1 outside of functions a policy has only `import` and `const` (statements go into hooks, as in `fn recv(req) { … }`; what is to run once goes into `fn init() { … }`)",
+            "std::log(\"x\");",
+            "1:6 outside of functions a policy has only `import` and `const` (statements go into hooks, as in `fn recv(req) { … }`; what is to run once goes into `fn init() { … }`)",
         ),
         (
             "import \"lib/x\" as x;",
@@ -90,7 +91,7 @@ fn files() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn golden_for_whole_files() {
-    for (source, expected) in files() {
+    for (source, expected) in files().into_iter().chain(values::files()) {
         assert_eq!(findings(source), [expected], "{source}");
     }
 }
@@ -129,7 +130,7 @@ const WITH_MODULES: &[(&str, &str)] = &[
 fn golden_for_modules() {
     let folder = std::env::temp_dir().join(format!("copal-checks-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("lib.rhai"), "fn greet(r) { r }\nfn guard(http) { if http.has(\"x\") { pass() } }\n")
+    std::fs::write(folder.join("lib.rhai"), "const LIMIT = \"/x\";\nexport const OPEN = \"/\";\nfn greet(r) { r }\nfn guard(http) { if http.has(\"x\") { pass() } }\nprivate fn hidden(r) { r }\n")
         .expect("a file");
     let module = |name: &str, text: &str| std::fs::write(folder.join(format!("{name}.rhai")), text).expect("a file");
     module("own", "import \"own\" as me;\nfn f() { 1 }\n");
@@ -141,7 +142,7 @@ fn golden_for_modules() {
     (0..11).for_each(|i| module(&format!("n{i}"), "fn f() { 1 }\n"));
     module("few", &few);
     let env = Arc::new(Environment { limits: Limits { modules: 14, ..Limits::default() }, ..Environment::default() });
-    for (source, expected) in WITH_MODULES {
+    for (source, expected) in WITH_MODULES.iter().chain(values::MODULES) {
         let file = folder.join("site.rhai");
         std::fs::write(&file, source).expect("a file");
         let found = Policy::load(&file, Arc::clone(&env)).expect_err(source);
@@ -262,7 +263,7 @@ fn what_goes_wrong_when_a_policy_is_read_or_begins_has_its_place() {
     let found = Policy::load(&none, env()).expect_err("there is no such file");
     assert!(said(found).starts_with("0:0 cannot read the policy: "));
     for (source, expected) in [
-        ("const TTL = duration(\"1\" + \"x\");\nfn recv(req) { }", "1:13 \"1x\" is not a duration"),
+        ("const TTL = duration([\"1x\"][0]);\nfn recv(req) { }", "1:13 \"1x\" is not a duration"),
         ("fn init() {\n    throw \"no\";\n}", "2:5 no"),
     ] {
         let found = Policy::compile("site.rhai", source, env()).expect_err(source);

@@ -74,7 +74,7 @@ fn every_action_says_what_it_is() {
         ("pass();", "recv(req)", Action::Pass),
         ("return pipe();", "recv(req)", Action::Pipe),
         ("purge()", "recv(req)", Action::Purge),
-        ("restart()", "recv(req)", Action::Restart),
+        ("restart()", "hit(req, obj)", Action::Restart),
         ("synth(404)", "recv(req)", Action::Synth { status: 404, reason: String::new() }),
         ("synth(1750, `Busy`)", "recv(req)", Action::Synth { status: 1750, reason: "Busy".into() }),
         ("redirect(301, \"/x\" + req.url)", "recv(req)", Action::Redirect { status: 301, location: "/x/".into() }),

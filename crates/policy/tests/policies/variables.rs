@@ -40,27 +40,27 @@ fn headers_are_read_and_written() {
 #[test]
 fn what_would_break_framing_is_a_fault() {
     for body in [
-        "req.http[\"x\"] = \"a\\r\\nb: c\";",
+        "req.http[\"x\"] = [\"a\\r\\nb: c\"][0];",
         "req.http[\"x y\".to_lower()] = \"a\";",
-        "req.http.append(\"x\", \"a\\nb\");",
-        "req.url = \"/a b\";",
-        "req.url = \"http://x/\";",
-        "req.method = \"GET /\";",
-        "req.cookie.set(\"a\", \"b; c=d\");",
-        "return synth(200, \"a\\r\\nb\");",
-        "return redirect(301, \"/a\\nb\");",
+        "req.http.append(\"x\", [\"a\\nb\"][0]);",
+        "req.url = [\"/a b\"][0];",
+        "req.url = [\"http://x/\"][0];",
+        "req.method = [\"GET /\"][0];",
+        "req.cookie.set(\"a\", [\"b; c=d\"][0]);",
+        "return synth(200, [\"a\\r\\nb\"][0]);",
+        "return redirect(301, [\"/a\\nb\"][0]);",
     ] {
         let f = fault(body);
         assert_eq!((f.kind, f.file.as_str(), f.line), (FaultKind::Framing, "site.rhai", 2), "{body}: {f}");
     }
     // Written out, such a name is refused at load.
     for body in [
-        "let name = \"content-length\"; req.http[name] = 5;",
-        "let name = \"Transfer-Encoding\"; req.http.remove(name);",
+        "let name = [\"content-length\"]; req.http[name[0]] = 5;",
+        "let name = [\"Transfer-Encoding\"]; req.http.remove(name[0]);",
     ] {
         assert_eq!(fault(body).kind, FaultKind::ReadOnly, "{body}");
     }
-    let p = policy("fn deliver(req, resp) { let name = \"Content-Length\"; resp.http[name] = 5; }");
+    let p = policy("fn deliver(req, resp) { let name = [\"Content-Length\"]; resp.http[name[0]] = 5; }");
     assert_eq!(p.call(Hook::Deliver, request("/", &[])).1.expect_err("refused").kind, FaultKind::ReadOnly);
 }
 
@@ -105,7 +105,7 @@ fn strings_times_and_modules() {
         std::log(req.backend == () && std::healthy(req.backend_hint) && req.backend.healthy());
         req.backend = "app2"; std::log(std::healthy(req.backend_hint) || req.backend.healthy() || std::healthy(backend("app2")));
         try { throw "thrown"; } catch (e) { std::log(e); }
-        try { req.url = "bad"; } catch (e) { std::log(`${e}`); }
+        try { req.url = ["bad"][0]; } catch (e) { std::log(`${e}`); }
         switch req.method { "GET" => std::log("get"), _ => std::log("other") }
     "#,
         request("/en/a?q=b+c", &[]),
