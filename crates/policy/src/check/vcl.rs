@@ -168,7 +168,7 @@ fn import(code: &str) -> &'static str {
 fn asked(code: &str) -> Option<usize> {
     let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     code.match_indices(".http.").find_map(|(at, found)| {
-        let start = code[..at].rfind(|c| !name(c)).map_or(0, |i| i + 1);
+        let start = code[..at].trim_end_matches(name).len();
         let after = code[at + found.len()..].trim_start_matches(name).trim_start();
         let before = code[..start].trim_end_matches([' ', '!']);
         // `(` of a condition, and not of a call.
@@ -246,6 +246,21 @@ mod tests {
             places(text),
             [(1, 1), (2, 1), (3, 1), (4, 5), (5, 17), (6, 9), (6, 25), (7, 14), (7, 25), (7, 42), (8, 5), (8, 19)]
         );
+    }
+
+    #[test]
+    fn any_text_is_looked_through() {
+        // Letters of several bytes outside of quotes: the check itself panicked.
+        for text in [
+            "fn écrire(req) {",
+            "x = é()",
+            "if é std.log(x)",
+            "if (\u{2028}req.http.X)",
+            "\u{2028}(",
+            "é.http.a-b {\"é\": 1}",
+        ] {
+            let _found = found(text);
+        }
     }
 
     #[test]

@@ -217,7 +217,7 @@ pub(super) fn called(code: &str) -> Vec<(usize, Cow<'static, str>)> {
     let mut all = Vec::new();
     for (at, _) in code.match_indices('(') {
         let name = code[..at].trim_end();
-        let start = name.rfind(|c| !word(c)).map_or(0, |i| i + 1);
+        let start = name.trim_end_matches(word).len();
         let Some((module, function)) = name[start..].split_once('.') else { continue };
         if let Some(text) = instead(module, function) {
             all.push((start, text.into()));
