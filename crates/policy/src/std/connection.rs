@@ -4,9 +4,10 @@
 
 use crate::connection::{ClientSsl, Proxied, UnixPeer};
 use crate::current::{self, Res};
+use crate::library::ModuleFunction;
 use crate::scene::Scene;
 use crate::value::optional;
-use rhai::{Dynamic, Engine, FuncRegistration, ImmutableString, Module};
+use rhai::{Dynamic, Engine, ImmutableString, Module};
 
 /// Reads a text, where there is one.
 pub(crate) type ReadText = fn(&Scene) -> Option<&str>;
@@ -75,17 +76,17 @@ pub(crate) fn register(e: &mut Engine) {
     for module in ["proxy", "unix"] {
         let mut m = Module::new();
         for (_, name, read) in TEXTS.iter().filter(|row| row.0 == module).copied() {
-            FuncRegistration::new(name).with_volatility(true).set_into_module(&mut m, move || -> Res<Dynamic> {
+            ModuleFunction::new(name).with_volatility(true).set_into_module(&mut m, move || -> Res<Dynamic> {
                 current::read(|s| optional(read(s).map(ImmutableString::from)))
             });
         }
         for (_, name, read) in INTS.iter().filter(|row| row.0 == module).copied() {
-            FuncRegistration::new(name)
+            ModuleFunction::new(name)
                 .with_volatility(true)
                 .set_into_module(&mut m, move || -> Res<Dynamic> { current::read(|s| optional(read(s))) });
         }
         for (_, name, read) in FLAGS.iter().filter(|row| row.0 == module).copied() {
-            FuncRegistration::new(name)
+            ModuleFunction::new(name)
                 .with_volatility(true)
                 .set_into_module(&mut m, move || -> Res<bool> { current::read(read) });
         }
