@@ -169,10 +169,10 @@ fn a_waiter_is_released_when_the_policy_fails_the_fetch() {
 #[test]
 fn a_policy_cannot_break_the_framing() {
     let origin = echo();
-    let policy = "fn recv(req) { if req.url == \"/in\" { req.http[\"x-bad\"] = \"a\\r\\nX-Injected: 1\"; } if req.url == \"/url\" { req.url = \"/a b\\r\\nX: y\"; } }\n\
-                  fn deliver(req, resp) { if req.url == \"/out\" { resp.http[\"x-bad\"] = \"a\\r\\nX-Injected: 1\"; } resp.http.remove_matching(\"*\"); }\n\
+    let policy = "fn recv(req) { if req.url == \"/in\" { req.http[\"x-bad\"] = [\"a\\r\\nX-Injected: 1\"][0]; } if req.url == \"/url\" { req.url = [\"/a b\\r\\nX: y\"][0]; } }\n\
+                  fn deliver(req, resp) { if req.url == \"/out\" { resp.http[\"x-bad\"] = [\"a\\r\\nX-Injected: 1\"][0]; } resp.http.remove_matching(\"*\"); }\n\
                   fn backend_response(bereq, beresp) { if beresp.http.content_length == \"5\" { beresp.http[\"connection\"] = \"close\"; } }\n\
-                  fn synth(req, resp) { if req.url == \"/length\" { let name = \"content-length\"; resp.http[name] = 3; } }";
+                  fn synth(req, resp) { if req.url == \"/length\" { let name = [\"content-length\"]; resp.http[name[0]] = 3; } }";
     let proxy = builder(&origin, "").policy(policy).start();
     let mut client = proxy.client();
     for path in ["/in", "/url", "/out", "/length", "/page", "/page"] {

@@ -68,7 +68,7 @@ fn a_refresh_that_backend_fetch_fails_is_dropped_and_the_stale_page_serves_on() 
 
 #[test]
 fn a_refresh_that_backend_response_fails_is_dropped_and_the_stale_page_serves_on() {
-    let statement = "beresp.http.x_a = \"a\\nb\";";
+    let statement = "beresp.http.x_a = [\"a\\nb\"][0];";
     dropped("backend_response(bereq, beresp)", "framing", statement, || Reply::ok("second"), 3);
 }
 
@@ -87,7 +87,7 @@ fn a_refresh_whose_hook_runs_away_is_dropped_and_the_stale_page_serves_on() {
 #[test]
 fn faults_are_counted_by_line_until_another_policy_is_in_force() {
     let origin = super::echo();
-    let policy = "fn recv(req) {\n    if req.url == \"/a\" { throw \"a\"; }\n    if req.url == \"/b\" { req.url = \"b\"; }\n}\n\
+    let policy = "fn recv(req) {\n    if req.url == \"/a\" { throw \"a\"; }\n    if req.url == \"/b\" { req.url = [\"b\"][0]; }\n}\n\
                   fn deliver(req, resp) { if req.url == \"/c\" { throw \"c\"; } }\n";
     let proxy = builder(&origin, "").policy(policy).start();
     let mut client = proxy.client();

@@ -243,7 +243,7 @@ impl Walker<'_> {
             (On::Module("std"), "random", [Expr::IntegerConstant(a, at), Expr::IntegerConstant(b, _)]) if a > b => {
                 self.report(*at, "`std::random` takes the smaller number first", None);
             }
-            (On::Module("throttle"), _, [_, _, Expr::IntegerConstant(n, at)]) if *n < 1 => {
+            (On::Module("throttle"), _, [_, _, Expr::IntegerConstant(n, at), ..]) if *n < 1 => {
                 self.report(*at, "a burst is 1 or more: otherwise nothing is ever allowed", None);
             }
             _ => {}

@@ -13,7 +13,7 @@ const DOING: [(&str, &[&str]); 5] = [
     ("", &["ban"]),
     ("tags", &["purge", "soft_purge"]),
     ("purge", &["hard", "soft"]),
-    ("std", &["log", "cache_req_body", "rollback"]),
+    ("std", &["log", "cache_req_body", "rollback", "denylist"]),
     ("throttle", &["allowed", "give_back", "forget"]),
 ];
 
