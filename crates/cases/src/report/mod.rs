@@ -7,9 +7,9 @@ mod junit;
 pub use json::json;
 pub use junit::{junit, junit_of_findings};
 
-use crate::run::{Outcome, Suite};
+use crate::run::{Failure, Outcome, Suite};
 use copal_semantics::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// is told of every case.
 #[must_use]
 pub fn text(suite: &Suite, stories: bool) -> String {
-    let mut out = String::new();
+    let (mut out, mut told) = (String::new(), BTreeSet::new());
     for cases in suite.outcomes.chunk_by(|a, b| a.file == b.file) {
         let (file, failed) = (&cases[0].file, cases.iter().filter(|case| !case.holds()).count());
         let _infallible = match failed {
@@ -25,7 +25,7 @@ pub fn text(suite: &Suite, stories: bool) -> String {
             _ => writeln!(out, "FAIL {file} ({failed} of {})", counted(cases.len())),
         };
         for case in cases.iter().filter(|case| stories || !case.holds()) {
-            write_case(&mut out, case);
+            write_case(&mut out, case, &mut told);
         }
     }
     write_common(&mut out, suite);
@@ -60,10 +60,13 @@ fn counted(n: usize) -> String {
     format!("{n} case{}", if n == 1 { "" } else { "s" })
 }
 
-fn write_case(out: &mut String, case: &Outcome) {
+/// What one case said at length (a policy or a configuration that is wrong), the next ones say in a line.
+fn write_case(out: &mut String, case: &Outcome, told: &mut BTreeSet<String>) {
     let verdict = if case.holds() { "holds" } else { "does not hold" };
     let _infallible = writeln!(out, "\n{}:{}: {}: {verdict}", case.file, case.line, case.name);
-    out.push_str(&failures(case));
+    let again = |failure: &Failure| failure.what.contains('\n') && told.contains(&failure.what);
+    out.push_str(&written(case, again));
+    told.extend(case.failures.iter().map(|failure| failure.what.clone()));
     if !case.story.is_empty() {
         out.push_str("  what happened:\n");
         for line in case.story.lines() {
@@ -76,11 +79,17 @@ fn write_case(out: &mut String, case: &Outcome) {
 /// The failures of a case, with the lines of the file.
 #[must_use]
 pub fn failures(case: &Outcome) -> String {
+    written(case, |_| false)
+}
+
+fn written(case: &Outcome, again: impl Fn(&Failure) -> bool) -> String {
     let mut out = String::new();
     for failure in &case.failures {
         let mut lines = failure.what.lines();
-        let _infallible = writeln!(out, "  {}:{}: {}", case.file, failure.line, lines.next().unwrap_or_default());
-        for line in lines {
+        let first = lines.next().unwrap_or_default();
+        let above = if again(failure) { ", as told above" } else { "" };
+        let _infallible = writeln!(out, "  {}:{}: {first}{above}", case.file, failure.line);
+        for line in lines.filter(|_| above.is_empty()) {
             let _infallible = writeln!(out, "    {line}");
         }
         for (name, value) in [("expected", &failure.expected), ("got", &failure.got), ("of", &failure.of)] {

@@ -104,7 +104,7 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
         list.put(&format!("req.vars.{name}"), value(&x.vars), value(&y.vars));
     }
     list.response("resp", &a.resp, &b.resp);
-    list.put("resp.body", a.resp_vars.body.as_deref().map(bytes), b.resp_vars.body.as_deref().map(bytes));
+    list.body("resp.body", a.resp_vars.body.as_deref(), b.resp_vars.body.as_deref());
     list.request("bereq", &a.bereq, &b.bereq);
     let (x, y) = (&a.bereq_vars, &b.bereq_vars);
     list.put("bereq.backend", x.backend.clone(), y.backend.clone());
@@ -127,7 +127,7 @@ fn scenes(a: &Scene, b: &Scene) -> Vec<Change> {
     }
     list.put("beresp.storage", x.storage.clone(), y.storage.clone());
     list.put("beresp.uncacheable", on(x.uncacheable), on(y.uncacheable));
-    list.put("beresp.body", x.body.as_deref().map(bytes), y.body.as_deref().map(bytes));
+    list.body("beresp.body", x.body.as_deref(), y.body.as_deref());
     list.put("client.identity", a.client.identity.clone(), b.client.identity.clone());
     for part in b.key.parts().skip(a.key.parts().count()) {
         list.put("key", None, Some(String::from_utf8_lossy(part).into_owned()));
@@ -164,6 +164,13 @@ fn script_value(value: &ScriptValue) -> String {
 struct List(Vec<Change>);
 
 impl List {
+    /// Another body may be as long as the one before.
+    fn body(&mut self, what: &str, from: Option<&[u8]>, to: Option<&[u8]>) {
+        if from != to {
+            self.0.push(Change { what: what.to_owned(), from: from.map(bytes), to: to.map(bytes) });
+        }
+    }
+
     fn put(&mut self, what: &str, from: Option<String>, to: Option<String>) {
         if from != to {
             self.0.push(Change { what: what.to_owned(), from, to });
@@ -211,6 +218,7 @@ mod tests {
         b.beresp_vars.ttl = Span::from_secs(60);
         b.req_vars.vars.insert("n".into(), ScriptValue::Int(3));
         b.key.add(b"de");
+        (a.resp_vars.body, b.resp_vars.body) = (Some("old".into()), Some("new".into()));
         let told: Vec<String> = scenes(&a, &b)
             .into_iter()
             .map(|c| format!("{}: {} -> {}", c.what, c.from.unwrap_or("-".into()), c.to.unwrap_or("-".into())))
@@ -221,6 +229,7 @@ mod tests {
                 "req.url: /a?utm_source=x -> /a",
                 "req.http.cookie: a=1 -> -",
                 "req.vars.n: - -> 3",
+                "resp.body: 3 bytes -> 3 bytes",
                 "beresp.ttl: 0.000 s -> 60.000 s",
                 "key: - -> de",
             ]
