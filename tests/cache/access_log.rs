@@ -117,3 +117,17 @@ fn what_is_queued_is_written_before_the_end() {
     assert!(proxy.stop(SOON).success());
     assert_eq!(lines(&proxy.dir().join("access.log"), 200).len(), 200);
 }
+
+#[test]
+fn request_fields_that_the_owner_names_are_in_the_json_line_as_the_policy_left_them() {
+    let origin = origin();
+    let toml = "[log.access]\npath = \"{dir}/access.log\"\nheaders = [\"X-Real-IP\", \"X-Group\", \"X-None\"]\n";
+    let proxy = builder(&origin, toml).policy("fn recv(req) { req.http[\"x-group\"] = \"b\"; }").start();
+    let mut client = proxy.client();
+    client.get("/page", &[("X-Real-IP", "192.0.2.7"), ("X-Real-IP", "192.0.2.8"), ("X-Group", "a")]);
+    client.get("/page", &[]);
+    let log: Vec<serde_json::Value> =
+        lines(&proxy.dir().join("access.log"), 2).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(log[0]["headers"], serde_json::json!({ "x-real-ip": "192.0.2.7, 192.0.2.8", "x-group": "b" }));
+    assert_eq!(log[1]["headers"], serde_json::json!({ "x-group": "b" }));
+}

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::file::Read;
 use crate::keys::{self, Given, KEYS};
 use crate::kind::Kind;
+use crate::log::HEADERS_MAX;
 use crate::name;
 use crate::place::{Fault, Place};
 use crate::value::Value;
@@ -29,6 +30,7 @@ pub(crate) fn all(values: &Values, read: Read, unread: bool) -> Vec<Diagnostic> 
     admin(values, &mut errors);
     sizes(values, &mut errors);
     probes(values, &mut errors);
+    logged_headers(values, &mut errors);
     tls(values, &mut errors);
     if errors.is_empty() && !unread {
         something_to_serve(values, &mut errors);
@@ -231,6 +233,17 @@ fn tls(values: &Values, errors: &mut Vec<Diagnostic>) {
             let fault = Fault::new("`verify` is false, so that nobody is checked against `ca_file`");
             errors.push(found.place.error(fault.help(Some("leave out one of the two".to_owned()))));
         }
+    }
+}
+
+fn logged_headers(values: &Values, errors: &mut Vec<Diagnostic>) {
+    let Some(found) = values.entry("log.access.headers") else { return };
+    if matches!(&found.value, Value::Texts(names) if names.len() > HEADERS_MAX) {
+        errors.push(found.place.error(Fault::new(format!("more than {HEADERS_MAX} fields for each line"))));
+    }
+    if values.entry("log.access.format").is_some_and(|format| matches!(format.value, Value::Word("ncsa"))) {
+        let fault = Fault::new("a line in the format `ncsa` has no place for more fields");
+        errors.push(found.place.error(fault.help(Some("use `format = \"json\"`, or leave out `headers`".to_owned()))));
     }
 }
 

@@ -387,6 +387,8 @@ pub const KEYS: &[Key] = &[
         "`json`: an object a line; `ncsa`: the combined format of Apache. The table `access` switches the log on."),
     key("log.access.path", Kind::OutputFile, Is("-"), "containers and systemd collect standard output",
         "A file to append to, or `-` for standard output."),
+    key("log.access.headers", Kind::FieldNames, Is(""), "what is not needed is not written, and may be personal",
+        "Request fields, at most 16, that a JSON line has under `headers`, as the policy has left them: behind a load balancer the one that names the client, such as `X-Real-IP`."),
 ];
 
 /// What a section is for, in one sentence; `""` is the top of the file.

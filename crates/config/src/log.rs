@@ -32,7 +32,12 @@ pub struct AccessLog {
     pub format: AccessFormat,
     /// Where it goes.
     pub path: AccessPath,
+    /// Request fields that a line has beside the usual ones.
+    pub headers: Vec<String>,
 }
+
+/// So many of them. Each is a search of the request's head, and stands in each line.
+pub(crate) const HEADERS_MAX: usize = 16;
 
 /// `[log]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +55,7 @@ impl Log {
                 _ => AccessPath::File(view.path("path").unwrap_or_default()),
             };
             let format = if view.word("format") == "ncsa" { AccessFormat::Ncsa } else { AccessFormat::Json };
-            AccessLog { format, path }
+            AccessLog { format, path, headers: view.texts("headers") }
         });
         Log { access }
     }

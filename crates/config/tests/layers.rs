@@ -185,7 +185,7 @@ timeout = "4s"
 must_resolve = true
 
 [log]
-access = { format = "ncsa", path = "-" }
+access = { format = "json", path = "-", headers = ["X-Real-IP"] }
 "#;
 
 const ONE: &str = "[backend.app]\naddress = '127.0.0.1:8000'\n";
@@ -285,7 +285,8 @@ fn a_file_with_every_key_arrives_in_the_typed_configuration() {
     assert_eq!(config.admin.listen, tcp("127.0.0.1:6082"));
     assert_eq!(config.metrics.as_ref().unwrap().listen, tcp("127.0.0.1:9090"));
     let access = config.log.access.as_ref().unwrap();
-    assert_eq!((access.format, &access.path), (AccessFormat::Ncsa, &AccessPath::Stdout));
+    assert_eq!((access.format, &access.path), (AccessFormat::Json, &AccessPath::Stdout));
+    assert_eq!(access.headers, ["x-real-ip"]);
     // The test's own check: a key that is added to the table must be added to the file above.
     for key in KEYS {
         let leaf = key.path.rsplit('.').next().unwrap();

@@ -44,11 +44,13 @@ pub struct AccessLogOptions {
     pub path: Target,
     /// How many records may wait for the writer; beyond that they are dropped and counted.
     pub queue: usize,
+    /// Request fields that each record is to have.
+    pub headers: Vec<String>,
 }
 
 impl Default for AccessLogOptions {
     fn default() -> Self {
-        AccessLogOptions { format: Format::Json, path: Target::Stdout, queue: QUEUE_DEFAULT }
+        AccessLogOptions { format: Format::Json, path: Target::Stdout, queue: QUEUE_DEFAULT, headers: Vec::new() }
     }
 }
 
@@ -59,6 +61,7 @@ pub struct AccessLog {
     queue: SyncSender<Option<Record>>,
     flags: Arc<Flags>,
     counters: Arc<Counters>,
+    headers: Vec<String>,
     /// Disconnects when the writer has ended. The lock is taken by `flush_and_close` alone.
     ended: Mutex<Receiver<()>>,
 }
@@ -97,7 +100,13 @@ impl AccessLog {
             _ending,
         };
         thread::Builder::new().name("copal-access-log".into()).spawn(move || writer.run())?;
-        Ok(AccessLog { queue, flags, counters, ended: Mutex::new(ended) })
+        Ok(AccessLog { queue, flags, counters, headers: options.headers, ended: Mutex::new(ended) })
+    }
+
+    /// The request fields that a record is to have.
+    #[must_use]
+    pub fn headers(&self) -> &[String] {
+        &self.headers
     }
 
     /// Hands over a record. Never waits: when the queue is full, or the log closed, it is dropped and counted.

@@ -18,7 +18,7 @@ const fn field(name: &'static str, kind: &'static str, when: &'static str, text:
 }
 
 /// In the order in which a line has them.
-const FIELDS: [Field; 21] = [
+const FIELDS: [Field; 22] = [
     field("time", "text, RFC 3339 in UTC with microseconds", "", "When the request's head had been received."),
     field(
         "client",
@@ -41,6 +41,12 @@ const FIELDS: [Field; 21] = [
     field("request_id", "text", "", "Its `X-Request-Id`, the client's or a new one."),
     field("referer", "text", "when sent", "The Referer, as the policy has left it."),
     field("user_agent", "text", "when sent", "The User-Agent, as the policy has left it."),
+    field(
+        "headers",
+        "object of texts",
+        "when one was sent",
+        "The request fields of `[log] access = { headers = [\"X-Real-IP\"] }` as the policy has left them, under these names in small letters; lines of one field are joined by `, `.",
+    ),
     field("log", "list of texts", "when a policy logged", "What the policy said with `std::log`, a line each."),
     field("retries", "number", "when not 0", "How often it was sent to an origin again, by Copal or the policy."),
     field("error", "text", "when something failed", "The fault, in words."),
@@ -76,7 +82,7 @@ is a reason, too.
     }
     page.push_str(
         "
-What else a line should have, a policy says: `std::log(\"ip=\" + (req.http.x_real_ip ?? \"-\"));` stands in `log`.
+What else a line should have, `headers` names where it is a field of the request; other things a policy says: `std::log(\"group=\" + (req.vars[\"group\"] ?? \"-\"));` stands in `log`.
 
 ## A line in NCSA combined
 
@@ -134,6 +140,7 @@ mod tests {
             backend: text(),
             referer: text(),
             user_agent: text(),
+            headers: vec![("x".into(), "y".into())],
             log_lines: vec!["x".into()],
             retries: 1,
             error: text(),

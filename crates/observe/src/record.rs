@@ -144,6 +144,8 @@ pub struct Record {
     pub referer: Option<String>,
     /// User-Agent.
     pub user_agent: Option<String>,
+    /// The request fields that the owner wants to see, those that were sent.
+    pub headers: Vec<(String, String)>,
     /// What the policy logged with std::log.
     pub log_lines: Vec<String>,
     /// How often it was sent to an origin again, by Copal or the policy.
@@ -207,6 +209,7 @@ impl Record {
             request_id: &self.request_id,
             referer: self.referer.as_deref(),
             user_agent: self.user_agent.as_deref(),
+            headers: &self.headers,
             log: &self.log_lines,
             retries: self.retries,
             error: self.error.as_deref(),
@@ -269,6 +272,8 @@ struct JsonLine<'a> {
     referer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
+    headers: &'a [(String, String)],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     log: &'a [String],
     #[serde(skip_serializing_if = "is_zero")]
@@ -282,6 +287,10 @@ struct JsonLine<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+fn as_map<S: Serializer>(fields: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
 fn as_text<S: Serializer>(value: &Rfc3339, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,10 +5,11 @@ use crate::io::{self, RequestSource, ResponseSink};
 use crate::step::{ClientStep, client_edge_is_legal};
 use crate::steps::{self, Step};
 use crate::txn::Txn;
-use copal_observe::access_log::{Outcome, Record};
+use copal_observe::access_log::{AccessLog, Outcome, Record};
 use copal_observe::counters::{Counter, Counters};
 use copal_observe::trace::Event;
 use copal_policy::RequestBody;
+use copal_semantics::RequestHead;
 use std::sync::Arc;
 
 /// Steps that one request may take: enough for the most restarts that can be configured. A bound, so that no mistake in
@@ -94,12 +95,20 @@ fn finish(worker: &Worker, txn: &mut Txn, body_bytes: u64) {
     log(worker, txn, body_bytes, took);
 }
 
+/// All lines of a field; none when there is none.
+fn joined(req: &RequestHead, name: &str) -> Option<String> {
+    let lines: Vec<_> = req.headers.get_all(name).map(String::from_utf8_lossy).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
 fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Duration) {
     let log = worker.core.access_log.as_ref();
     if log.is_none() && !txn.trace.is_on() {
         return;
     }
     let text = |name: &str, txn: &Txn| txn.req().headers.get_str(name).map(std::borrow::Cow::into_owned);
+    let wanted = log.map(AccessLog::headers).unwrap_or_default();
+    let headers = wanted.iter().filter_map(|name| Some((name.clone(), joined(txn.req(), name)?))).collect();
     let log_lines = std::mem::take(&mut txn.scene_mut().log);
     let client = &txn.scene().client;
     let record = Record {
@@ -120,6 +129,7 @@ fn log(worker: &Worker, txn: &mut Txn, body_bytes: u64, duration: std::time::Dur
         request_id: txn.scene().req_vars.xid.clone(),
         referer: text("referer", txn),
         user_agent: text("user-agent", txn),
+        headers,
         log_lines,
         retries: txn.retries,
         error: txn.error.take(),

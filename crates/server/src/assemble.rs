@@ -106,6 +106,7 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
                     AccessPath::File(path) => Target::File(path.clone()),
                 },
                 queue: config.limits.log_queue,
+                headers: log.headers.clone(),
             },
             Arc::clone(&counters),
         )?),

@@ -42,7 +42,7 @@ fn record(url: &str) -> Record {
 }
 
 fn options(path: Target, queue: usize) -> AccessLogOptions {
-    AccessLogOptions { format: Format::Ncsa, path, queue }
+    AccessLogOptions { format: Format::Ncsa, path, queue, headers: Vec::new() }
 }
 
 fn scratch(name: &str) -> PathBuf {
