@@ -151,7 +151,7 @@ pub const FUNCTIONS: &[Function] = &[
     lit(Literal::MayBeFile, module("std", "file_exists", &["path: string"], Bool, "Was there such a text beside the policy when it was loaded? Then `std::file` has it.")),
     module("std", "rollback", &[], Unit, "In the hooks of the client's side: `req` is again as it came: method, url and header fields."),
     lit(Literal::Either, module("std", "healthy", &["name: ?"], Bool, "Can this backend or director serve? By its name, or as `req.backend` has it, where `()` is the default.")),
-    module("std", "denylist", &["for: Duration"], Unit, "In `backend_response`: the backend that answered is not asked for this URL again for that long, while another can be."),
+    module("std", "denylist", &["time: Duration"], Unit, "In `backend_response`: the backend that answered is not asked for this URL again for that long, while another can be."),
     module("std", "random", &["from: ?", "to: ?"], Any, "A random number: of integers from..=to, of numbers from..to."),
     Function { on: On::Module("std"), name: "ip", params: &["text: ?", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address. A fallback is for text from outside." },
     module("std", "tolower", &["text: string"], Text, "In lower case (ASCII)."),
