@@ -96,7 +96,7 @@ fn run(source: &str, data: &[u8]) {
         let by_native = match (by_native, &by_rhai) {
             // Rhai loses the place of some faults, and of limits that are hit in a function (tests/native.rs).
             (Err(f), Err(r)) if r.line == 0 || matches!(f.kind, FaultKind::Limit(_)) => {
-                Err(copal_policy::Fault { line: r.line, column: r.column, trace: r.trace.clone(), ..f })
+                Err(Box::new(copal_policy::Fault { line: r.line, column: r.column, trace: r.trace.clone(), ..*f }))
             }
             (other, _) => other,
         };

@@ -13,7 +13,7 @@ use copal_semantics::cache_control::Obeyed;
 use copal_semantics::cache_status::Fwd;
 use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
-use copal_semantics::{Headers, RequestHead, Span, Time};
+use copal_semantics::{Headers, RequestHead, ResponseHead, Span, Time};
 use copal_store::{KeyBuf, PurgeMode};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -71,6 +71,8 @@ pub struct Txn {
     pub(crate) kept: Option<Arc<Kept>>,
     /// The beginning of a body that was too large to be kept: it goes to the origin before the rest.
     pub(crate) prefix: Option<Kept>,
+    /// A fetch has begun to take the request's body from the client: there is no other.
+    pub(crate) body_spent: bool,
     /// The cache key, once hash has made it.
     pub key: KeyBuf,
     /// The hash of the key.
@@ -111,6 +113,10 @@ pub struct Txn {
     pub(crate) deliver_failed: bool,
     /// Pages made for this request so far.
     pub(crate) synths: u32,
+    /// The head of the object that is delivered next stands in `scene.resp` already.
+    pub(crate) head_is_read: bool,
+    /// Memory for the next head of an object that a hook sees.
+    pub(crate) spare_head: ResponseHead,
     /// Fields that the stored copy lacks, for the client whose request brought the response.
     pub(crate) withheld: Headers,
     /// Waiting for another request's fetch is over for this one: it goes on by itself.
@@ -143,6 +149,7 @@ impl Txn {
             may_change: false,
             kept: None,
             prefix: None,
+            body_spent: false,
             key: KeyBuf::default(),
             hash: 0,
             now: Time::EPOCH,
@@ -163,6 +170,8 @@ impl Txn {
             close: false,
             deliver_failed: false,
             synths: 0,
+            head_is_read: false,
+            spare_head: ResponseHead::default(),
             waits: 0,
             withheld: Headers::new(),
             purge_mode: PurgeMode::Hard,
@@ -214,6 +223,7 @@ impl Txn {
         self.pipe_bytes_in = 0;
         self.kept = None;
         self.prefix = None;
+        self.body_spent = false;
         self.close = false;
         self.deliver_failed = false;
         self.synths = 0;
@@ -235,7 +245,10 @@ impl Txn {
             crate::routing::route(&core.backends, scene, &self.trace);
         }
         scene.resp_vars = ResponseVars::default();
-        scene.obj = None;
+        if let Some(obj) = scene.obj.take() {
+            self.spare_head = obj.head;
+        }
+        self.head_is_read = false;
         scene.purge_count = 0;
         scene.key.clear();
         scene.ban_error.clear();
@@ -358,6 +371,6 @@ pub(crate) fn run_hook(
             worker.count(Counter::PolicyLimitsHit);
         }
         tracing::warn!(target: "copal::policy", "{fault}");
-        Box::new(fault)
+        fault
     })
 }

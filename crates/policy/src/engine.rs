@@ -61,6 +61,21 @@ fn configure(e: &mut Engine, env: &Environment) {
     e.set_max_expr_depths(l.expression_depth, l.expression_depth);
 }
 
+fn constants(global: &GlobalRuntimeState) -> BTreeMap<String, Dynamic> {
+    let Some(all) = &global.constants else { return BTreeMap::new() };
+    all.borrow().iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+}
+
+/// The texts among the constants, those in lists included.
+fn texts_of(global: &GlobalRuntimeState) -> Vec<String> {
+    let text = |value: &Dynamic| value.as_immutable_string_ref().ok().map(|text| text.to_string());
+    let texts = |value: &Dynamic| match value.as_array_ref() {
+        Ok(list) => list.iter().filter_map(text).collect(),
+        Err(_) => Vec::from_iter(text(value)),
+    };
+    constants(global).values().flat_map(texts).collect()
+}
+
 /// Gives scripts the modules of a policy, from memory: nothing is read from disk once it is loaded.
 struct FromSources {
     sources: Arc<Sources>,
@@ -137,6 +152,7 @@ impl Instance {
         PolicyPackage::new().register_into_engine(&mut e);
         configure(&mut e, env);
         let patterns = Rc::new(Patterns::new(&sources.patterns));
+        patterns.owns(sources.texts.iter().cloned());
         library::time::register(&mut e);
         library::strings::register(&mut e, &patterns, env.limits.string_bytes);
         library::url::register(&mut e);
@@ -162,6 +178,7 @@ impl Instance {
         global.lib.push(ast.shared_lib().clone());
         #[expect(deprecated, reason = "Rhai marks what may change so; the version is pinned")]
         let _unit = e.eval_statements_raw(&mut global, &mut Caches::new(), &mut Scope::new(), ast.statements())?;
+        patterns.owns(texts_of(&global));
         // `pass(duration)` is to mean the action in a script that defines the hook `pass`, too.
         ast.retain_functions(|_, _, name, _| Hook::by_name(name).is_none());
         global.lib.clear();
@@ -198,6 +215,11 @@ impl Instance {
             statements: statements(&self.ast, name, params.len()),
         };
         functions.map(|f| own(f.name, &f.params)).collect()
+    }
+
+    /// The constants of the file, which its functions know as `global::NAME`.
+    pub(crate) fn constants(&self) -> BTreeMap<String, Dynamic> {
+        constants(&self.global)
     }
 
     /// What is written in the source, for arms of `switch`.

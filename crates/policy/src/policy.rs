@@ -7,6 +7,7 @@ use crate::engine::Instance;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultCount, FaultCounts, FaultKind, from_rhai};
 use crate::hooks::{HOOK_COUNT, HOOKS, Hook, HookRow, HookSet};
+use crate::library::patterns;
 use crate::library::throttle::Throttle;
 use crate::native::{Compiler, Interpreted, Native, Script, hides, hides_module};
 use crate::scene::Scene;
@@ -173,11 +174,27 @@ impl Policy {
         let mut first = policy.instance(Hook::Init).map_err(refused)?;
         let (scene, result, _) = first.call(Hook::Init, Box::default());
         result.map_err(refused)?;
+        policy.patterns_in_constants(&first)?;
         policy.init_log = scene.log;
         (policy.native, policy.interpreted) = policy.compile_natively(&first);
         let policy = Arc::new(policy);
         policy.keep(first);
         Ok(policy)
+    }
+
+    /// Constants that are put together, of what a file holds for example, and used as regular expressions are such ones.
+    fn patterns_in_constants(&self, first: &Instance) -> Result<(), Diagnostics> {
+        let (constants, main) = (first.constants(), &self.sources.main);
+        let mut list = Vec::new();
+        for (_, name, at) in self.sources.in_constants.iter().filter(|(file, ..)| *file == main.name) {
+            let text = constants.get(name).and_then(|value| value.clone().into_immutable_string().ok());
+            if let Some(Err(reason)) = text.map(|text| patterns::compile(&text)) {
+                let message = format!("`global::{name}` is not a valid regular expression: {reason}");
+                let (line, column) = (at.line().unwrap_or(0), at.position().unwrap_or(0));
+                list.push(Diagnostic::at(&main.name, &main.text, line, column, message));
+            }
+        }
+        if list.is_empty() { Ok(()) } else { Err(Diagnostics { list }) }
     }
 
     fn text_of(&self, file: &str) -> &str {
@@ -193,7 +210,12 @@ impl Policy {
         let (mut native, mut interpreted) = ([const { None }; HOOK_COUNT], Vec::new());
         let own = instance.own();
         let whole = self.whole_reason(instance, own.iter().map(|own| own.name.as_str()));
-        let script = Script { own, literals: instance.literals(&self.sources.main.text), files: &self.sources.files };
+        let script = Script {
+            own,
+            literals: instance.literals(&self.sources.main.text),
+            constants: instance.constants(),
+            files: &self.sources.files,
+        };
         for row in HOOKS.iter().filter(|row| row.hook != Hook::Init && self.runs.has(row.hook)) {
             let Some(statements) = instance.statements(row.hook) else { continue };
             let result = match &whole {
@@ -331,15 +353,19 @@ impl Policy {
     /// Runs a hook on the scene, and gives the scene back with what was decided. A hook that is not defined decides
     /// [`Action::Default`]. After a fault the scene is as the hook left it.
     ///
-    /// The first call on a thread compiles the policy there: 0.3 to 0.6 ms.
-    pub fn call(self: &Arc<Self>, hook: Hook, mut scene: Box<Scene>) -> (Box<Scene>, Result<Action, Fault>) {
-        if let Some(native) = &self.native[hook as usize] {
-            let mut result = native.call(&self.sources.main.name, &self.env, &mut scene);
-            if let Err(fault) = &mut result {
-                self.tell(hook, fault);
-            }
-            return (scene, result);
+    /// The first call on a thread that needs the interpreter compiles the policy there: 0.3 to 0.6 ms.
+    pub fn call(self: &Arc<Self>, hook: Hook, mut scene: Box<Scene>) -> (Box<Scene>, Result<Action, Box<Fault>>) {
+        let Some(native) = &self.native[hook as usize] else { return self.interpret(hook, scene) };
+        let mut result = native.call(&self.sources.main.name, &self.env, &mut scene);
+        if let Err(fault) = &mut result {
+            self.tell(hook, fault);
         }
+        (scene, result)
+    }
+
+    /// Apart from the above, which is small.
+    #[inline(never)]
+    fn interpret(self: &Arc<Self>, hook: Hook, scene: Box<Scene>) -> (Box<Scene>, Result<Action, Box<Fault>>) {
         if !self.runs.has(hook) {
             return (scene, Ok(Action::Default));
         }
@@ -348,7 +374,7 @@ impl Policy {
             Some(slot) => slot,
             None => match self.instance(hook) {
                 Ok(instance) => Slot { version: self.version, alive: Arc::downgrade(self), instance },
-                Err(fault) => return (scene, Err(fault)),
+                Err(fault) => return (scene, Err(Box::new(fault))),
             },
         };
         let (scene, mut result, usable) = slot.instance.call(hook, scene);
@@ -358,7 +384,7 @@ impl Policy {
         if let Err(fault) = &mut result {
             self.tell(hook, fault);
         }
-        (scene, result)
+        (scene, result.map_err(Box::new))
     }
 
     /// A fault is counted, and says what it is about in the words of the script.
@@ -382,11 +408,12 @@ impl Policy {
         let instance = Instance::telling(&self.sources, &self.env);
         let mut instance = match instance.map_err(|e| from_rhai(hook, &self.sources.main.name, *e)) {
             Ok(instance) => instance,
-            Err(fault) => return Traced { scene, result: Err(fault), place: None, notes: Vec::new() },
+            Err(fault) => return Traced { scene, result: Err(Box::new(fault)), place: None, notes: Vec::new() },
         };
         // What the text outside of hooks did when it was compiled is not the hook's.
         let _ = crate::notes::taken(None);
-        let (scene, mut result, _) = instance.call(hook, scene);
+        let (scene, result, _) = instance.call(hook, scene);
+        let mut result = result.map_err(Box::new);
         if let Err(fault) = &mut result {
             let text = self.text_of(&fault.file);
             unfit::explain(fault, text);

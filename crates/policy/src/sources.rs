@@ -1,6 +1,7 @@
 //! The texts of a policy: its file and the modules that it imports, read once.
 
-use std::collections::BTreeMap;
+use rhai::Position;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// One file.
@@ -21,6 +22,11 @@ pub(crate) struct Sources {
     pub(crate) modules: BTreeMap<String, File>,
     /// The regular expressions written in them.
     pub(crate) patterns: Vec<String>,
+    /// All texts that are written in them: whatever becomes of these, there are only so many.
+    pub(crate) texts: BTreeSet<String>,
+    /// Constants that are used as regular expressions: the file, the name, and where. What they are is known when the file has
+    /// been run.
+    pub(crate) in_constants: Vec<(String, String, Position)>,
     /// The texts that `std::file` names, under their paths.
     pub(crate) files: BTreeMap<String, String>,
 }

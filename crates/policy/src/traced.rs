@@ -21,7 +21,7 @@ pub struct Traced {
     /// The scene as the hook left it.
     pub scene: Box<Scene>,
     /// What it decided.
-    pub result: Result<Action, Fault>,
+    pub result: Result<Action, Box<Fault>>,
     /// Where that was written: file:line:column.
     pub place: Option<String>,
     /// What it read and wrote, in order.

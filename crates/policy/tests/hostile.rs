@@ -13,7 +13,7 @@ fn request() -> Box<Scene> {
 
 fn fault_in(env: Environment, text: &str) -> Fault {
     let p = Policy::compile("site.rhai", text, Arc::new(env)).unwrap_or_else(|e| panic!("{e}"));
-    p.call(Hook::Recv, request()).1.expect_err(text)
+    *p.call(Hook::Recv, request()).1.expect_err(text)
 }
 
 fn fault(text: &str) -> Fault {

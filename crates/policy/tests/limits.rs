@@ -17,7 +17,7 @@ fn request() -> Box<Scene> {
 /// The fault of a `recv` with that body.
 fn fault(body: &str) -> Fault {
     match policy(&format!("fn recv(req) {{\n{body}\n}}")).call(Hook::Recv, request()).1 {
-        Err(fault) => fault,
+        Err(fault) => *fault,
         Ok(action) => panic!("{body}: {action:?} instead of a fault"),
     }
 }
@@ -75,7 +75,7 @@ fn each_limit_holds_where_the_configuration_puts_it() {
         let p = p.unwrap_or_else(|e| panic!("{e}"));
         match p.call(Hook::Recv, request()).1 {
             Ok(_) => None,
-            Err(Fault { kind: FaultKind::Limit(limit), .. }) => Some(limit),
+            Err(fault) if let FaultKind::Limit(limit) = fault.kind => Some(limit),
             Err(other) => panic!("{body}: {other}"),
         }
     };

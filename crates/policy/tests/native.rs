@@ -512,12 +512,12 @@ fn compare(native: &Arc<Policy>, reference: &Arc<Policy>, hook: Hook, scene: &Sc
     let (b, by_rhai) = reference.call(hook, Box::new(scene.clone()));
     let by_native = match (by_native, &by_rhai) {
         // Rhai loses the place of some faults. What is known here may be said.
-        (Err(f), Err(r)) if r.line == 0 => Err(copal_policy::Fault { line: 0, column: 0, ..f }),
+        (Err(f), Err(r)) if r.line == 0 => Err(Box::new(copal_policy::Fault { line: 0, column: 0, ..*f })),
         // Of a template that grows too long Rhai tells the number in it that came last, native code where it begins.
         (Err(f), Err(r))
             if matches!(f.kind, FaultKind::Limit(Limit::StringBytes)) && f.trace == r.trace && f.line == r.line =>
         {
-            Err(copal_policy::Fault { column: r.column, ..f })
+            Err(Box::new(copal_policy::Fault { column: r.column, ..*f }))
         }
         // Of a limit that is hit in a function Rhai knows only where the hook called it.
         (Err(f), Err(r)) if matches!(f.kind, FaultKind::Limit(_)) && r.trace.is_empty() => {
@@ -642,13 +642,13 @@ fn the_hooks_of_the_examples_run_natively_but_for_these() {
     }
     let known = [
         "21-ban recv: 6:13 `ban(…)` with these arguments",
-        "24-magento backend_response: 35:91 the method `find` of this, or with these arguments",
+        "24-magento backend_response: 35:91 the method `find` of a value of this type, or with arguments of these",
         "27-storages backend_response: 5:38 the variable `storage`",
-        "34-ab-test recv: 6:78 the method `unix` of this, or with these arguments",
-        "35-rate-limit synth: 17:70 the method `seconds` of this, or with these arguments",
+        "34-ab-test recv: 6:78 the method `unix` of a value of this type, or with arguments of these",
+        "35-rate-limit synth: 17:70 the method `seconds` of a value of this type, or with arguments of these",
         "47-api-authorization recv: 6:23 `jwt::verify(…)`",
         "48-soft-purge-on-publish recv: 7:27 `tags::soft_purge(…)`",
-        "50-production-site recv: 37:61 a text with such a value in it",
+        "50-production-site recv: 37:61 a text with a value in it whose type is not known at load",
         "50-production-site backend_response: 69:26 such an assignment",
     ];
     assert_eq!(interpreted, known);

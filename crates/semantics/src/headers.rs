@@ -39,6 +39,9 @@ impl Field {
     fn name<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
         &buf[self.start as usize..self.start as usize + self.name_len as usize]
     }
+    fn is_named(&self, buf: &[u8], name: &str) -> bool {
+        self.name_len as usize == name.len() && self.name(buf).eq_ignore_ascii_case(name.as_bytes())
+    }
     fn value_start(&self) -> usize {
         self.start as usize + self.name_len as usize + self.gap as usize
     }
@@ -61,7 +64,16 @@ pub struct Headers {
 /// Is every byte a token character (RFC 9110 §5.6.2), and is there at least one?
 #[must_use]
 pub fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&b| is_token_byte(b))
+    // A table, as every name that is written passes here.
+    const TOKEN: [bool; 256] = {
+        let (mut table, mut b) = ([false; 256], 0);
+        while b < 256 {
+            table[b] = is_token_byte(b as u8);
+            b += 1;
+        }
+        table
+    };
+    !name.is_empty() && name.iter().all(|&b| TOKEN[usize::from(b)])
 }
 
 /// A token character (RFC 9110 §5.6.2).
@@ -74,7 +86,8 @@ pub const fn is_token_byte(b: u8) -> bool {
 /// May these bytes be a field value (RFC 9110 §5.5: visible characters, SP, TAB, obs-text)?
 #[must_use]
 pub fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|&b| b == b'\t' || (b >= 0x20 && b != 0x7f))
+    // To the end, as that is done many bytes at once; a value that is refused is rare.
+    value.iter().fold(true, |valid, &b| valid & ((b == b'\t') | ((b >= 0x20) & (b != 0x7f))))
 }
 
 /// Optional white space (SP and TAB) cut off at both ends.
@@ -153,6 +166,40 @@ impl Headers {
         Ok(())
     }
 
+    /// Takes over the lines of a head that a strict parser has checked, as they stand in `block`: `lines` gives the places of
+    /// each name and value there, in order. False, and nothing is changed, where a line is not written as it would be here
+    /// (`name: value` and CRLF); those are for [`append_parsed`](Self::append_parsed).
+    pub fn take_parsed(
+        &mut self,
+        block: &[u8],
+        lines: impl Iterator<Item = (usize, usize, usize, usize)> + Clone,
+    ) -> bool {
+        let start = self.buf.len();
+        let Some((first, ..)) = lines.clone().next() else { return true };
+        if u32::try_from(start + block.len()).is_err() {
+            return false;
+        }
+        let mut next = first;
+        let fields_before = self.fields.len();
+        for (name, name_len, value, value_len) in lines {
+            let end = value + value_len;
+            let plain = name == next
+                && value == name + name_len + 2
+                && block.get(name + name_len..value) == Some(b": ")
+                && block.get(end..end + 2) == Some(b"\r\n");
+            let (Ok(name_len), true) = (u16::try_from(name_len), plain) else {
+                self.fields.truncate(fields_before);
+                return false;
+            };
+            // All of it is below 4 GiB, as was seen above.
+            let at = (start + name - first) as u32;
+            self.fields.push(Field { start: at, name_len, gap: 2, value_len: value_len as u32 });
+            next = end + 2;
+        }
+        self.buf.extend_from_slice(&block[first..next]);
+        true
+    }
+
     fn push_line(&mut self, name: &[u8], value: &[u8]) -> Result<Field, HeaderError> {
         let name_len = u16::try_from(name.len()).map_err(|_| HeaderError::Name)?;
         let start = u32::try_from(self.buf.len()).map_err(|_| HeaderError::Size)?;
@@ -184,14 +231,20 @@ impl Headers {
         let mut i = 0;
         fields.retain(|f| {
             i += 1;
-            i <= first + 1 || !f.name(buf).eq_ignore_ascii_case(name.as_bytes())
+            i <= first + 1 || !f.is_named(buf, name)
         });
         Ok(())
     }
 
     /// Removes every line of that name; how many there were.
     pub fn remove(&mut self, name: &str) -> usize {
-        self.retain(|n, _| !n.eq_ignore_ascii_case(name))
+        let Some(first) = self.position(name) else { return 0 };
+        let (before, mut i, buf) = (self.fields.len(), 0, &self.buf);
+        self.fields.retain(|f| {
+            i += 1;
+            i <= first || !f.is_named(buf, name)
+        });
+        before - self.fields.len()
     }
 
     /// Keeps the lines for which `keep(name, value)` holds; how many went.
@@ -203,9 +256,7 @@ impl Headers {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        self.fields
-            .iter()
-            .position(|f| f.name_len as usize == name.len() && f.name(&self.buf).eq_ignore_ascii_case(name.as_bytes()))
+        self.fields.iter().position(|f| f.is_named(&self.buf, name))
     }
 
     /// The value of the first line of that name.
@@ -228,12 +279,7 @@ impl Headers {
 
     /// The values of all lines of that name, in order.
     pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.fields
-            .iter()
-            .filter(move |f| {
-                f.name_len as usize == name.len() && f.name(&self.buf).eq_ignore_ascii_case(name.as_bytes())
-            })
-            .map(|f| f.value(&self.buf))
+        self.fields.iter().filter(move |f| f.is_named(&self.buf, name)).map(|f| f.value(&self.buf))
     }
 
     /// All lines of that name as one comma-separated list (RFC 9110 §5.3). Not for Set-Cookie.

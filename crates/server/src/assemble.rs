@@ -9,7 +9,7 @@ use copal_backend::{Backends, BackendsError};
 use copal_config::{AccessFormat, AccessPath, Config, PurgeProtocol};
 use copal_observe::access_log::{AccessLog, AccessLogOptions, Format, Target};
 use copal_observe::clock::{Clock, processor_time, ticks};
-use copal_observe::counters::Counters;
+use copal_observe::counters::{Counter, Counters};
 use copal_observe::histogram::Latencies;
 use copal_pipeline::Witness;
 use copal_pipeline::{Core, Invalidation, Jitter, Pipes, Protocols, Retrying, Settings, Shadowing};
@@ -19,7 +19,7 @@ use copal_policy::{
 };
 use copal_semantics::{Span, Time};
 use copal_store::{
-    BanError, BanExpr, Eviction, KeyBuf, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions,
+    BanExpr, Eviction, KeyBuf, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions,
 };
 use copal_wire::WireLimits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,8 +91,9 @@ pub(crate) fn core_in(config: &Config, around: &Surroundings) -> Result<Arc<Core
         None => Store::new(options),
         Some(preamble) => Store::revived(options, preamble),
     };
-    let policies = policies_in(config, (&backends, &store), around, None)?;
     let counters = Counters::new();
+    let policies =
+        policies_in(config, Running { backends: &backends, store: &store, counters: &counters }, around, None)?;
     let access_log = match &config.log.access {
         None => None,
         Some(log) => Some(AccessLog::open(
@@ -255,9 +256,20 @@ impl Storages for FromStore {
     }
 }
 
-impl Invalidate for FromStore {
+/// What policies purge and ban is counted as what clients do.
+struct OfPolicies(Arc<Store>, Arc<Counters>);
+
+impl OfPolicies {
+    fn purged(&self, count: u64) -> u64 {
+        self.1.inc(Counter::Purges);
+        self.1.add(Counter::PurgedObjects, count);
+        count
+    }
+}
+
+impl Invalidate for OfPolicies {
     fn purge_tags(&self, tags: &[&[u8]], soft: bool, now: Time) -> u64 {
-        self.0.purge_tags(tags, if soft { PurgeMode::Soft } else { PurgeMode::Hard }, now)
+        self.purged(self.0.purge_tags(tags, if soft { PurgeMode::Soft } else { PurgeMode::Hard }, now))
     }
 
     fn purge_key(&self, key: &[u8], soft: Option<Span>, now: Time) -> u64 {
@@ -265,16 +277,20 @@ impl Invalidate for FromStore {
         let mut whole = KeyBuf::default();
         whole.add(key);
         let (key, hash) = (whole.as_bytes(), self.0.hash(whole.as_bytes()));
-        match soft {
+        self.purged(match soft {
             None => self.0.purge(key, hash, PurgeMode::Hard, now),
             Some(Span::ZERO) => self.0.purge(key, hash, PurgeMode::Soft, now),
             Some(ttl) => self.0.stale_from(key, hash, now + ttl),
-        }
+        })
     }
 
     fn ban(&self, expression: &str, now: Time) -> Result<(), String> {
         let parsed = expression.parse::<BanExpr>();
-        parsed.and_then(|ban| self.0.ban(ban, now)).map_err(|error: BanError| error.to_string())
+        let Err(refused) = parsed.and_then(|ban| self.0.ban(ban, now)) else { return Ok(()) };
+        // A policy need not look at what `ban` says, and its client may have been told that all is well.
+        self.1.inc(Counter::BansRefused);
+        tracing::warn!(target: "copal::policy", %expression, "ban refused: {refused}");
+        Err(refused.to_string())
     }
 }
 
@@ -298,13 +314,24 @@ fn params(config: &Config) -> BTreeMap<&'static str, ScriptValue> {
     .into()
 }
 
+/// The parts of a running proxy that policies reach.
+#[derive(Clone, Copy)]
+pub(crate) struct Running<'a> {
+    pub(crate) backends: &'a Arc<Backends>,
+    pub(crate) store: &'a Arc<Store>,
+    pub(crate) counters: &'a Arc<Counters>,
+}
+
+impl<'a> From<&'a Core> for Running<'a> {
+    fn from(core: &'a Core) -> Self {
+        Running { backends: &core.backends, store: &core.store, counters: &core.counters }
+    }
+}
+
 /// The world that a policy of this configuration is compiled against.
 ///
 /// Without `running` it is only checked: every backend is healthy, and nothing is stored.
-pub(crate) fn environment(
-    config: &Config,
-    running: Option<(&Arc<Backends>, &Arc<Store>)>,
-) -> Result<Environment, AssembleError> {
+pub(crate) fn environment(config: &Config, running: Option<Running<'_>>) -> Result<Environment, AssembleError> {
     let mut acls = std::collections::BTreeMap::new();
     for name in config.acls.keys() {
         acls.insert(name.clone(), acl(config, name)?);
@@ -340,9 +367,9 @@ pub(crate) fn environment(
         geo: config.policy.geoip.as_deref().map(Geo::open).transpose()?.map(Arc::new),
         ..Environment::default()
     };
-    if let Some((backends, store)) = running {
+    if let Some(Running { backends, store, counters }) = running {
         environment.health = Arc::new(BackendHealth(Arc::clone(backends)));
-        environment.invalidate = Arc::new(FromStore(Arc::clone(store)));
+        environment.invalidate = Arc::new(OfPolicies(Arc::clone(store), Arc::clone(counters)));
         environment.usage = Arc::new(FromStore(Arc::clone(store)));
         environment.variable = |name| std::env::var(name).ok();
     }
@@ -353,7 +380,7 @@ pub(crate) fn environment(
 /// counted of `throttle::` goes on.
 pub(crate) fn policies(
     config: &Config,
-    running: (&Arc<Backends>, &Arc<Store>),
+    running: Running<'_>,
     before: Option<&Policies>,
 ) -> Result<Arc<Policies>, AssembleError> {
     policies_in(config, running, &Surroundings::default(), before)
@@ -361,7 +388,7 @@ pub(crate) fn policies(
 
 pub(crate) fn policies_in(
     config: &Config,
-    running: (&Arc<Backends>, &Arc<Store>),
+    running: Running<'_>,
     around: &Surroundings,
     before: Option<&Policies>,
 ) -> Result<Arc<Policies>, AssembleError> {

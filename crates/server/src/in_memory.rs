@@ -6,7 +6,7 @@
 //!
 //! It runs on the runtime that calls it and starts no thread: probes, expiry and time are the caller's affair.
 
-use crate::assemble::{self, AssembleError, Surroundings};
+use crate::assemble::{self, AssembleError, Running, Surroundings};
 use crate::drain::Drain;
 use crate::front::h1::{self, Ends, FrontLimits, Half};
 use copal_backend::{Dial, Pool};
@@ -127,8 +127,7 @@ impl InMemory {
     /// What is wrong with it; the old one stays.
     pub fn load_policy(&self, config: &Config, around: &Surroundings) -> Result<(), AssembleError> {
         let before = self.core().policies.load();
-        let policies =
-            assemble::policies_in(config, (&self.core().backends, &self.core().store), around, Some(&before))?;
+        let policies = assemble::policies_in(config, Running::from(&**self.core()), around, Some(&before))?;
         self.core().policies.store(policies);
         self.core().counters.inc(Counter::PolicyReloads);
         Ok(())

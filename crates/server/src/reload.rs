@@ -2,7 +2,7 @@
 //! origins, and the names of users. Objects, connections and counters stay.
 
 use crate::accounts::Accounts;
-use crate::assemble;
+use crate::assemble::{self, Running};
 use copal_config::{Address, Config};
 use copal_observe::counters::Counter;
 use copal_pipeline::Core;
@@ -43,7 +43,7 @@ impl Reloader {
         if inner.config.listen.iter().any(|listen| matches!(listen.address, Address::Unix(_))) {
             inner.accounts.read();
         }
-        let running = (&inner.core.backends, &inner.core.store);
+        let running = Running::from(&*inner.core);
         match assemble::policies(&inner.config, running, Some(&inner.core.policies.load())) {
             Ok(policies) => {
                 let name = names(&policies);

@@ -146,9 +146,15 @@ fn head_error(e: httparse::Error) -> WireError {
     }
 }
 
-fn fill(out: &mut Headers, lines: &[httparse::Header<'_>], limits: &WireLimits) -> Result<(), WireError> {
+fn fill(out: &mut Headers, head: &[u8], lines: &[httparse::Header<'_>], limits: &WireLimits) -> Result<(), WireError> {
     if lines.len() > limits.header_count {
         return Err(WireError::HeaderCount);
+    }
+    // All at once where they are written as they are kept, which is nearly always.
+    let place = |part: *const u8| part.addr().wrapping_sub(head.as_ptr().addr());
+    let places = lines.iter().map(|h| (place(h.name.as_ptr()), h.name.len(), place(h.value.as_ptr()), h.value.len()));
+    if out.take_parsed(head, places) {
+        return Ok(());
     }
     for h in lines {
         out.append_parsed(h.name, h.value).map_err(|_| WireError::HeaderLine)?;
@@ -179,7 +185,7 @@ pub fn parse_request(head: &[u8], limits: &WireLimits, out: &mut RequestHead) ->
     if target.len() > limits.url_bytes {
         return Err(WireError::UrlSize);
     }
-    fill(&mut out.headers, req.headers, limits)?;
+    fill(&mut out.headers, head, req.headers, limits)?;
     // Before and after: an authority in the target replaces Host, it does not excuse a faulty one.
     check_host(out)?;
     read_target(target, out)?;
@@ -307,7 +313,7 @@ pub fn parse_response(head: &[u8], limits: &WireLimits, out: &mut ResponseHead) 
     if reason != copal_semantics::message::standard_reason(status) {
         out.reason.push_str(reason);
     }
-    fill(&mut out.headers, resp.headers, limits)
+    fill(&mut out.headers, head, resp.headers, limits)
 }
 
 #[cfg(test)]
@@ -326,6 +332,25 @@ mod tests {
         let r = request(b"GET /a?b=c HTTP/1.1\r\nHost: a.example:8080\r\nX-Y:  z \r\n\r\n").expect("valid");
         assert_eq!((r.method, r.url.as_str(), r.version), (Method::GET, "/a?b=c", Version::HTTP_11));
         assert_eq!(r.headers.get("x-y"), Some(&b"z"[..]));
+    }
+
+    #[test]
+    fn lines_are_kept_in_one_spelling_however_they_were_spaced() {
+        let same = "Host: a\r\nX-Y: z\r\nX-Empty: \r\nX-Last: 1 2\r\n";
+        for lines in [
+            "Host: a\r\nX-Y: z\r\nX-Empty: \r\nX-Last: 1 2\r\n",
+            "Host:a\r\nX-Y: z\r\nX-Empty:\r\nX-Last: 1 2\r\n",
+            "Host: a\r\nX-Y:   z\r\nX-Empty: \r\nX-Last: 1 2\r\n",
+            "Host: a\r\nX-Y: z \r\nX-Empty:  \t\r\nX-Last: 1 2\r\n",
+            "Host: a\r\nX-Y: z\r\nX-Empty:\t\r\nX-Last:\t1 2\t\r\n",
+        ] {
+            let r = request(format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes()).expect("valid");
+            let (mut wire, mut h) = (Vec::new(), r.headers);
+            h.write_wire(&mut wire);
+            assert_eq!(String::from_utf8_lossy(&wire), same, "{lines:?}");
+            assert_eq!(h.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>(), 25, "{lines:?}");
+            assert_eq!((h.remove("x-y"), h.get("x-last"), h.wire_len()), (1, Some(&b"1 2"[..]), same.len() - 8));
+        }
     }
 
     #[test]

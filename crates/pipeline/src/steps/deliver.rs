@@ -40,7 +40,9 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
                 vars.hits = 0;
             }
             txn.scene_mut().resp_vars.hits = vars.hits;
-            txn.scene_mut().obj = Some(vars);
+            if let Some(seen_by_hit) = txn.scene_mut().obj.replace(vars) {
+                txn.spare_head = seen_by_hit.head;
+            }
         }
         let from_synth = matches!(body, Source::Made(_));
         txn.scene_mut().resp_vars.is_streaming = match &body {
@@ -115,8 +117,11 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
 
 fn read_head(txn: &mut Txn, object: &Object) {
     let now = txn.now;
+    let is_read = std::mem::take(&mut txn.head_is_read);
     let scene = txn.scene_mut();
-    scene.resp.decode(object.head());
+    if !is_read {
+        scene.resp.decode(object.head());
+    }
     scene.resp_vars.body = None;
     let times = object.times();
     let mut age = itoa::Buffer::new();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
     let Found { object, reader, refresh } = found;
     if txn.policy.has(Hook::Hit) {
-        let mut vars = object_vars(txn.now, &object);
+        let mut vars = ObjectVars { head: std::mem::take(&mut txn.spare_head), ..object_vars(txn.now, &object) };
         vars.head.decode(object.head());
         if txn.policy.reads_lengths() {
             crate::words::show_length(&mut vars.head.headers, object.body().len_known());
@@ -36,6 +36,7 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
                 Outcome::Coalesced => Counter::HitsCoalesced,
                 _ => Counter::HitsFresh,
             });
+            hand_on_head(txn);
             if let Some(guard) = refresh {
                 worker.count(Counter::BackgroundFetches);
                 fetch::refresh_in_background(worker, txn, guard, Arc::clone(&object));
@@ -51,6 +52,20 @@ pub(crate) fn run(worker: &Arc<Worker>, txn: &mut Txn, found: Found) -> Step {
         other => {
             common_action(txn, Hook::Hit, other).unwrap_or_else(|other| unavailable(worker, txn, Hook::Hit, &other))
         }
+    }
+}
+
+/// The hook has seen the object's head, and nothing can write to that: the response begins with it.
+fn hand_on_head(txn: &mut Txn) {
+    // With a length for the hook to see, it is not what the response begins with.
+    if !txn.policy.has(Hook::Hit) || txn.policy.reads_lengths() {
+        return;
+    }
+    let scene = txn.scene_mut();
+    if let Some(obj) = &mut scene.obj {
+        std::mem::swap(&mut scene.resp, &mut obj.head);
+        obj.head.clear();
+        txn.head_is_read = true;
     }
 }
 

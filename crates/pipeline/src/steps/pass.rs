@@ -1,6 +1,6 @@
 //! pass: a fetch for this request alone, stored nowhere. The request's body streams through.
 
-use super::{Step, common_action, policy_fault, unavailable};
+use super::{Page, Step, common_action, policy_fault, unavailable};
 use crate::core::Worker;
 use crate::fetch::{self, Keep, Purpose, Upload};
 use crate::io::{RequestBody, RequestSource, ResponseSink};
@@ -11,6 +11,7 @@ use copal_observe::counters::Counter;
 use copal_policy::{Action, Hook};
 use copal_semantics::ResponseHead;
 use copal_semantics::cache_status::Fwd;
+use copal_semantics::proxy_status::ProxyError;
 use copal_semantics::reason::Reason;
 use http::Method;
 use std::sync::Arc;
@@ -34,6 +35,15 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
                 .unwrap_or_else(|other| unavailable(worker, txn, Hook::Pass, &other));
         }
     }
+    let spent = txn.body_spent && txn.kept.is_none();
+    if spent && !matches!(txn.req().method, Method::GET | Method::HEAD) {
+        // After a restart.
+        txn.error = Some(
+            "the request's body went to an origin before the restart: `std::cache_req_body(…)` in recv keeps it"
+                .to_owned(),
+        );
+        return Step::Synth(Page::fault(503, "The request body is gone", ProxyError::ProxyInternalError));
+    }
     worker.count(Counter::Passes);
     txn.verdict.outcome = if hit_for_pass { Outcome::HitForPass } else { Outcome::Pass };
     txn.verdict.fwd = Some(if reason == Reason::Method { Fwd::Method } else { Fwd::Bypass });
@@ -49,9 +59,10 @@ pub(crate) async fn run<R: RequestSource, W: ResponseSink>(
     let core = &worker.core;
     let copy = if core.settings.shadow.to.is_some() { core.settings.shadow.body_bytes } else { 0 };
     let keep = Keep { again: core.settings.retry.body_bytes, copy };
-    let (upload, body) = if txn.kept.is_some() {
+    let (upload, body) = if txn.kept.is_some() || spent {
         (None, None)
     } else {
+        txn.body_spent = source.kind() != RequestBody::None;
         Upload::new(source.kind(), txn.prefix.take().map(|kept| kept.bytes), keep, &core.store)
     };
     let keyed = keyed(worker, txn, reason);

@@ -13,7 +13,7 @@ pub(crate) fn called(
     policy: &Arc<Policy>,
     hook: Hook,
     scene: Box<Scene>,
-) -> (Box<Scene>, Result<Action, Fault>) {
+) -> (Box<Scene>, Result<Action, Box<Fault>>) {
     let before = scene.clone();
     let Traced { scene: after, result, place, notes } = if tracer.wants_lines() {
         policy.call_traced(hook, scene)

@@ -156,6 +156,12 @@ impl Walker<'_> {
                     let patterns: Vec<_> = text(i).into_iter().map(|(s, _)| s).collect();
                     text(i + 1).iter().for_each(|(by, at)| self.groups(&patterns, by, *at));
                 }
+                if let (true, Some(Expr::Variable(v, _, at))) = (text(i).is_empty(), args.get(i))
+                    && !v.2.is_empty()
+                    && v.2.root() == "global"
+                {
+                    self.in_constants.push((self.parsed.file.name.clone(), v.1.to_string(), *at));
+                }
             }
             Literal::Acl => self.literal(text(0), |w, s, at| w.acl(s, at)),
             Literal::Backend => self.literal(text(0), |w, s, at| w.backend("backend", s, at)),

@@ -15,7 +15,11 @@ impl Walker<'_> {
 
     /// Reports what cannot be one.
     pub(super) fn boolean(&mut self, e: &Expr, ty: Type) {
-        if !matches!(ty, Type::Any | Type::Bool) {
+        if let (Type::Any, Some((object, name))) = (ty, element(e, "vars")) {
+            let message = format!("a condition is a boolean, and `{object}.vars[\"{name}\"]` is `()` until it is set");
+            let help = format!("`{object}.vars[\"{name}\"] == true`, or `{object}.vars.has(\"{name}\")`");
+            self.report(e.start_position(), message, Some(help));
+        } else if !matches!(ty, Type::Any | Type::Bool) {
             let message = format!("a condition is a boolean, and this is {}", described(e, ty));
             self.report(e.start_position(), message, help(e, ty));
         }
@@ -66,15 +70,18 @@ fn help(e: &Expr, ty: Type) -> Option<String> {
 
 /// The object and the name of a field: `req.http.x_a`, `req.http["x-a"]`.
 fn field(e: &Expr) -> Option<(&str, String)> {
+    element(e, "http").map(|(object, name)| (object, name.replace('_', "-")))
+}
+
+/// The object and the name of an element of its property `of`: `req.vars.x_a`, `req.vars["x_a"]`.
+fn element<'e>(e: &'e Expr, of: &str) -> Option<(&'e str, String)> {
     let Expr::Dot(object, ..) = e else { return None };
-    let (Expr::Variable(object, ..), Expr::Dot(http, ..) | Expr::Index(http, ..)) = (&object.lhs, &object.rhs) else {
+    let (Expr::Variable(object, ..), Expr::Dot(list, ..) | Expr::Index(list, ..)) = (&object.lhs, &object.rhs) else {
         return None;
     };
-    match (&http.lhs, &http.rhs) {
-        (Expr::Property(p, _), Expr::Property(name, _)) if p.2 == "http" => {
-            Some((object.1.as_str(), name.2.replace('_', "-")))
-        }
-        (Expr::Property(p, _), Expr::StringConstant(name, _)) if p.2 == "http" => {
+    match (&list.lhs, &list.rhs) {
+        (Expr::Property(p, _), Expr::Property(name, _)) if p.2 == of => Some((object.1.as_str(), name.2.to_string())),
+        (Expr::Property(p, _), Expr::StringConstant(name, _)) if p.2 == of => {
             Some((object.1.as_str(), name.to_string()))
         }
         _ => None,

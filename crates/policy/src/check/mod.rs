@@ -69,6 +69,8 @@ pub(crate) fn check(
         facts: Facts::default(),
         list: Vec::new(),
         patterns: BTreeSet::new(),
+        texts: BTreeSet::new(),
+        in_constants: Vec::new(),
         files: BTreeMap::new(),
     };
     let main = check.parse(File { name: name.to_owned(), text: text.to_owned() });
@@ -96,7 +98,9 @@ pub(crate) fn check(
     if check.list.is_empty() {
         let modules = check.modules.into_iter().map(|(path, parsed)| (path, parsed.file)).collect();
         let patterns = check.patterns.into_iter().collect();
-        return Ok((Sources { main: main.file, modules, patterns, files: check.files }, hooks, runs));
+        let (texts, in_constants) = (check.texts, check.in_constants);
+        let sources = Sources { main: main.file, modules, patterns, texts, in_constants, files: check.files };
+        return Ok((sources, hooks, runs));
     }
     // By file, the policy's own first, and by place in it; what concerns all of it comes last.
     check.list.sort_by_key(|d| (d.file != name, d.file.clone(), d.line == 0, d.line, d.column));
@@ -152,6 +156,8 @@ struct Check<'a> {
     facts: Facts,
     list: Vec<Diagnostic>,
     patterns: BTreeSet<String>,
+    texts: BTreeSet<String>,
+    in_constants: Vec<(String, String, Position)>,
     files: BTreeMap<String, String>,
 }
 
@@ -341,6 +347,8 @@ impl Check<'_> {
             scope,
             list: &mut self.list,
             patterns: &mut self.patterns,
+            texts: &mut self.texts,
+            in_constants: &mut self.in_constants,
             folder: self.folder,
             files: &mut self.files,
             called,

@@ -23,6 +23,10 @@ pub(super) struct Walker<'a> {
     pub(super) scope: Vec<(String, Type, bool)>,
     pub(super) list: &'a mut Vec<Diagnostic>,
     pub(super) patterns: &'a mut BTreeSet<String>,
+    /// All texts that are written in the script.
+    pub(super) texts: &'a mut BTreeSet<String>,
+    /// Constants that are used as regular expressions and are not written out: the file, the name, and where.
+    pub(super) in_constants: &'a mut Vec<(String, String, Position)>,
     pub(super) folder: Option<&'a Folder>,
     /// The texts that `std::file` names.
     pub(super) files: &'a mut BTreeMap<String, String>,
@@ -279,6 +283,7 @@ impl Walker<'_> {
             Expr::FloatConstant(..) => Type::Float,
             Expr::StringConstant(text, at) => {
                 self.unfilled(text, *at);
+                self.texts.insert(text.to_string());
                 Type::Text
             }
             Expr::Unit(_) => Type::Unit,

@@ -13,8 +13,10 @@ use rhai::{Array, Dynamic, Engine, FuncRegistration, NativeCallContext};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-/// What stands between the members of a list (RFC 9110 §5.3).
-const COMMA: &str = ", ";
+/// What stands between the members of a list (RFC 9110 §5.3), and between the cookies of lines that were one (RFC 9113 §8.2.3).
+fn between(name: &str) -> &'static str {
+    if name.eq_ignore_ascii_case("cookie") { "; " } else { ", " }
+}
 
 /// The header fields of one side.
 #[derive(Debug, Clone, Copy, Default)]
@@ -212,7 +214,7 @@ fn side<S: Side>(e: &mut Engine) {
     e.register_fn("remove_matching", |_: Fields<S>, pattern: &str| remove_like::<S>(pattern));
     e.register_fn("append", |_: Fields<S>, name: &str, value: Dynamic| append::<S>(name, &value));
     e.register_fn("all", |_: Fields<S>, name: &str| all::<S>(name));
-    e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name, COMMA));
+    e.register_fn("collect", |_: Fields<S>, name: &str| collect::<S>(name, between(name)));
     e.register_fn("collect", |_: Fields<S>, name: &str, separator: &str| collect::<S>(name, separator));
 }
 
@@ -280,7 +282,7 @@ fn tell_side<S: Side>(e: &mut Engine) {
         noting::<S>(ctx, || collect::<S>(name, separator).map(|text| joined = text))?;
         Ok(joined)
     }
-    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| joining::<S>(&ctx, name, COMMA));
+    e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str| joining::<S>(&ctx, name, between(name)));
     e.register_fn("collect", |ctx: Ctx, _: Fields<S>, name: &str, by: &str| joining::<S>(&ctx, name, by));
     e.register_fn("remove_matching", |ctx: Ctx, _: Fields<S>, pattern: &str| -> Res<()> {
         // That there was nothing to remove is told, too.

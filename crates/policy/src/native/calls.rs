@@ -28,8 +28,8 @@ impl<'a> Compiler<'a> {
             return Some(value);
         }
         match (name, &call.args[..]) {
-            ("duration", [Expr::StringConstant(text, _)]) => {
-                time::parse_duration(text).map(|span| Value::Length(Length::Lit(span)))
+            ("duration", [text]) => {
+                time::parse_duration(&self.written(text)?).map(|span| Value::Length(Length::Lit(span)))
             }
             ("bytes", [Expr::StringConstant(text, _)]) => time::parse_size(text).map(|n| Value::Int(Int::Lit(n))),
             ("backend", [Expr::StringConstant(n, _)]) if self.env.backends.iter().any(|b| *b == n.as_str()) => {

@@ -14,7 +14,8 @@ use crate::functions::MODULES;
 use crate::hooks::Hook;
 use crate::library::patterns::Pattern;
 use crate::vars;
-use rhai::{ASTFlags, Expr, Position, Stmt};
+use copal_semantics::Span;
+use rhai::{ASTFlags, Dynamic, Expr, ImmutableString, Namespace, Position, Stmt};
 use std::collections::BTreeSet;
 
 /// A hook of more operations stays with the interpreter, which counts them.
@@ -326,6 +327,7 @@ impl<'a> Compiler<'a> {
                 Value::Names(names.collect::<Option<_>>()?)
             }
             Expr::Variable(v, _, _) if v.2.is_empty() => self.variable(&v.1)?,
+            Expr::Variable(v, _, _) => constant(self.constant(&v.2, &v.1)?)?,
             Expr::And(list, _) => Value::Cond(Cond::All(self.conditions(list)?)),
             Expr::Or(list, _) => Value::Cond(Cond::Any(self.conditions(list)?)),
             Expr::Coalesce(list, _) => self.coalesce(list)?,
@@ -337,6 +339,24 @@ impl<'a> Compiler<'a> {
             Expr::Dot(..) | Expr::Index(..) => self.chain(e)?,
             _ => return None,
         })
+    }
+
+    /// What the file's own constant `global::NAME` is.
+    fn constant(&self, namespace: &Namespace, name: &str) -> Option<&Dynamic> {
+        let [root] = &namespace.path[..] else { return None };
+        if root.as_str() == "global" { self.script.constants.get(name) } else { None }
+    }
+
+    /// A text that is known now: written in place, or a constant of the file.
+    pub(super) fn written(&self, e: &Expr) -> Option<ImmutableString> {
+        match e {
+            Expr::StringConstant(text, _) => Some(text.clone()),
+            Expr::Variable(v, _, _) if !v.2.is_empty() => {
+                let value = self.constant(&v.2, &v.1)?;
+                value.clone().into_immutable_string().ok()
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<Value> {
@@ -419,9 +439,36 @@ impl<'a> Compiler<'a> {
         needed(value, FaultKind::Script, || format!("there is no function `{function} (())`"), at)
     }
 
+    /// The only argument of a function to which `()` is the empty text.
+    pub(super) fn text_or_empty(&mut self, e: &'a Expr) -> Option<Text> {
+        or_empty(self.value(e)?)
+    }
+
     pub(super) fn maybe(&mut self, e: &'a Expr) -> Option<Maybe> {
         maybe(self.value(e)?)
     }
+}
+
+/// A constant's value, where its type is one of those that are compiled.
+fn constant(value: &Dynamic) -> Option<Value> {
+    if value.is_unit() {
+        return Some(Value::Unit);
+    }
+    if let Ok(b) = value.as_bool() {
+        return Some(Value::Cond(Cond::Const(b)));
+    }
+    if let Ok(n) = value.as_int() {
+        return Some(Value::Int(Int::Lit(n)));
+    }
+    if let Ok(text) = value.as_immutable_string_ref() {
+        return Some(Value::Text(Text::Lit(small(&text))));
+    }
+    if let Some(span) = value.clone().try_cast::<Span>() {
+        return Some(Value::Length(Length::Lit(span)));
+    }
+    let list = value.read_lock::<rhai::Array>()?;
+    let names = list.iter().map(|n| n.as_immutable_string_ref().ok().map(|s| small(&s)));
+    Some(Value::Names(names.collect::<Option<_>>()?))
 }
 
 fn read(slot: usize, kind: Kind) -> Value {
@@ -434,6 +481,15 @@ fn read(slot: usize, kind: Kind) -> Value {
         Kind::Backend => Value::Backend(Text::Local(slot)),
         Kind::Groups(count) => Value::Groups(slot, count),
         Kind::Any => Value::Any(Any::Local(slot)),
+    }
+}
+
+/// The text, or the empty one when there is none.
+pub(super) fn or_empty(value: Value) -> Option<Text> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Maybe(maybe) => Some(Text::Or(Box::new(maybe), Box::new(Text::Lit("".into())))),
+        _ => None,
     }
 }
 
@@ -486,12 +542,15 @@ fn shown(e: &Expr) -> String {
         Expr::FloatConstant(..) => "a number with a point".to_owned(),
         Expr::Array(..) | Expr::DynamicConstant(..) => "an array of other things than written texts".to_owned(),
         Expr::Map(..) => "a map".to_owned(),
-        Expr::Variable(v, ..) => format!("the variable `{}`", v.1),
+        Expr::Variable(v, ..) if v.2.is_empty() => format!("the variable `{}`", v.1),
+        Expr::Variable(v, ..) => format!("the constant `{}::{}`", v.2.root(), v.1),
         Expr::Coalesce(..) => "`??` of these types".to_owned(),
-        Expr::InterpolatedString(..) => "a text with such a value in it".to_owned(),
-        Expr::Stmt(_) => "a block with such a value".to_owned(),
-        Expr::Dot(..) | Expr::Index(..) => "such a chain".to_owned(),
-        _ => "such an expression".to_owned(),
+        Expr::InterpolatedString(..) => "a text with a value in it whose type is not known at load".to_owned(),
+        Expr::Stmt(_) => "a block whose value has no type that is known at load".to_owned(),
+        Expr::Dot(..) | Expr::Index(..) => "a chain of properties that is not compiled".to_owned(),
+        Expr::And(..) => "`&&`, as it is not known at load that both sides are booleans".to_owned(),
+        Expr::Or(..) => "`||`, as it is not known at load that both sides are booleans".to_owned(),
+        _ => "an expression of that kind".to_owned(),
     }
 }
 

@@ -101,14 +101,14 @@ impl<'a> Compiler<'a> {
 
     fn url(&mut self, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
         Some(match (name, args) {
-            ("path", [url]) => Value::Text(Text::Path(Box::new(self.text_of("url::path", url, at)?))),
-            ("query", [url]) => Value::Text(Text::Query(Box::new(self.text_of("url::query", url, at)?))),
-            ("extension", [url]) => Value::Text(Text::Extension(Box::new(self.text_of("url::extension", url, at)?))),
+            ("path", [url]) => Value::Text(Text::Path(Box::new(self.text_or_empty(url)?))),
+            ("query", [url]) => Value::Text(Text::Query(Box::new(self.text_or_empty(url)?))),
+            ("extension", [url]) => Value::Text(Text::Extension(Box::new(self.text_or_empty(url)?))),
             ("decode", [text]) => {
                 let decode = |t: &str| t.contains('%').then(|| url::decode(t, false));
-                Value::Text(Text::Made(decode, Box::new(self.text_of("url::decode", text, at)?), at))
+                Value::Text(Text::Made(decode, Box::new(self.text_or_empty(text)?), at))
             }
-            ("encode", [text]) => made(url::encode)(self.text_of("url::encode", text, at)?, at),
+            ("encode", [text]) => made(url::encode)(self.text_or_empty(text)?, at),
             ("is_signed", [url, key]) => {
                 let (url, key) = (self.text(url)?, self.text(key)?);
                 give_cond(move |f| Ok(digest::is_signed(&url.eval(f)?, &key.eval(f)?, f.scene.now)))
@@ -119,8 +119,8 @@ impl<'a> Compiler<'a> {
 
     fn std(&mut self, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
         Some(match (name, args) {
-            ("tolower", [text]) => Value::Text(Text::Lower(Box::new(self.text_of("std::tolower", text, at)?))),
-            ("toupper", [text]) => Value::Text(Text::Upper(Box::new(self.text_of("std::toupper", text, at)?))),
+            ("tolower", [text]) => Value::Text(Text::Lower(Box::new(self.text_or_empty(text)?))),
+            ("toupper", [text]) => Value::Text(Text::Upper(Box::new(self.text_or_empty(text)?))),
             ("healthy", [Expr::StringConstant(n, _)]) => {
                 let known = self.env.serves(n).then(|| Maybe::Text(Text::Lit(small(n))));
                 Value::Cond(Cond::Healthy(known?))
@@ -135,7 +135,7 @@ impl<'a> Compiler<'a> {
                 };
                 Value::Effect(Statement::Log(text, at))
             }
-            ("escape_html", [text]) => made(system::escape_html)(self.text_of("std::escape_html", text, at)?, at),
+            ("escape_html", [text]) => made(system::escape_html)(self.text_or_empty(text)?, at),
             ("fnmatch", [Expr::StringConstant(pattern, _), text, rest @ ..]) => {
                 let pathname = match rest {
                     [] => true,

@@ -1,7 +1,7 @@
 //! Properties and methods: `req.http.host`, `req.cookie.has("x")`, `obj.ttl`.
 
 use super::At;
-use super::compile::{Compiler, Value, maybe, needed, small};
+use super::compile::{Compiler, Value, maybe, or_empty, small};
 use super::cond::{Cond, Int, Peer};
 use super::effect::{Statement, edit_cookies};
 use super::length::Length;
@@ -10,7 +10,6 @@ use super::local::Any;
 use super::operators::contains;
 use super::text::{Maybe, Side, Text};
 use super::{Act, Frame, Give, Host, Run};
-use crate::fault::FaultKind;
 use crate::hooks::{Hook, HookSet};
 use crate::host::cookies::Named;
 use crate::host::{edge, headers, object, writable};
@@ -131,8 +130,8 @@ impl<'a> Compiler<'a> {
             (Value::Side(side), _, args) => self.side_method(side, name, args, at),
             (Value::Headers(side), _, args) => self.headers_method(side, name, args, at),
             (Value::Cookies(side), _, args) => self.cookies_method(side, name, args, at),
-            (Value::Ip(peer), "within", [Expr::StringConstant(n, _)]) => {
-                let acl = self.env.acls.get(n.as_str())?;
+            (Value::Ip(peer), "within", [n]) => {
+                let acl = self.env.acls.get(self.written(n)?.as_str())?;
                 cond(Cond::Within(peer, Box::new(acl.clone())))
             }
             (Value::Ip(peer), "is_ipv6", []) => cond(Cond::Host(Give::new(move |f| Ok(peer.ip(f.scene).is_ipv6())))),
@@ -172,27 +171,35 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A regular expression that is known now; others are compiled, and counted, when the hook runs.
+    fn compiled(&mut self, e: &'a Expr) -> Option<Box<Pattern>> {
+        match self.written(e) {
+            Some(pattern) => self.compiled_text(&pattern),
+            None => self.blame(e.position(), || "a regular expression that is not known at load".to_owned()),
+        }
+    }
+
+    fn compiled_text(&self, pattern: &str) -> Option<Box<Pattern>> {
+        patterns::compile(pattern).ok().map(Box::new)
+    }
+
     fn text_method(&mut self, value: Value, name: &str, args: &'a [Expr], at: At) -> Option<Value> {
         let cond = |c| Some(Value::Cond(c));
-        match (value, name, args) {
-            (value @ Value::Maybe(_), "starts_with" | "ends_with" | "contains", [Expr::StringConstant(arg, _)]) => {
-                let text = unknown(value, name, 1, at)?;
-                let arg = Text::Lit(small(arg));
-                cond(match name {
-                    "starts_with" => Cond::StartsWith(text, arg),
-                    "ends_with" => Cond::EndsWith(text, arg),
-                    _ => Cond::Contains(text, arg),
-                })
+        // What is missing is the empty text to these, as in Rhai (`library::strings`).
+        let value = match (value, name) {
+            (value @ Value::Maybe(_), "starts_with" | "ends_with" | "contains" | "len") => {
+                Value::Text(or_empty(value)?)
             }
+            (value, _) => value,
+        };
+        match (value, name, args) {
             (Value::Text(text), "starts_with", [arg]) => cond(Cond::StartsWith(text, self.text(arg)?)),
             (Value::Text(text), "ends_with", [arg]) => cond(Cond::EndsWith(text, self.text(arg)?)),
             (Value::Text(text), "contains", [arg]) => cond(Cond::Contains(text, self.text(arg)?)),
-            (value, "matches", [Expr::StringConstant(re, _)]) => cond(Cond::Matches(maybe(value)?, compiled(re)?, at)),
-            (value, "captures", [Expr::StringConstant(re, _)]) => {
-                Some(Value::Captures(maybe(value)?, compiled(re)?, at))
-            }
-            (value, "replace_re" | "replace_all_re", [Expr::StringConstant(re, _), by]) => {
-                let (regex, by, all) = (compiled(re)?, self.text(by)?, name == "replace_all_re");
+            (value, "matches", [re]) => cond(Cond::Matches(maybe(value)?, self.compiled(re)?, at)),
+            (value, "captures", [re]) => Some(Value::Captures(maybe(value)?, self.compiled(re)?, at)),
+            (value, "replace_re" | "replace_all_re", [re, by]) => {
+                let (regex, by, all) = (self.compiled(re)?, self.text(by)?, name == "replace_all_re");
                 match value {
                     Value::Text(text) => Some(Value::Text(Text::Replace(Box::new((text, regex, by)), all, at))),
                     value => Some(Value::Maybe(Maybe::Replace(Box::new((maybe(value)?, regex, by)), all, at))),
@@ -249,8 +256,8 @@ impl<'a> Compiler<'a> {
             ("remove_matching", []) if self.may_write(side) => {
                 Some(Value::Effect(Statement::RemoveMatching(side, field, at)))
             }
-            ("remove_lines", [Expr::StringConstant(re, _)]) if self.may_write_field(side, &field) => {
-                let regex = compiled(re)?;
+            ("remove_lines", [re]) if self.may_write_field(side, &field) => {
+                let regex = self.compiled(re)?;
                 Some(act(move |f| {
                     f.charge(at, 0)?;
                     let removed = headers::remove_lines(side.headers_mut(f.scene), &field, &regex);
@@ -282,7 +289,7 @@ impl<'a> Compiler<'a> {
             "get" => Some(Value::Maybe(Maybe::Cookie(side, word))),
             "remove" if self.may_write(side) => Some(Value::Effect(Statement::RemoveCookie(side, word, at))),
             "keep_matching" | "remove_matching" if self.may_write(side) => {
-                let (regex, keep) = (compiled(&word)?, name == "keep_matching");
+                let (regex, keep) = (self.compiled_text(&word)?, name == "keep_matching");
                 Some(act(move |f| {
                     let names = Named::by(&regex);
                     edit_cookies(f, side, at, |n| names.has(n) == keep)?;
@@ -325,19 +332,6 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The text that has the method; of `()` Rhai knows no method with that many texts as arguments.
-fn unknown(value: Value, name: &str, args: usize, at: At) -> Option<Text> {
-    let message = || {
-        let args = ", &str | ImmutableString | String".repeat(args);
-        format!("there is no function `{name} ((){args})`")
-    };
-    needed(value, FaultKind::Script, message, at)
-}
-
-fn compiled(pattern: &str) -> Option<Box<Pattern>> {
-    patterns::compile(pattern).ok().map(Box::new)
-}
-
 /// A property of `obj`, which is not always there.
 fn object_property(name: &str, at: At) -> Option<Value> {
     fn read<T: 'static>(at: At, read: fn(&ObjectVars) -> T) -> Give<T> {
@@ -363,8 +357,10 @@ fn object_property(name: &str, at: At) -> Option<Value> {
 fn shown(link: &Expr) -> String {
     match link {
         Expr::Property(p, _) => format!("the property `{}`", p.2),
-        Expr::MethodCall(call, _) => format!("the method `{}` of this, or with these arguments", call.name),
-        _ => "`[…]` with such an index".to_owned(),
+        Expr::MethodCall(call, _) => {
+            format!("the method `{}` of a value of this type, or with arguments of these", call.name)
+        }
+        _ => "`[…]` with an index that is not written out".to_owned(),
     }
 }
 

@@ -186,8 +186,11 @@ pub(crate) struct Native {
 
 impl Native {
     /// Runs the hook on the scene.
-    pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Fault> {
-        let locals = (0..self.locals).map(|_| OnceCell::new()).collect();
+    pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Box<Fault>> {
+        let locals = match self.locals {
+            0 => Vec::new(),
+            n => vec![OnceCell::new(); n],
+        };
         let mut frame = Frame { scene, env, writable: env.limits.written_bytes, started: Cell::new(None), locals };
         match catch_unwind(AssertUnwindSafe(|| self.block.run(&mut frame))) {
             Ok(Ok(flow)) => Ok(flow.into_action()),
@@ -202,10 +205,10 @@ impl Native {
     /// Out of the way of hooks that work.
     #[cold]
     #[inline(never)]
-    fn fault(&self, file: &str, stop: Stop) -> Fault {
+    fn fault(&self, file: &str, stop: Stop) -> Box<Fault> {
         let Stop { error, at, calls } = stop;
         let trace = calls.iter().map(|(name, at)| format!("in `{name}` called at {}", at.shown(file))).collect();
         let (line, column, file) = (at.line(), at.column(), file.to_owned());
-        Fault { kind: error.kind, message: error.message, file, line, column, hook: self.hook, trace }
+        Box::new(Fault { kind: error.kind, message: error.message, file, line, column, hook: self.hook, trace })
     }
 }

@@ -8,7 +8,7 @@ use super::length::Length;
 use super::local::{Any, Call, Fresh, Kind};
 use super::switch::Literals;
 use super::text::{Maybe, Text};
-use rhai::{ASTFlags, Expr, FnCallExpr, Position, Stmt};
+use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, Position, Stmt};
 use std::collections::BTreeMap;
 
 /// A function of the script that is no hook.
@@ -22,6 +22,8 @@ pub(crate) struct Own {
 pub(crate) struct Script<'a> {
     pub(crate) own: Vec<Own>,
     pub(crate) literals: Literals,
+    /// The constants of the file, `global::NAME`.
+    pub(crate) constants: BTreeMap<String, Dynamic>,
     /// What `std::file` reads.
     pub(crate) files: &'a BTreeMap<String, String>,
 }

@@ -9,7 +9,7 @@ use regex_automata::hybrid::regex::{Cache, Regex as Hybrid};
 use regex_automata::nfa::thompson;
 use regex_automata::{Anchored, Input};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -216,6 +216,10 @@ fn reason(error: &regex::Error) -> String {
 pub(crate) struct Patterns {
     /// Those written in the policy.
     literal: HashMap<String, Pattern>,
+    /// Texts of the policy that may become expressions: through a constant, a list, an argument of a function.
+    own: RefCell<BTreeSet<String>>,
+    /// Those of them that have.
+    compiled: RefCell<HashMap<String, Pattern>>,
     /// Those that came up while hooks ran.
     made: RefCell<HashMap<String, Pattern>>,
 }
@@ -224,7 +228,12 @@ impl Patterns {
     /// With the literals of a policy, which were checked when it was loaded.
     pub(crate) fn new(literals: &[String]) -> Self {
         let literal = literals.iter().filter_map(|p| Some((p.clone(), compile(p).ok()?))).collect();
-        Patterns { literal, made: RefCell::default() }
+        Patterns { literal, ..Patterns::default() }
+    }
+
+    /// These are the policy's own words: there are only so many of them, so they are compiled once, kept, and not counted.
+    pub(crate) fn owns(&self, texts: impl IntoIterator<Item = String>) {
+        self.own.borrow_mut().extend(texts);
     }
 
     /// Calls `f` with the compiled expression.
@@ -235,11 +244,21 @@ impl Patterns {
         if let Some(regex) = self.made.borrow().get(pattern) {
             return f(regex);
         }
-        charge_pattern()?;
+        if let Some(regex) = self.compiled.borrow().get(pattern) {
+            return f(regex);
+        }
+        let own = self.own.borrow().contains(pattern);
+        if !own {
+            charge_pattern()?;
+        }
         let regex = compile(pattern).map_err(|e| {
             HostError::value(format!("`{}` is not a valid regular expression: {e}", super::time::shown(pattern)))
         })?;
         let result = f(&regex);
+        if own {
+            self.compiled.borrow_mut().insert(pattern.to_owned(), regex);
+            return result;
+        }
         let mut made = self.made.borrow_mut();
         if made.len() >= KEPT {
             made.clear();

@@ -128,6 +128,7 @@ pub(crate) fn register(e: &mut Engine) {
             Ok(with_text(&value, |v| Ok(ImmutableString::from(set(url, name, v))))?)
         },
     );
+    ModuleFunction::new("get").set_into_module(&mut m, |(): (), _: &str| ());
     e.register_static_module("query", m.into());
 }
 

@@ -31,6 +31,16 @@ pub(crate) fn register(e: &mut Engine, patterns: &Rc<Patterns>, max: usize) {
         })
     });
     e.register_fn("captures", |(): (), _: &str| Dynamic::UNIT);
+    // To what else looks at a text it is the empty one, as in VCL.
+    for name in ["contains", "starts_with", "ends_with"] {
+        e.register_fn(name, |(): (), part: &str| part.is_empty());
+    }
+    e.register_fn("len", |(): ()| 0_i64);
+    e.register_fn("is_empty", |(): ()| true);
+    e.register_fn("split", |(): (), _: &str| Array::new());
+    for name in ["to_lower", "to_upper"] {
+        e.register_fn(name, |(): ()| ImmutableString::new());
+    }
     // Rhai's own builds the whole result before it looks at the limit: 64 KiB times 64 KiB.
     e.register_fn("replace", move |text: &mut ImmutableString, find: &str, by: &str| -> Res<()> {
         let grown = by.len().saturating_sub(find.len()).saturating_mul(text.matches(find).count());

@@ -141,6 +141,10 @@ pub(crate) fn register(e: &mut Engine, env: &Arc<Environment>, sources: &Arc<Sou
     ModuleFunction::new("ip").set_into_module(&mut m, |t: &str, fallback: IpAddr| parse_ip(t).unwrap_or(fallback));
     ModuleFunction::new("ip").set_into_module(&mut m, |(): (), fallback: IpAddr| fallback);
     ModuleFunction::new("ip").set_into_module(&mut m, |ip: IpAddr, _: IpAddr| ip);
+    // A field that is not there, as VCL has it.
+    for name in ["tolower", "toupper", "escape_html"] {
+        ModuleFunction::new(name).set_into_module(&mut m, |(): ()| ImmutableString::new());
+    }
     ModuleFunction::new("tolower").set_into_module(&mut m, |t: &str| text(&t.to_ascii_lowercase()));
     ModuleFunction::new("toupper").set_into_module(&mut m, |t: &str| text(&t.to_ascii_uppercase()));
     ModuleFunction::new("strftime")

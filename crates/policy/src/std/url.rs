@@ -58,6 +58,10 @@ pub(crate) fn register(e: &mut Engine) {
     ModuleFunction::new("extension").set_into_module(&mut m, |url: &str| text(&extension(url)));
     ModuleFunction::new("decode").set_into_module(&mut m, |t: &str| ImmutableString::from(decode(t, false)));
     ModuleFunction::new("encode").set_into_module(&mut m, |t: &str| ImmutableString::from(encode(t)));
+    // Of a field that is not there, a Referer for example: the empty text.
+    for name in ["path", "query", "extension", "decode", "encode"] {
+        ModuleFunction::new(name).set_into_module(&mut m, |(): ()| ImmutableString::new());
+    }
     super::digest::add_to_url(&mut m);
     e.register_static_module("url", m.into());
 }

@@ -62,7 +62,7 @@ fn what_is_no_boolean_is_no_condition() {
             let known = req.http.x_a != ();
             let other = there(true);
             if known && other && !there(req.is_get_or_head()) { return pass(); }
-            if req.vars["seen"] || req.vars["seen"] ?? false { return pass(); }
+            if req.vars["seen"] == true || req.vars["seen"] ?? false { return pass(); }
             if json::get(req.body ?? "{}", "/yes") { return pass(); }
             if (if known { true } else { false }) || [true, false][0] { return pass(); }
             if ["a"].contains(req.url) && #{ a: true }.a { return pass(); }

@@ -463,6 +463,11 @@ pub(super) fn lines() -> Vec<Line> {
         ),
         (
             recv,
+            "if req.vars[\"seen\"] && req.url == \"/\" { return pass(); }",
+            "2:8 a condition is a boolean, and `req.vars[\"seen\"]` is `()` until it is set (`req.vars[\"seen\"] == true`, or `req.vars.has(\"seen\")`)",
+        ),
+        (
+            recv,
             "if req.http[\"x-a\"] { return pass(); }",
             "2:8 a condition is a boolean, and this is the text of `req.http[\"x-a\"]`, or `()` (is the field there? `req.http.has(\"x-a\")`)",
         ),

@@ -44,7 +44,7 @@ fn request(url: &str, headers: &[(&str, &str)]) -> Box<Scene> {
 }
 
 /// Runs `recv` with that body.
-fn recv(body: &str, scene: Box<Scene>) -> (Box<Scene>, Result<Action, Fault>) {
+fn recv(body: &str, scene: Box<Scene>) -> (Box<Scene>, Result<Action, Box<Fault>>) {
     policy(&format!("fn recv(req) {{\n{body}\n}}")).call(Hook::Recv, scene)
 }
 
@@ -58,7 +58,7 @@ fn logged(body: &str, scene: Box<Scene>) -> Vec<String> {
 fn fault(body: &str) -> Fault {
     let scene = request("/", &[("host", "a"), ("cookie", "a=1")]);
     match recv(body, scene).1 {
-        Err(fault) => fault,
+        Err(fault) => *fault,
         Ok(action) => panic!("{body}: {action:?} instead of a fault"),
     }
 }

@@ -1,7 +1,7 @@
 //! Policies at work: what hooks read and write: heads, cookies, variables, and what the library makes of text and time.
 
 use super::{env, fault, logged, policy, recv, request};
-use copal_policy::{Action, FaultKind, Hook, ObjectVars, Policy, ScriptValue};
+use copal_policy::{Action, Environment, FaultKind, Hook, ObjectVars, Policy, ScriptValue};
 use copal_semantics::{ResponseHead, Span, Time};
 use std::sync::Arc;
 
@@ -257,4 +257,90 @@ fn a_response_without_an_object_counts_as_never_delivered_and_not_stored() {
     let (scene, result) = policy.call(Hook::Deliver, Box::default());
     assert_eq!(result, Ok(Action::Default));
     assert_eq!(scene.resp.headers.get("x"), Some(&b"0 true 0.000 0.000"[..]));
+}
+
+/// Runs `recv` natively and interpreted; the lines that both log.
+fn both(source: &str, headers: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let of = |interpret: bool| {
+        let env = Environment { interpret, ..Environment::clone(&super::env()) };
+        let policy = Policy::compile("site.rhai", source, Arc::new(env)).map_err(|e| e.to_string())?;
+        let (scene, result) = policy.call(Hook::Recv, request("/a", headers));
+        result.map(|_| scene.log).map_err(|f| f.to_string())
+    };
+    let (native, interpreted) = (of(false), of(true));
+    assert_eq!(native, interpreted, "{source}");
+    native
+}
+
+#[test]
+fn what_looks_at_a_text_takes_a_missing_one_for_the_empty_text() {
+    let source = r#"fn recv(req) {
+        let x = req.http.x_a;
+        std::log(`${x.contains("a")} ${x.starts_with("a")} ${x.ends_with("a")} ${x.contains("")} ${x.len()} ${x.matches("a")}`);
+        std::log(`${x.split(",").len()} ${x.is_empty()} [${x.to_lower()}] [${x.to_upper()}]`);
+        std::log(`[${std::tolower(x)}] [${std::toupper(x)}] [${std::escape_html(x)}] [${url::path(x)}] [${url::query(x)}]`);
+        std::log(`[${url::decode(x)}] [${url::encode(x)}] [${url::extension(x)}] ${query::get(x, "a") == ()}`);
+    }"#;
+    let missing = both(source, &[]).expect("no fault");
+    assert_eq!(missing, ["false false false true 0 false", "0 true [] []", "[] [] [] [] []", "[] [] [] true"],);
+    let given = both(source, &[("x-a", "Ab.c?a=1")]).expect("no fault");
+    assert_eq!(given[2], "[ab.c?a=1] [AB.C?A=1] [Ab.c?a=1] [Ab.c] [a=1]");
+}
+
+#[test]
+fn cookie_lines_are_joined_as_cookies() {
+    let source = r#"fn recv(req) {
+        std::log(req.http.collect("cookie"));
+        std::log(req.http.collect("accept"));
+        std::log(req.http.collect("x-a", " | "));
+        std::log(`${req.cookie.get("b")} ${req.http.all("cookie").len()} ${req.http.collect("x-none") == ()}`);
+    }"#;
+    let fields = [("cookie", "a=1"), ("cookie", "b=2"), ("accept", "x"), ("accept", "y"), ("x-a", "1"), ("x-a", "2")];
+    let logged = both(source, &fields).expect("no fault");
+    assert_eq!(logged, ["a=1; b=2", "x, y", "1 | 2", "2 1 true"]);
+}
+
+#[test]
+fn constants_are_known_when_a_hook_is_compiled() {
+    let source = r#"
+        const BOTS = "(?i)bot|crawl";
+        const MADE = "^/" + "a";
+        const NAMES = ["x-a", "x-b"];
+        const HOUR = duration("1h");
+        const MANY = 3;
+        const ON = true;
+        fn recv(req) {
+            if global::ON && req.http.user_agent.matches(global::BOTS) && req.url.matches(global::MADE) {
+                req.grace = global::HOUR;
+                std::log(`${global::MANY} ${global::NAMES.contains("x-b")} ${req.url.replace_re(global::MADE, "/z")}`);
+            }
+        }"#;
+    let policy = policy(source);
+    assert!(policy.native().has(Hook::Recv), "{:?}", policy.interpreted());
+    assert_eq!(both(source, &[("user-agent", "a Bot")]).expect("no fault"), ["3 true /z"]);
+}
+
+#[test]
+fn the_scripts_own_texts_are_never_too_many_expressions() {
+    let tests: String = (0..40).map(|n| format!("fits(req.url, \"^/x{n}$\");\n")).collect();
+    let constants: String = (0..20).map(|n| format!("const C{n} = \"^/c{n}\" + \"$\";\n")).collect();
+    let uses: String = (0..20).map(|n| format!("if req.url.matches(global::C{n}) {{ return pass(); }}\n")).collect();
+    let list: String = (0..20).map(|n| format!("\"^/l{n}$\", ")).collect();
+    let source = format!(
+        "{constants}fn fits(u, p) {{ u.matches(p) }}\nfn recv(req) {{\n{tests}{uses}for p in [{list}] {{ if req.url.matches(p) {{ return pass(); }} }}\nstd::log(\"through\"); }}"
+    );
+    assert_eq!(both(&source, &[]).expect("no fault"), ["through"]);
+    let chosen = "fn recv(req) { for n in 0..40 { if req.url.matches(`^/${n}$`) { return pass(); } } }";
+    assert!(both(chosen, &[]).expect_err("made at run time").contains("too many regular expressions"));
+}
+
+#[test]
+fn an_expression_put_together_in_a_constant_is_looked_at_when_the_policy_is_loaded() {
+    let source =
+        "const BAD = \"(a\" + \"b\";\nfn recv(req) {\n    if req.url.matches(global::BAD) { return pass(); }\n}";
+    let refused = Policy::compile("site.rhai", source, super::env()).expect_err("no expression").to_string();
+    assert!(refused.contains("site.rhai:3:32") && refused.contains("unclosed group"), "{refused}");
+    let written = "const BAD = \"(ab\";\nfn recv(req) {\n    if req.url.matches(global::BAD) { return pass(); }\n}";
+    let refused = Policy::compile("site.rhai", written, super::env()).expect_err("no expression").to_string();
+    assert!(refused.contains("site.rhai:3:32") && refused.contains("unclosed group"), "{refused}");
 }
