@@ -113,6 +113,20 @@ fn a_family_that_swallows_packets_costs_a_quarter_of_a_second_and_not_the_connec
 }
 
 #[test]
+fn a_policys_connect_timeout_goes_before_that_of_the_backend() {
+    let port = answering(V4, 0);
+    let (port, _silent) = (port..port + 50).find_map(|p| Some((p, silent(V4, p)?))).expect("a free port");
+    let toml = format!("[backend.app]\naddress = \"127.0.0.1:{port}\"\nconnect_timeout = \"60s\"\n");
+    let policy = "fn backend_fetch(bereq) { bereq.connect_timeout = duration(\"300ms\"); }";
+    let proxy = Proxy::builder(COPAL).config(&toml).policy(policy).start();
+    let started = Instant::now();
+    assert_eq!(get(proxy.addr(), "/", &[]).status, 504);
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert_eq!(proxy.stat("fetch_failed_connect"), 1);
+}
+
+#[test]
 fn names_of_the_hosts_file_are_known_without_a_name_server() {
     let dns = NameServer::start();
     let port = answering(V4, 0);

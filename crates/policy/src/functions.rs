@@ -153,7 +153,7 @@ pub const FUNCTIONS: &[Function] = &[
     lit(Literal::Either, module("std", "healthy", &["name: ?"], Bool, "Can this backend or director serve? By its name, or as `req.backend` has it, where `()` is the default.")),
     module("std", "denylist", &["time: Duration"], Unit, "In `backend_response`: the backend that answered is not asked for this URL again for that long, while another can be."),
     module("std", "random", &["from: ?", "to: ?"], Any, "A random number: of integers from..=to, of numbers from..to."),
-    Function { on: On::Module("std"), name: "ip", params: &["text: ?", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address. A fallback is for text from outside." },
+    Function { on: On::Module("std"), name: "ip", params: &["text: ?", "fallback: Address"], optional: 1, returns: Address, literal: Literal::Address, doc: "An address, also one that stands with a port. A fallback is for text from outside." },
     module("std", "tolower", &["text: string"], Text, "In lower case (ASCII); of `()`, a field that is not there, the empty text."),
     module("std", "toupper", &["text: string"], Text, "In upper case (ASCII); of `()`, a field that is not there, the empty text."),
     module("std", "strftime", &["time: Time", "format: string"], Text, "The time in UTC, by %Y %m %d %H %M %S %j %a %A %b %B %e %y %F %T %s %Z %%."),

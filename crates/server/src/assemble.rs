@@ -18,9 +18,7 @@ use copal_policy::{
     ScriptValue, Stopwatch, StorageUsage, Storages, Throttle,
 };
 use copal_semantics::{Span, Time};
-use copal_store::{
-    BanExpr, Eviction, KeyBuf, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions,
-};
+use copal_store::{BanExpr, Eviction, KeyBuf, MAIN_STORAGE, Preamble, PurgeMode, StorageOptions, Store, StoreOptions};
 use copal_wire::WireLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -344,3 +344,14 @@ fn an_expression_put_together_in_a_constant_is_looked_at_when_the_policy_is_load
     let refused = Policy::compile("site.rhai", written, super::env()).expect_err("no expression").to_string();
     assert!(refused.contains("site.rhai:3:32") && refused.contains("unclosed group"), "{refused}");
 }
+
+#[test]
+fn an_address_may_stand_with_a_port() {
+    let source = r#"fn recv(req) {
+        for text in ["203.0.113.7", " 203.0.113.7:51234 ", "[2001:db8::1]:80", "2001:db8::1", "203.0.113.7:x", "a:80", ""] {
+            std::log(`${std::ip(text, client.ip)}`);
+        }
+    }"#;
+    let given = ["203.0.113.7", "203.0.113.7", "2001:db8::1", "2001:db8::1", "10.1.2.3", "10.1.2.3", "10.1.2.3"];
+    assert_eq!(both(source, &[]).expect("no fault"), given);
+}
