@@ -243,6 +243,9 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
             (FaultKind::Script, format!("there is no function `{signature}`"))
         }
         EvalAltResult::ErrorVariableNotFound(name, _) => (FaultKind::Script, format!("there is no variable `{name}`")),
+        EvalAltResult::ErrorIndexingType(types, _) if types.starts_with("()") => {
+            (FaultKind::Script, "`()` has no elements: something is missing here; ask `… != ()` first".to_owned())
+        }
         EvalAltResult::ErrorMismatchDataType(want, got, _) => {
             let (want, got) = (plain(want), plain(got));
             (FaultKind::Script, format!("a value of type {want} is needed here, not {got}"))

@@ -189,7 +189,7 @@ pub fn parse_request(head: &[u8], limits: &WireLimits, out: &mut RequestHead) ->
     // Before and after: an authority in the target replaces Host, it does not excuse a faulty one.
     check_host(out)?;
     read_target(target, out)?;
-    check_host(out)
+    if target.starts_with('/') { Ok(()) } else { check_host(out) }
 }
 
 fn read_target(target: &str, out: &mut RequestHead) -> Result<(), WireError> {

@@ -183,7 +183,7 @@ impl<'a> Compiler<'a> {
         if self.locals > 0 && self.locals + 3 + vars::GLOBALS.len() >= limits.variables {
             return refused("it has so many variables that they have to be counted");
         }
-        Ok(Native { hook, block, locals: self.locals })
+        Ok(Native { hook, always: block.always(), block, locals: self.locals })
     }
 
     /// Notes what is not known, if nothing further in has been noted, and gives up.

@@ -95,6 +95,14 @@ pub(super) enum FieldValue {
 }
 
 impl Block {
+    /// The decision of a hook that consists of it: nothing of the request is needed for that.
+    pub(super) fn always(&self) -> Option<Action> {
+        match &*self.0 {
+            [Statement::Return(Decision::Plain(action))] => Some(action.clone()),
+            _ => None,
+        }
+    }
+
     pub(super) fn run(&self, f: &mut Frame<'_>) -> Run<Flow> {
         for statement in &self.0 {
             if let done @ (Flow::Done(_) | Flow::Left) = statement.run(f)? {

@@ -179,6 +179,8 @@ impl Frame<'_> {
 #[derive(Debug)]
 pub(crate) struct Native {
     hook: Hook,
+    /// What it decides, where it does nothing else.
+    always: Option<Action>,
     block: Block,
     /// How many variables it has.
     locals: usize,
@@ -187,6 +189,13 @@ pub(crate) struct Native {
 impl Native {
     /// Runs the hook on the scene.
     pub(crate) fn call(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Box<Fault>> {
+        match &self.always {
+            Some(action) => Ok(action.clone()),
+            None => self.run(file, env, scene),
+        }
+    }
+
+    fn run(&self, file: &str, env: &Environment, scene: &mut Scene) -> Result<Action, Box<Fault>> {
         let locals = match self.locals {
             0 => Vec::new(),
             n => vec![OnceCell::new(); n],

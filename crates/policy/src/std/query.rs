@@ -41,6 +41,9 @@ fn join<'a>(path: &str, params: impl Iterator<Item = &'a str>, room: usize) -> S
     out
 }
 
+/// Room for the parameters of most URLs, so that the list does not grow piece by piece.
+const PARAMS_USUAL: usize = 8;
+
 /// In order of names; parameters of one name keep their order, which often means something.
 pub(crate) fn sort(url: &str) -> Option<String> {
     let (path, query) = split(url);
@@ -48,7 +51,8 @@ pub(crate) fn sort(url: &str) -> Option<String> {
     if parts(query).is_sorted_by_key(name_of) && parts(query).all(|p| !p.is_empty()) {
         return None;
     }
-    let mut list: Vec<&str> = params(query).collect();
+    let mut list: Vec<&str> = Vec::with_capacity(PARAMS_USUAL);
+    list.extend(params(query));
     list.sort_by_key(|p| name_of(p));
     Some(join(path, list.into_iter(), url.len()))
 }

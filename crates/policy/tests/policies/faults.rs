@@ -129,6 +129,10 @@ fn what_is_missing_is_named_as_the_script_names_it() {
             "let x = req.grace + duration(\"1s\");",
             "a value is missing here: `+` does not take `()` and Duration; write `(… ?? duration(\"0s\"))`",
         ),
+        (
+            "let x = \"/b\".captures(`^/(${req.url})`)[1];",
+            "`()` has no elements: something is missing here; ask `… != ()` first",
+        ),
         ("let x = std::fnmatch(\"a\", req.vars[\"n\"] ?? 5);", "there is no `std::fnmatch` that takes string, int"),
     ] {
         assert_eq!(message(body), expected, "{body}");
