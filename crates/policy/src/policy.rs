@@ -355,7 +355,9 @@ impl Policy {
     ///
     /// The first call on a thread that needs the interpreter compiles the policy there: 0.3 to 0.6 ms.
     pub fn call(self: &Arc<Self>, hook: Hook, mut scene: Box<Scene>) -> (Box<Scene>, Result<Action, Box<Fault>>) {
-        let Some(native) = &self.native[hook as usize] else { return self.interpret(hook, scene) };
+        let Some(native) = &self.native[hook as usize] else {
+            return if self.runs.has(hook) { self.interpret(hook, scene) } else { (scene, Ok(Action::Default)) };
+        };
         let mut result = native.call(&self.sources.main.name, &self.env, &mut scene);
         if let Err(fault) = &mut result {
             self.tell(hook, fault);
@@ -366,9 +368,6 @@ impl Policy {
     /// Apart from the above, which is small.
     #[inline(never)]
     fn interpret(self: &Arc<Self>, hook: Hook, scene: Box<Scene>) -> (Box<Scene>, Result<Action, Box<Fault>>) {
-        if !self.runs.has(hook) {
-            return (scene, Ok(Action::Default));
-        }
         // Taken out for the call: a panic then costs only this instance.
         let mut slot = match take(self.version) {
             Some(slot) => slot,
