@@ -21,6 +21,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// That of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HEAD: &[u8] = b"GET /news/2026/11/a-page?b=2&a=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,application/xhtml+xml\r\nAccept-Language: en,de;q=0.7\r\nAccept-Encoding: gzip, br\r\nCookie: _ga=GA1.2.3.4; theme=dark\r\nConnection: keep-alive\r\n\r\n";
 
 const POLICY: &str = r#"
